@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be done here: asked beforehand, answered by trying or by what the kernel says, never by its version.
+ */
+#ifndef WEIR_CAPS_H
+#define WEIR_CAPS_H
+
+#include <weir/device.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum weir_cap {
+	WEIR_CAP_MOVE,  /* weir_device_attach() can move an open device to another space */
+	WEIR_CAP_RESET, /* weir_device_reset() */
+	WEIR_CAP_HOT_RESET, /* weir_device_hot_reset(): the device's bus can be reset, and all it reaches is ours */
+	WEIR_CAP_MANY_MAPS, /* no limit on the number of mappings other than memory */
+	WEIR_CAP_EXACT_UNMAP, /* unmapping is exact: the kernel refuses what would cut a mapping (not so on type1 v1) */
+};
+
+/* "move", "reset", ... Static text. Since 0.1. */
+WEIR_API const char *weir_cap_name(enum weir_cap cap);
+
+/*
+ * Whether @device in its address space can do @cap.
+ *
+ * Returns 0 if it can; -EOPNOTSUPP if it cannot, and weir_error() says why; -EINVAL for an unknown capability. Since 0.1.
+ */
+WEIR_API int weir_caps_check(struct weir_device *device, enum weir_cap cap);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An I/O address space (IOAS): which memory devices may reach, and at which I/O virtual addresses (IOVAs).
+ *
+ *     struct weir_map *map;
+ *     weir_ioas_map(ioas, buffer, length, NULL, &map);
+ *     tell_the_device(weir_map_iova(map));
+ *     ...
+ *     weir_map_close(map);
+ *
+ * Devices attached to the same space share its mappings. Mappings may be made before the first device is attached and stay
+ * when the last one leaves: the library keeps the table and puts it in force again with the next device. While no device is
+ * attached nothing is pinned.
+ *
+ * IOVAs are chosen by the library unless the caller fixes them. A chosen one is congruent with the memory's address modulo
+ * 2 MiB and 1 GiB where the length is that large, so that large IOMMU pages can form. Zero is a legal IOVA.
+ *
+ * Threads: any number of threads may map, unmap and ask in one space. A handle (struct weir_map) is closed by one thread,
+ * once. No lock of the library is held while the kernel pins memory.
+ */
+#ifndef WEIR_IOAS_H
+#define WEIR_IOAS_H
+
+#include <weir/host.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_ioas;
+struct weir_map;
+
+/* A range of IOVAs, its last address included: the whole 64-bit space is 0..UINT64_MAX. */
+struct weir_iova_range {
+	uint64_t start;
+	uint64_t last;
+};
+
+struct weir_ioas_opts {
+	size_t size; /* sizeof(struct weir_ioas_opts); set by WEIR_OPTS() */
+	uint32_t
+		address_bits; /* keep every chosen IOVA below 2^this from the start; 0: what attached devices allow */
+	uint32_t reserved; /* 0 */
+};
+
+/*
+ * Make an address space on @host.
+ *
+ * Returns 0 and the space in @ret_ioas, which the caller closes with weir_ioas_close(); or
+ *   -EINVAL  address_bits is above 64 or below 12, or reserved is not 0
+ *   -E2BIG   options newer than this library
+ *   -ENOMEM
+ *
+ * Kernel: IOMMU_IOAS_ALLOC; on the container, nothing yet. Since 0.1.
+ */
+WEIR_API int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts,
+			    struct weir_ioas **ret_ioas);
+
+/*
+ * Close an address space with all its mappings, whose handles end with it. NULL is allowed.
+ *
+ * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one). Since 0.1.
+ */
+WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
+
+#define WEIR_MAP_READ  (1u << 0) /* devices may read the memory */
+#define WEIR_MAP_WRITE (1u << 1) /* devices may write the memory */
+#define WEIR_MAP_FIXED (1u << 2) /* at opts.iova and nowhere else */
+
+/* What a mapping allows and where it goes. Leave out what you do not care about. */
+struct weir_map_opts {
+	size_t size;           /* sizeof(struct weir_map_opts); set by WEIR_OPTS() */
+	uint32_t flags;        /* WEIR_MAP_...; neither READ nor WRITE means both */
+	uint32_t address_bits; /* the range ends at or below 2^this; 0: what the attached devices allow */
+	uint64_t iova;         /* with WEIR_MAP_FIXED: where; 0 is a legal address */
+};
+
+/*
+ * Let the devices of @ioas reach @len bytes of this process's memory at @addr.
+ *
+ * @addr and @len are multiples of the page size. With a device attached the pages are pinned, and count against
+ * RLIMIT_MEMLOCK until the mapping is closed or the last device leaves. Without one the pages are brought in, to see that
+ * they are there; a problem that shows only later is reported by the weir_device_open() or weir_device_attach() that puts
+ * the mapping in force.
+ *
+ * The memory stays the caller's, who closes the mapping before freeing it: a mapping keeps the pages that it had when it
+ * was made.
+ *
+ * An IOMMU may be unable to forbid reading of what may be written; WEIR_MAP_WRITE alone forbids reads where it can.
+ *
+ * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing changed,
+ *   -EINVAL    not page aligned, zero length, unknown flag, iova without WEIR_MAP_FIXED, address_bits out of 12..64
+ *   -EOVERFLOW @addr + @len or iova + @len is beyond the end of the 64-bit space
+ *   -EEXIST    WEIR_MAP_FIXED, and part of the range is taken
+ *   -ERANGE    WEIR_MAP_FIXED, and part of the range is beyond what the attached devices can address, or reserved (such as
+ *              the interrupt window); weir_error() says which ranges there are
+ *   -ENOSPC    no free range of that size, or the kernel's limit on mappings is reached (VFIO container: 65535)
+ *   -EFAULT    part of the range is not memory, or not readable or writable as asked; weir_error() says which part
+ *   -ENOMEM    over RLIMIT_MEMLOCK; weir_error() says how much is needed
+ *   -E2BIG     options newer than this library
+ *
+ * Kernel: IOMMU_IOAS_MAP or VFIO_IOMMU_MAP_DMA, one call; without a device MADV_POPULATE_READ or _WRITE. Since 0.1.
+ */
+WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+			   struct weir_map **ret_map);
+
+/*
+ * Take back every mapping that lies in @len bytes at @iova, in one system call. Their handles end.
+ *
+ * When it returns, no device can reach the memory any more.
+ *
+ * Returns 0; or
+ *   -EINVAL     zero length, or the range would cut a mapping in two; nothing changed, weir_error() names the mapping
+ *   -EOVERFLOW  @iova + @len is beyond the end of the 64-bit space; nothing changed
+ *   -ENOENT     there is no mapping in the range
+ *   -EBUSY      another thread is mapping or unmapping in the range; nothing changed
+ *   other       the kernel failed to unmap: the handles have ended all the same, but devices may still reach the memory, and
+ *               the addresses are not used again
+ *
+ * Kernel: IOMMU_IOAS_UNMAP or VFIO_IOMMU_UNMAP_DMA. Since 0.1.
+ */
+WEIR_API int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len);
+
+/*
+ * Take back one mapping. The handle has ended when this returns, whatever it returns. NULL is allowed.
+ *
+ * When it returns 0, no device can reach the memory any more. Any other value is the kernel's failure to unmap: devices may
+ * still reach the memory (do not free it), and its addresses are not used again. Since 0.1.
+ */
+WEIR_API int weir_map_close(struct weir_map *map);
+
+/* Where devices see the first byte. Since 0.1. */
+WEIR_API uint64_t weir_map_iova(const struct weir_map *map);
+
+/* How many bytes. Since 0.1. */
+WEIR_API uint64_t weir_map_len(const struct weir_map *map);
+
+/*
+ * Which IOVAs the attached devices can use, in ascending order: what the IOMMU translates, less the reserved windows and less
+ * what is beyond an address width. Mappings do not shorten the list. Without a device it is the range that choosing keeps to.
+ *
+ * On entry *@num is the room in @ranges (NULL and 0 to ask how many there are); *@num is set to the number of ranges.
+ *
+ * Returns 0; or -ENOSPC when there are more ranges than room, with as many as fit filled in and *@num set. Since 0.1.
+ */
+WEIR_API int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ranges, size_t *num);
+
+struct weir_ioas_info {
+	uint64_t
+		alignment; /* every IOVA and length is a multiple of this; with a device, the IOMMU's smallest page */
+	uint64_t num_mappings; /* mappings in the table */
+	uint64_t mapped_bytes; /* the sum of their lengths */
+	uint64_t lost_bytes;   /* IOVAs never to be used again, because the kernel failed to unmap them */
+	uint64_t
+		max_mappings; /* the kernel's limit; UINT64_MAX where there is none or no device is attached */
+	uint32_t num_devices; /* devices attached */
+	uint32_t
+		address_bits; /* the narrowest of the space's and its devices' address widths; 64: none is narrow */
+};
+
+/* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. Since 0.1. */
+WEIR_API int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, device.h, region.h, irq.h; then caps.h, broker.h.
+ */
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+#include <weir/common.h>
+#include <weir/sys.h>
+#include <weir/host.h>
+#include <weir/ioas.h>
+#include <weir/device.h>
+#include <weir/region.h>
+#include <weir/irq.h>
+#include <weir/caps.h>
+#include <weir/broker.h>
+
+#endif

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* Which backend serves a host, and what all backends do alike. */
+#include "backend/backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "error.h"
+
+void weir_geometry_free(struct weir_geometry *geometry)
+{
+	free(geometry->ranges);
+	*geometry = (struct weir_geometry){ 0 };
+}
+
+/* iommufd needs VFIO's character devices beside it: a kernel may have the one and not the other. */
+static bool iommufd_is_complete(struct weir_kernel *kernel)
+{
+	if (kernel->nodes.given)
+		return weir_nodes_have(&kernel->nodes, "/dev/vfio/devices/");
+	return weir_sysfs_has_vfio_cdev(kernel->sys);
+}
+
+static int open_best(struct weir_kernel *kernel)
+{
+	static const struct weir_backend_ops *const container[] = { &weir_backend_type1,
+								    &weir_backend_compat };
+	int error = -ENOENT;
+
+	if (iommufd_is_complete(kernel)) {
+		kernel->ops = &weir_backend_iommufd;
+		error = kernel->ops->open(kernel);
+	}
+	for (size_t i = 0; (error == -ENOENT || error == -EACCES) && i < 2; i++) {
+		int first = error;
+
+		kernel->ops = container[i];
+		error = kernel->ops->open(kernel);
+		if (error == -ENOENT)
+			error = first; /* no permission says more than no such interface */
+	}
+	if (error == -ENOENT)
+		return weir_fail(
+			error,
+			"this machine has neither /dev/iommu nor /dev/vfio/vfio: load the vfio-pci module");
+	return error;
+}
+
+int weir_kernel_open(struct weir_kernel *kernel, enum weir_backend kind, const struct weir_sys *sys,
+		     const struct weir_node *nodes, uint32_t num_nodes)
+{
+	static const struct weir_backend_ops *const named[] = {
+		[WEIR_BACKEND_IOMMUFD] = &weir_backend_iommufd,
+		[WEIR_BACKEND_TYPE1] = &weir_backend_type1,
+		[WEIR_BACKEND_COMPAT] = &weir_backend_compat,
+	};
+	int error;
+
+	*kernel = (struct weir_kernel){ .sys = sys, .fd = -1 };
+	error = weir_nodes_init(&kernel->nodes, sys, nodes, num_nodes);
+	if (error)
+		return error;
+	if (kind == WEIR_BACKEND_AUTO) {
+		error = open_best(kernel);
+	} else {
+		kernel->ops = named[kind];
+		error = kernel->ops->open(kernel);
+	}
+	if (error)
+		weir_nodes_finish(&kernel->nodes, false);
+	return error;
+}
+
+void weir_kernel_close(struct weir_kernel *kernel)
+{
+	kernel->ops->close(kernel);
+	weir_nodes_finish(&kernel->nodes, true);
+}

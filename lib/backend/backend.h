@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The backends: the only code that knows which kernel interface is in use.
+ *
+ * Above this floor there are spaces, into which mappings are installed, and functions (opened PCI functions), which enter and leave
+ * spaces. A space is live while a function is in it: only then does the kernel hold its mappings, and check them. What is
+ * installed in a space that is not live is the business of the floor above, which installs its table anew when a space comes
+ * to life.
+ *
+ * Nothing here is locked: the host's lock is held for everything that concerns functions and groups, and the ioas sees to it that
+ * install and remove do not overlap with a function's coming or going.
+ */
+#ifndef WEIR_BACKEND_H
+#define WEIR_BACKEND_H
+
+#include <weir/caps.h>
+
+#include "kernel/node.h"
+#include "kernel/sysfs.h"
+
+struct weir_backend_ops;
+
+/* The kernel, through one of its interfaces. */
+struct weir_kernel {
+	const struct weir_backend_ops *ops;
+	const struct weir_sys *sys;
+	struct weir_nodes nodes;
+	struct weir_group *groups; /* those with an open function */
+	int fd; /* iommufd: /dev/iommu; containers: one for the first space that needs it, or -1 */
+	uint32_t iommu_type; /* containers: ABI_VFIO_TYPE1..._IOMMU */
+};
+
+/* What a live space's IOMMUs can address. */
+struct weir_geometry {
+	struct weir_iova_range *ranges; /* ascending; malloc'ed */
+	uint32_t num_ranges;
+	uint64_t alignment;    /* of IOVAs and lengths */
+	uint64_t max_mappings; /* UINT64_MAX: no limit */
+};
+
+/* An address space as the kernel holds it. */
+struct weir_space {
+	struct weir_kernel *kernel;
+	bool live;
+	uint32_t num_functions;
+	struct weir_geometry geometry; /* valid while live */
+	uint32_t ioas;                 /* iommufd */
+	struct weir_hwpt *hwpts;       /* iommufd: page tables, one for each kind of IOMMU in the space */
+	int container;                 /* containers: while live */
+};
+
+/* An IOMMU group with open functions: the unit that is in one space. */
+struct weir_group {
+	struct weir_group *next;
+	uint32_t number;
+	struct weir_space *space;        /* NULL while its first function is being opened */
+	struct weir_function *functions; /* open ones */
+	struct weir_hwpt *hwpt;          /* iommufd: the page table it is attached to */
+	int fd;                          /* containers: /dev/vfio/NUMBER */
+};
+
+/* An open PCI function. */
+struct weir_function {
+	struct weir_function *next; /* in its group */
+	struct weir_kernel *kernel;
+	struct weir_group *group;
+	char address[WEIR_PCI_ADDRESS_SIZE];
+	char token[40];             /* the VF token's UUID in text; "" for none */
+	int fd;                     /* the VFIO device */
+	uint32_t dev_id;            /* iommufd */
+	struct weir_device *device; /* whose it is; for the floor above */
+};
+
+struct weir_backend_ops {
+	enum weir_backend kind;
+
+	/* Open or close what the host as a whole needs. */
+	int (*open)(struct weir_kernel *kernel);
+	void (*close)(struct weir_kernel *kernel);
+
+	int (*space_open)(struct weir_space *space);
+	void (*space_close)(struct weir_space *space);
+
+	/* Get hold of a function, which is in no space yet; its group is known. close undoes this and nothing more. */
+	int (*function_open)(struct weir_function *function);
+	void (*function_close)(struct weir_function *function);
+
+	/*
+	 * Bring a function into a space in two steps. After enter, the space is live and takes mappings; after commit, the function
+	 * uses it, and the geometry is right. A failing step changes nothing. In between, abandon undoes enter.
+	 */
+	int (*enter)(struct weir_space *space, struct weir_function *function);
+	int (*commit)(struct weir_space *space, struct weir_function *function);
+	void (*abandon)(struct weir_space *space, struct weir_function *function);
+
+	/*
+	 * Take a function out of its space: its DMA is blocked. The last one to leave takes the kernel's mappings with it.
+	 * Runs to its end and returns the first error.
+	 */
+	int (*leave)(struct weir_space *space, struct weir_function *function);
+
+	/* The other way to commit: move the function's whole group here from the space where it is. Optional. */
+	int (*move)(struct weir_space *space, struct weir_function *function);
+
+	/* One mapping of a live space, one system call each. @prot: WEIR_MAP_READ, _WRITE. remove takes whole mappings. */
+	int (*install)(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,
+		       uint32_t prot);
+	int (*remove)(struct weir_space *space, uint64_t iova, uint64_t len);
+
+	/* 0, or -EOPNOTSUPP with the reason as text; -ENOTTY: not a question for the backend. */
+	int (*can)(struct weir_function *function, enum weir_cap cap);
+
+	int (*hot_reset_targets)(struct weir_function *function, struct weir_hot_reset_target *targets,
+				 size_t *num);
+	int (*hot_reset)(struct weir_function *function);
+};
+
+extern const struct weir_backend_ops weir_backend_iommufd;
+extern const struct weir_backend_ops weir_backend_type1;
+extern const struct weir_backend_ops weir_backend_compat;
+
+/* Open the backend of @kind, or the best there is (AUTO). Takes over @nodes' descriptors on success. */
+int weir_kernel_open(struct weir_kernel *kernel, enum weir_backend kind, const struct weir_sys *sys,
+		     const struct weir_node *nodes, uint32_t num_nodes);
+void weir_kernel_close(struct weir_kernel *kernel);
+
+/*
+ * Open the function at @address, to be brought into @space: in no space yet, but with a group that has none or that one.
+ * -EBUSY when the group is in another space.
+ */
+int weir_function_open(struct weir_kernel *kernel, const char *address, const char *token,
+		       struct weir_space *space, struct weir_function **ret_function);
+
+/* Close a function that is in no space. */
+void weir_function_close(struct weir_function *function);
+
+/* groups.c: why a function cannot be had, as an errno and a text. @error is what the kernel said. */
+int weir_explain_unbound(const struct weir_sys *sys, const char *address);
+int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *address, int error);
+
+/* The open function of this host at a PCI address, or NULL. */
+struct weir_function *weir_function_find(struct weir_kernel *kernel, const char *address);
+
+/* The group by number if a function of it is open, or NULL. */
+struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number);
+
+void weir_geometry_free(struct weir_geometry *geometry);
+
+#endif

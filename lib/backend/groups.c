@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/* IOMMU groups and the functions in them: who is in which space, and who is in the way. */
+#include "backend/backend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number)
+{
+	struct weir_group *group = kernel->groups;
+
+	while (group && group->number != number)
+		group = group->next;
+	return group;
+}
+
+struct weir_function *weir_function_find(struct weir_kernel *kernel, const char *address)
+{
+	for (struct weir_group *group = kernel->groups; group; group = group->next)
+		for (struct weir_function *function = group->functions; function; function = function->next)
+			if (!strcmp(function->address, address))
+				return function;
+	return NULL;
+}
+
+static struct weir_group *group_get(struct weir_kernel *kernel, uint32_t number)
+{
+	struct weir_group *group = weir_group_find(kernel, number);
+
+	if (group)
+		return group;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
+	group->number = number;
+	group->fd = -1;
+	group->next = kernel->groups;
+	kernel->groups = group;
+	return group;
+}
+
+/* Forget a group when nothing of it is open. */
+static void group_put(struct weir_kernel *kernel, struct weir_group *group)
+{
+	struct weir_group **link = &kernel->groups;
+
+	if (group->functions)
+		return;
+	while (*link != group)
+		link = &(*link)->next;
+	*link = group->next;
+	free(group);
+}
+
+static int find_group(const struct weir_sys *sys, const char *address, uint32_t *ret_number)
+{
+	int error = weir_sysfs_iommu_group(sys, address, ret_number);
+
+	if (error == -ENOENT && !weir_sysfs_device_exists(sys, address))
+		return weir_fail(-ENODEV, "there is no PCI device %s", address);
+	if (error == -ENOENT)
+		return weir_fail(-EOPNOTSUPP,
+				 "%s is in no IOMMU group: this machine has no IOMMU, or it is switched off "
+				 "in the firmware "
+				 "or on the kernel command line (intel_iommu=on)",
+				 address);
+	if (error)
+		return weir_fail(error, "reading the IOMMU group of %s: %s", address, strerror(-error));
+	return 0;
+}
+
+int weir_function_open(struct weir_kernel *kernel, const char *address, const char *token,
+		       struct weir_space *space, struct weir_function **ret_function)
+{
+	struct weir_function *function;
+	uint32_t number;
+	int error = find_group(kernel->sys, address, &number);
+
+	if (error)
+		return error;
+	if (weir_function_find(kernel, address))
+		return weir_fail(-EBUSY, "%s is open on this host already", address);
+	function = calloc(1, sizeof(*function));
+	if (!function)
+		return weir_fail(-ENOMEM, "no memory for a device");
+	function->kernel = kernel;
+	function->fd = -1;
+	snprintf(function->address, sizeof(function->address), "%s", address);
+	snprintf(function->token, sizeof(function->token), "%s", token ? token : "");
+	function->group = group_get(kernel, number);
+	if (!function->group) {
+		free(function);
+		return weir_fail(-ENOMEM, "no memory for an IOMMU group");
+	}
+	if (function->group->space && function->group->space != space)
+		error = weir_fail(-EBUSY,
+				  "%s shares IOMMU group %" PRIu32
+				  " with %s, which is attached to another address space",
+				  address, number, function->group->functions->address);
+	else
+		error = kernel->ops->function_open(function);
+	if (error) {
+		group_put(kernel, function->group);
+		free(function);
+		return error;
+	}
+	function->next = function->group->functions;
+	function->group->functions = function;
+	*ret_function = function;
+	return 0;
+}
+
+void weir_function_close(struct weir_function *function)
+{
+	struct weir_function **link = &function->group->functions;
+
+	while (*link != function)
+		link = &(*link)->next;
+	*link = function->next;
+	function->kernel->ops->function_close(function);
+	group_put(function->kernel, function->group);
+	free(function);
+}
+
+static bool is_vfio(const struct weir_sys *sys, const char *address, const char *driver)
+{
+	char name[32];
+
+	return !strcmp(driver, "vfio-pci") || weir_sysfs_vfio_dev(sys, address, name, sizeof(name)) == 0;
+}
+
+int weir_explain_unbound(const struct weir_sys *sys, const char *address)
+{
+	char driver[64];
+	int error = weir_sysfs_driver(sys, address, driver, sizeof(driver));
+
+	if (error == -ENOENT)
+		return weir_fail(-ENXIO,
+				 "%s has no driver: bind it to vfio-pci (echo vfio-pci > "
+				 "/sys/bus/pci/devices/%s/driver_override; "
+				 "echo %s > /sys/bus/pci/drivers_probe)",
+				 address, address, address);
+	if (error)
+		return weir_fail(error, "reading the driver of %s: %s", address, strerror(-error));
+	if (is_vfio(sys, address, driver))
+		return weir_fail(-ENXIO,
+				 "%s is bound to %s, but this kernel gives it no node for this backend",
+				 address, driver);
+	return weir_fail(
+		-ENXIO,
+		"%s is bound to %s, not to vfio-pci: rebind it (echo %s > /sys/bus/pci/drivers/%s/unbind; "
+		"echo vfio-pci > /sys/bus/pci/devices/%s/driver_override; echo %s > "
+		"/sys/bus/pci/drivers_probe)",
+		address, driver, address, driver, address, address);
+}
+
+/* Drivers that do no DMA of their own, which VFIO puts up with beside it in a group. */
+static bool is_harmless(const char *driver)
+{
+	return !strcmp(driver, "pcieport") || !strcmp(driver, "pci-stub");
+}
+
+int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *address, int error)
+{
+	char names[1024], driver[64];
+
+	if (weir_sysfs_group_devices(sys, group, names, sizeof(names)))
+		names[0] = '\0';
+	for (const char *name = names; *name; name += strlen(name) + 1) {
+		if (weir_sysfs_driver(sys, name, driver, sizeof(driver)) || is_harmless(driver) ||
+		    is_vfio(sys, name, driver))
+			continue;
+		return weir_fail(-EBUSY,
+				 "%s shares IOMMU group %" PRIu32
+				 " with %s, which is bound to %s: bind that to vfio-pci too, or "
+				 "unbind it",
+				 address, group, name, driver);
+	}
+	return weir_fail(-EBUSY, "%s (IOMMU group %" PRIu32 ") is open elsewhere: %s", address, group,
+			 strerror(-error));
+}

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/*
+ * iommufd: an IOAS and page tables (HWPTs) of our own on /dev/iommu, VFIO devices as character devices.
+ *
+ * Page tables are allocated here, never by the kernel on its own: its automatic ones come and go, and their ids are reused. A space
+ * has one for each kind of IOMMU that its functions need, usually one.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/backend.h"
+#include "error.h"
+#include "kernel/iommufd.h"
+#include "kernel/vfio_device.h"
+
+struct weir_hwpt {
+	struct weir_hwpt *next;
+	uint32_t id;
+	uint32_t num_functions;
+};
+
+static int iommufd_open(struct weir_kernel *kernel)
+{
+	int fd = weir_node_open(&kernel->nodes, "/dev/iommu");
+
+	if (fd < 0)
+		return fd;
+	kernel->fd = fd;
+	return 0;
+}
+
+static void iommufd_close(struct weir_kernel *kernel)
+{
+	kernel->sys->close(kernel->sys->ctx, kernel->fd);
+}
+
+static int iommufd_space_open(struct weir_space *space)
+{
+	int error = weir_iommufd_ioas_alloc(space->kernel->sys, space->kernel->fd, &space->ioas);
+
+	return error ? weir_fail(error, "IOMMU_IOAS_ALLOC: %s", strerror(-error)) : 0;
+}
+
+static void iommufd_space_close(struct weir_space *space)
+{
+	weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, space->ioas);
+}
+
+static int parse_uuid(const char *text, uint8_t ret_uuid[16])
+{
+	size_t bytes = 0;
+
+	while (bytes < 16) {
+		unsigned int byte;
+		int used = 0;
+
+		if (sscanf(text, "%2x%n", &byte, &used) != 1 || used != 2)
+			return weir_fail(-EINVAL, "the VF token is no UUID");
+		ret_uuid[bytes++] = (uint8_t)byte;
+		text += 2;
+		if (*text == '-')
+			text++;
+	}
+	return *text ? weir_fail(-EINVAL, "the VF token is no UUID") : 0;
+}
+
+static int explain_bind(struct weir_function *function, int error)
+{
+	const struct weir_sys *sys = function->kernel->sys;
+
+	switch (error) {
+	case -EPERM:
+		return weir_fail(error,
+				 "%s: this platform does not isolate interrupts, so any device could raise "
+				 "any; load iommufd with "
+				 "allow_unsafe_interrupts=1 (kernel command line: "
+				 "iommufd.allow_unsafe_interrupts=1) to accept that",
+				 function->address);
+	case -EACCES:
+		return weir_fail(error, "%s asks for the VF token of its physical function (vf_token)",
+				 function->address);
+	case -EBUSY:
+	case -EINVAL: /* bound already, among others */
+		return weir_explain_busy(sys, function->group->number, function->address, error);
+	default:
+		return weir_fail(error, "VFIO_DEVICE_BIND_IOMMUFD of %s: %s", function->address,
+				 strerror(-error));
+	}
+}
+
+static int iommufd_function_open(struct weir_function *function)
+{
+	const struct weir_sys *sys = function->kernel->sys;
+	char name[32], path[64];
+	uint8_t token[16];
+	int error;
+
+	if (*function->token && (error = parse_uuid(function->token, token)))
+		return error;
+	if (weir_sysfs_vfio_dev(sys, function->address, name, sizeof(name)))
+		return weir_explain_unbound(sys, function->address);
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
+	function->fd = weir_node_open(&function->kernel->nodes, path);
+	if (function->fd < 0)
+		return function->fd;
+	error = weir_vfio_device_bind(sys, function->fd, function->kernel->fd,
+				      *function->token ? token : NULL, &function->dev_id);
+	if (error) {
+		error = explain_bind(function, error);
+		sys->close(sys->ctx, function->fd);
+	}
+	return error;
+}
+
+static void iommufd_function_close(struct weir_function *function)
+{
+	function->kernel->sys->close(function->kernel->sys->ctx, function->fd);
+}
+
+static int hwpt_alloc(struct weir_space *space, struct weir_function *function, struct weir_hwpt **ret_hwpt)
+{
+	struct weir_hwpt *hwpt = calloc(1, sizeof(*hwpt));
+	int error;
+
+	if (!hwpt)
+		return weir_fail(-ENOMEM, "no memory for a page table");
+	error = weir_iommufd_hwpt_alloc(space->kernel->sys, space->kernel->fd, function->dev_id, space->ioas,
+					&hwpt->id);
+	if (error) {
+		free(hwpt);
+		return weir_fail(error, "IOMMU_HWPT_ALLOC for %s: %s", function->address, strerror(-error));
+	}
+	hwpt->next = space->hwpts;
+	space->hwpts = hwpt;
+	*ret_hwpt = hwpt;
+	return 0;
+}
+
+static void hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
+{
+	struct weir_hwpt **link = &space->hwpts;
+
+	while (*link != hwpt)
+		link = &(*link)->next;
+	*link = hwpt->next;
+	weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, hwpt->id);
+	free(hwpt);
+}
+
+/* With the last page table gone, take the mappings out of the IOAS too: nobody would check or pin them any more. */
+static int space_sleep(struct weir_space *space)
+{
+	uint64_t len;
+
+	weir_geometry_free(&space->geometry);
+	space->live = false;
+	return weir_iommufd_ioas_unmap(space->kernel->sys, space->kernel->fd, space->ioas, 0, UINT64_MAX,
+				       &len);
+}
+
+static int iommufd_enter(struct weir_space *space, struct weir_function *function)
+{
+	struct weir_hwpt *hwpt;
+	int error;
+
+	if (space->live)
+		return 0;
+	error = hwpt_alloc(space, function, &hwpt);
+	if (!error)
+		space->live = true;
+	return error;
+}
+
+/* Attach to a page table of the space that suits the function's IOMMU, or else to a new one. */
+static int attach(struct weir_space *space, struct weir_function *function, struct weir_hwpt **ret_hwpt)
+{
+	const struct weir_sys *sys = space->kernel->sys;
+	int error = -EINVAL;
+
+	for (struct weir_hwpt *hwpt = space->hwpts; hwpt && error == -EINVAL; hwpt = hwpt->next) {
+		error = weir_vfio_device_attach(sys, function->fd, hwpt->id);
+		if (!error)
+			*ret_hwpt = hwpt;
+	}
+	if (error != -EINVAL)
+		return error;
+	error = hwpt_alloc(space, function, ret_hwpt);
+	if (error)
+		return error;
+	error = weir_vfio_device_attach(sys, function->fd, (*ret_hwpt)->id);
+	if (error)
+		hwpt_free(space, *ret_hwpt);
+	return error;
+}
+
+static int read_geometry(struct weir_space *space)
+{
+	struct weir_geometry geometry = { .max_mappings = UINT64_MAX };
+	uint32_t room = 16;
+	int error;
+
+	for (;;) {
+		geometry.num_ranges = room;
+		free(geometry.ranges);
+		geometry.ranges = calloc(room, sizeof(*geometry.ranges));
+		if (!geometry.ranges)
+			return weir_fail(-ENOMEM, "no memory for the IOVA ranges");
+		error = weir_iommufd_iova_ranges(space->kernel->sys, space->kernel->fd, space->ioas,
+						 geometry.ranges, &geometry.num_ranges, &geometry.alignment);
+		if (error != -EMSGSIZE || geometry.num_ranges <= room)
+			break;
+		room = geometry.num_ranges;
+	}
+	if (error) {
+		free(geometry.ranges);
+		return weir_fail(error, "IOMMU_IOAS_IOVA_RANGES: %s", strerror(-error));
+	}
+	weir_geometry_free(&space->geometry);
+	space->geometry = geometry;
+	return 0;
+}
+
+static int explain_attach(struct weir_function *function, int error)
+{
+	if (error == -EADDRINUSE)
+		return weir_fail(error, "a mapping lies where %s has a reserved window", function->address);
+	return weir_fail(error, "VFIO_DEVICE_ATTACH_IOMMUFD_PT of %s: %s", function->address,
+			 strerror(-error));
+}
+
+static int iommufd_commit(struct weir_space *space, struct weir_function *function)
+{
+	struct weir_group *group = function->group;
+	struct weir_hwpt *hwpt;
+	bool joined = !group->space;
+	int error = attach(space, function, &hwpt);
+
+	if (error)
+		return explain_attach(function, error);
+	if (joined) {
+		error = read_geometry(space);
+		if (error) {
+			weir_vfio_device_detach(space->kernel->sys, function->fd);
+			if (!hwpt->num_functions && space->num_functions)
+				hwpt_free(space, hwpt);
+			return error;
+		}
+		group->space = space;
+		group->hwpt = hwpt;
+	}
+	hwpt->num_functions++;
+	space->num_functions++;
+	return 0;
+}
+
+/* The function is no longer attached to @hwpt of @space. */
+static int forget_hwpt(struct weir_space *space, struct weir_hwpt *hwpt, uint32_t functions)
+{
+	hwpt->num_functions -= functions;
+	space->num_functions -= functions;
+	if (!hwpt->num_functions)
+		hwpt_free(space, hwpt);
+	return space->num_functions ? 0 : space_sleep(space);
+}
+
+static void iommufd_abandon(struct weir_space *space, struct weir_function *function)
+{
+	(void)function;
+	if (space->num_functions)
+		return;
+	hwpt_free(space, space->hwpts);
+	space_sleep(space);
+}
+
+static int iommufd_leave(struct weir_space *space, struct weir_function *function)
+{
+	struct weir_group *group = function->group;
+	int error, later;
+
+	/* Not left to close(): a mapped BAR, or a copy of the descriptor elsewhere, would keep the device attached. */
+	error = weir_vfio_device_detach(space->kernel->sys, function->fd);
+	later = forget_hwpt(space, group->hwpt, 1);
+	if (!group->functions->next) {
+		group->space = NULL;
+		group->hwpt = NULL;
+		if (space->live && !later)
+			later = read_geometry(space);
+	}
+	return error ? error : later;
+}
+
+/* One attach moves every member of the group. */
+static int iommufd_move(struct weir_space *space, struct weir_function *function)
+{
+	struct weir_group *group = function->group;
+	struct weir_space *old_space = group->space;
+	struct weir_hwpt *old_hwpt = group->hwpt, *hwpt;
+	uint32_t members = 0;
+	int error = attach(space, function, &hwpt);
+
+	if (error)
+		return explain_attach(function, error);
+	error = read_geometry(space);
+	if (error) {
+		weir_vfio_device_attach(space->kernel->sys, function->fd, old_hwpt->id);
+		return error;
+	}
+	for (struct weir_function *member = group->functions; member; member = member->next)
+		members++;
+	group->space = space;
+	group->hwpt = hwpt;
+	hwpt->num_functions += members;
+	space->num_functions += members;
+	forget_hwpt(old_space, old_hwpt, members);
+	if (old_space->live)
+		read_geometry(old_space);
+	return 0;
+}
+
+static int iommufd_install(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,
+			   uint32_t prot)
+{
+	uint32_t flags = 0;
+
+	if (prot & WEIR_MAP_READ)
+		flags |= ABI_IOMMU_IOAS_MAP_READABLE;
+	if (prot & WEIR_MAP_WRITE)
+		flags |= ABI_IOMMU_IOAS_MAP_WRITEABLE;
+	return weir_iommufd_ioas_map(space->kernel->sys, space->kernel->fd, space->ioas, flags, addr, len,
+				     iova);
+}
+
+static int iommufd_remove(struct weir_space *space, uint64_t iova, uint64_t len)
+{
+	uint64_t unmapped;
+
+	return weir_iommufd_ioas_unmap(space->kernel->sys, space->kernel->fd, space->ioas, iova, len,
+				       &unmapped);
+}
+
+static int iommufd_can(struct weir_function *function, enum weir_cap cap)
+{
+	(void)function;
+	switch (cap) {
+	case WEIR_CAP_MOVE:
+	case WEIR_CAP_MANY_MAPS:
+	case WEIR_CAP_EXACT_UNMAP:
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int iommufd_hot_reset_targets(struct weir_function *function, struct weir_hot_reset_target *targets,
+				     size_t *num)
+{
+	struct abi_vfio_pci_hot_reset_info *info;
+	size_t room = *num;
+	int error = weir_vfio_device_hot_reset_info(function->kernel->sys, function->fd, &info);
+
+	if (error)
+		return error;
+	*num = info->count;
+	for (size_t i = 0; i < info->count && i < room; i++) {
+		const struct abi_vfio_pci_dependent_device *device = &info->devices[i];
+
+		snprintf(targets[i].address, sizeof(targets[i].address), "%04x:%02x:%02x.%x", device->segment,
+			 device->bus, device->devfn >> 3, device->devfn & 7u);
+		targets[i].ours = device->devid != ABI_VFIO_PCI_DEVID_NOT_OWNED;
+		targets[i].iommu_group = UINT32_MAX;
+		weir_sysfs_iommu_group(function->kernel->sys, targets[i].address, &targets[i].iommu_group);
+	}
+	free(info);
+	return *num > room ? -ENOSPC : 0;
+}
+
+static int iommufd_hot_reset(struct weir_function *function)
+{
+	return weir_vfio_device_hot_reset(function->kernel->sys, function->fd, NULL, 0);
+}
+
+const struct weir_backend_ops weir_backend_iommufd = {
+	.kind = WEIR_BACKEND_IOMMUFD,
+	.open = iommufd_open,
+	.close = iommufd_close,
+	.space_open = iommufd_space_open,
+	.space_close = iommufd_space_close,
+	.function_open = iommufd_function_open,
+	.function_close = iommufd_function_close,
+	.enter = iommufd_enter,
+	.commit = iommufd_commit,
+	.abandon = iommufd_abandon,
+	.leave = iommufd_leave,
+	.move = iommufd_move,
+	.install = iommufd_install,
+	.remove = iommufd_remove,
+	.can = iommufd_can,
+	.hot_reset_targets = iommufd_hot_reset_targets,
+	.hot_reset = iommufd_hot_reset,
+};

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+/* Interrupts: eventfds that the kernel signals. */
+#include "device/device.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "error.h"
+#include "kernel/vfio_device.h"
+
+struct weir_irq {
+	struct weir_device *device;
+	enum weir_irq_kind kind;
+	uint32_t count;
+	int fds[];
+};
+
+const char *weir_irq_kind_name(enum weir_irq_kind kind)
+{
+	static const char *const names[] = { "INTx", "MSI", "MSI-X", "ERR", "REQ" };
+
+	return (unsigned int)kind < WEIR_NUM_IRQ_KINDS ? names[kind] : "unknown";
+}
+
+int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t *ret_count)
+{
+	struct abi_vfio_irq_info info;
+	int error;
+
+	if ((unsigned int)kind >= WEIR_NUM_IRQ_KINDS)
+		return weir_fail(-EINVAL, "there is no interrupt kind %d", (int)kind);
+	error = weir_vfio_device_irq(weir_device_sys(device), device->function->fd, kind, &info);
+	if (error == -EINVAL) /* the kernel's way to say that ERR needs PCIe */
+		info.count = 0;
+	else if (error)
+		return weir_fail(error, "VFIO_DEVICE_GET_IRQ_INFO of %s, %s: %s", device->function->address,
+				 weir_irq_kind_name(kind), strerror(-error));
+	*ret_count = info.count;
+	return 0;
+}
+
+static void close_fds(struct weir_irq *irq)
+{
+	const struct weir_sys *sys = weir_device_sys(irq->device);
+
+	for (uint32_t i = 0; i < irq->count; i++)
+		sys->close(sys->ctx, irq->fds[i]);
+}
+
+static int open_fds(struct weir_irq *irq, uint32_t count)
+{
+	const struct weir_sys *sys = weir_device_sys(irq->device);
+
+	for (; irq->count < count; irq->count++) {
+		int fd = sys->eventfd(sys->ctx, 0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+		if (fd < 0) {
+			close_fds(irq);
+			return weir_fail(fd, "eventfd number %u of %u: %s", irq->count + 1, count,
+					 strerror(-fd));
+		}
+		irq->fds[irq->count] = fd;
+	}
+	return 0;
+}
+
+/* Of the kinds that signal the device's own work, one at a time. */
+static int check_free(const struct weir_device *device, enum weir_irq_kind kind)
+{
+	enum weir_irq_kind first = kind <= WEIR_IRQ_MSIX ? WEIR_IRQ_INTX : kind;
+	enum weir_irq_kind last = kind <= WEIR_IRQ_MSIX ? WEIR_IRQ_MSIX : kind;
+
+	for (unsigned int other = first; other <= last; other++)
+		if (device->irqs[other])
+			return weir_fail(-EBUSY, "%s is enabled on %s already: disable it first",
+					 weir_irq_kind_name(other), device->function->address);
+	return 0;
+}
+
+static int switch_on(struct weir_irq *irq)
+{
+	const struct weir_device *device = irq->device;
+	int result =
+		weir_vfio_device_set_irqs(weir_device_sys(device), device->function->fd,
+					  ABI_VFIO_IRQ_SET_DATA_EVENTFD | ABI_VFIO_IRQ_SET_ACTION_TRIGGER,
+					  irq->kind, 0, irq->count, irq->fds);
+
+	if (result > 0)
+		return weir_fail(-ENOSPC, "the platform has %d vectors to give to %s, not %u", result,
+				 device->function->address, irq->count);
+	if (result < 0)
+		return weir_fail(result, "enabling %u %s vectors of %s: %s", irq->count,
+				 weir_irq_kind_name(irq->kind), device->function->address, strerror(-result));
+	return 0;
+}
+
+static int enable_locked(struct weir_device *device, enum weir_irq_kind kind, uint32_t count,
+			 struct weir_irq **ret_irq)
+{
+	struct weir_irq *irq;
+	int error = check_free(device, kind);
+
+	if (error)
+		return error;
+	irq = calloc(1, sizeof(*irq) + count * sizeof(irq->fds[0]));
+	if (!irq)
+		return weir_fail(-ENOMEM, "no memory for %u interrupts", count);
+	irq->device = device;
+	irq->kind = kind;
+	error = open_fds(irq, count);
+	if (!error) {
+		error = switch_on(irq);
+		if (error)
+			close_fds(irq);
+	}
+	if (error) {
+		free(irq);
+		return error;
+	}
+	device->irqs[kind] = irq;
+	*ret_irq = irq;
+	return 0;
+}
+
+int weir_irq_enable(struct weir_device *device, enum weir_irq_kind kind, uint32_t count,
+		    struct weir_irq **ret_irq)
+{
+	uint32_t most = 0;
+	int error = weir_irq_count(device, kind, &most);
+
+	if (error)
+		return error;
+	if (!count || count > most)
+		return weir_fail(-EINVAL, "%s has %u %s vectors; %u were asked for",
+				 device->function->address, most, weir_irq_kind_name(kind), count);
+	pthread_mutex_lock(&device->lock);
+	error = enable_locked(device, kind, count, ret_irq);
+	pthread_mutex_unlock(&device->lock);
+	return error;
+}
+
+static int drop(struct weir_irq *irq)
+{
+	const struct weir_device *device = irq->device;
+	int error = weir_vfio_device_set_irqs(weir_device_sys(device), device->function->fd,
+					      ABI_VFIO_IRQ_SET_DATA_NONE | ABI_VFIO_IRQ_SET_ACTION_TRIGGER,
+					      irq->kind, 0, 0, NULL);
+
+	close_fds(irq);
+	if (error)
+		weir_fail(error, "disabling %s of %s: %s", weir_irq_kind_name(irq->kind),
+			  device->function->address, strerror(-error));
+	return error;
+}
+
+int weir_irq_disable(struct weir_irq *irq)
+{
+	struct weir_device *device;
+	int error;
+
+	if (!irq)
+		return 0;
+	device = irq->device;
+	pthread_mutex_lock(&device->lock);
+	device->irqs[irq->kind] = NULL;
+	error = drop(irq);
+	pthread_mutex_unlock(&device->lock);
+	free(irq);
+	return error;
+}
+
+void weir_device_drop_irqs(struct weir_device *device)
+{
+	for (unsigned int kind = 0; kind < WEIR_NUM_IRQ_KINDS; kind++)
+		weir_irq_disable(device->irqs[kind]);
+}
+
+static int check_vector(const struct weir_irq *irq, uint32_t vector)
+{
+	if (vector < irq->count)
+		return 0;
+	return weir_fail(-EINVAL, "%u %s vectors are enabled; there is no vector %u", irq->count,
+			 weir_irq_kind_name(irq->kind), vector);
+}
+
+int weir_irq_fd(const struct weir_irq *irq, uint32_t vector)
+{
+	int error = check_vector(irq, vector);
+
+	return error ? error : irq->fds[vector];
+}
+
+int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count)
+{
+	const struct weir_sys *sys = weir_device_sys(irq->device);
+	struct pollfd poll = { .events = POLLIN };
+	int error = check_vector(irq, vector);
+	uint64_t count;
+	ssize_t got;
+
+	if (error)
+		return error;
+	poll.fd = irq->fds[vector];
+	for (;;) {
+		int ready = sys->poll(sys->ctx, &poll, 1, timeout_ms);
+
+		if (ready < 0)
+			return weir_fail(ready, "waiting for an interrupt: %s", strerror(-ready));
+		if (!ready)
+			return weir_fail(-ETIMEDOUT, "no %s interrupt, vector %u, within %d ms",
+					 weir_irq_kind_name(irq->kind), vector, timeout_ms);
+		got = sys->read(sys->ctx, poll.fd, &count, sizeof(count));
+		if (got == (ssize_t)sizeof(count))
+			break;
+		if (got != -EAGAIN) /* another thread took it: wait for the next */
+			return weir_fail(got < 0 ? (int)got : -EIO, "reading an interrupt's eventfd");
+	}
+	if (ret_count)
+		*ret_count = count;
+	return 0;
+}
+
+static int act(struct weir_irq *irq, uint32_t vector, uint32_t action)
+{
+	int result =
+		weir_vfio_device_set_irqs(weir_device_sys(irq->device), irq->device->function->fd,
+					  ABI_VFIO_IRQ_SET_DATA_NONE | action, irq->kind, vector, 1, NULL);
+
+	if (result)
+		return weir_fail(result < 0 ? result : -EIO, "VFIO_DEVICE_SET_IRQS, %s, vector %u: %s",
+				 weir_irq_kind_name(irq->kind), vector, strerror(result < 0 ? -result : EIO));
+	return 0;
+}
+
+int weir_irq_trigger(struct weir_irq *irq, uint32_t vector)
+{
+	int error = check_vector(irq, vector);
+
+	return error ? error : act(irq, vector, ABI_VFIO_IRQ_SET_ACTION_TRIGGER);
+}
+
+static int check_maskable(const struct weir_irq *irq)
+{
+	if (irq->kind == WEIR_IRQ_INTX)
+		return 0;
+	return weir_fail(-EOPNOTSUPP, "%s cannot be masked; only INTx can", weir_irq_kind_name(irq->kind));
+}
+
+int weir_irq_mask(struct weir_irq *irq)
+{
+	int error = check_maskable(irq);
+
+	return error ? error : act(irq, 0, ABI_VFIO_IRQ_SET_ACTION_MASK);
+}
+
+int weir_irq_unmask(struct weir_irq *irq)
+{
+	int error = check_maskable(irq);
+
+	return error ? error : act(irq, 0, ABI_VFIO_IRQ_SET_ACTION_UNMASK);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The detail text behind weir_error(). */
+#ifndef WEIR_LIB_ERROR_H
+#define WEIR_LIB_ERROR_H
+
+#include <weir/common.h>
+
+/* Note why the call fails, and return @error (a negative errno): `return weir_fail(-EINVAL, "...", ...)`. */
+__attribute__((format(printf, 2, 3))) int weir_fail(int error, const char *format, ...);
+
+/* Put words in front of the text of the failure that is being passed on, and return @error. */
+__attribute__((format(printf, 2, 3))) int weir_fail_within(int error, const char *format, ...);
+
+/*
+ * Bring a caller's option struct of any age into one of ours (@size bytes at @ret_opts, zeroed first). @opts may be NULL.
+ * Returns 0 or -E2BIG, when it is longer than ours and uses what we do not know; -EINVAL when it has no room for its size.
+ */
+int weir_opts_read(const void *opts, void *ret_opts, size_t size);
+
+/* The same the other way: fill in as much of a caller's result struct as it has room for; the rest of it becomes zero. */
+void weir_result_write(void *ret_result, size_t caller_size, const void *result, size_t size);
+
+#endif

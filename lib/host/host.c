@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/* Hosts: a kernel interface, chosen and opened. */
+#include "host/host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+const char *weir_backend_name(enum weir_backend backend)
+{
+	switch (backend) {
+	case WEIR_BACKEND_AUTO:
+		return "auto";
+	case WEIR_BACKEND_IOMMUFD:
+		return "iommufd";
+	case WEIR_BACKEND_TYPE1:
+		return "type1";
+	case WEIR_BACKEND_COMPAT:
+		return "compat";
+	}
+	return "unknown";
+}
+
+static int choose(uint32_t asked, enum weir_backend *ret_kind)
+{
+	const char *wish = asked == WEIR_BACKEND_AUTO ? secure_getenv("WEIR_BACKEND") : NULL;
+
+	if (asked > WEIR_BACKEND_COMPAT)
+		return weir_fail(-EINVAL, "there is no backend number %u", asked);
+	*ret_kind = asked;
+	if (!wish || !*wish)
+		return 0;
+	for (unsigned int kind = WEIR_BACKEND_AUTO; kind <= WEIR_BACKEND_COMPAT; kind++)
+		if (!strcmp(wish, weir_backend_name(kind))) {
+			*ret_kind = kind;
+			return 0;
+		}
+	return weir_fail(-EINVAL, "WEIR_BACKEND is '%s'; it can be auto, iommufd, type1 or compat", wish);
+}
+
+int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_host)
+{
+	struct weir_host_opts o;
+	struct weir_host *host;
+	enum weir_backend kind;
+	int error = weir_opts_read(opts, &o, sizeof(o));
+
+	if (!error)
+		error = choose(o.backend, &kind);
+	if (error)
+		return error;
+	if (o.num_nodes && !o.nodes)
+		return weir_fail(-EINVAL, "num_nodes is %u, but nodes is NULL", o.num_nodes);
+	if (o.sys && o.sys->size < sizeof(*o.sys))
+		return weir_fail(-EINVAL, "the table of system calls is %zu bytes, %zu are needed",
+				 o.sys->size, sizeof(*o.sys));
+	host = calloc(1, sizeof(*host));
+	if (!host)
+		return weir_fail(-ENOMEM, "no memory for a host");
+	error = weir_kernel_open(&host->kernel, kind, o.sys ? o.sys : weir_sys_real(), o.nodes, o.num_nodes);
+	if (error) {
+		free(host);
+		return error;
+	}
+	pthread_mutex_init(&host->lock, NULL);
+	*ret_host = host;
+	return 0;
+}
+
+int weir_host_keep(struct weir_host *host, int fd)
+{
+	int *more = realloc(host->kept, (host->num_kept + 1) * sizeof(*more));
+
+	if (!more)
+		return weir_fail(-ENOMEM, "no memory for a descriptor");
+	more[host->num_kept++] = fd;
+	host->kept = more;
+	return 0;
+}
+
+int weir_host_close(struct weir_host *host)
+{
+	uint32_t num_spaces;
+
+	if (!host)
+		return 0;
+	pthread_mutex_lock(&host->lock);
+	num_spaces = host->num_spaces;
+	pthread_mutex_unlock(&host->lock);
+	if (num_spaces)
+		return weir_fail(-EBUSY, "%u address spaces of this host are open", num_spaces);
+	weir_kernel_close(&host->kernel);
+	for (uint32_t i = 0; i < host->num_kept; i++)
+		host->kernel.sys->close(host->kernel.sys->ctx, host->kept[i]);
+	free(host->kept);
+	pthread_mutex_destroy(&host->lock);
+	free(host);
+	return 0;
+}
+
+enum weir_backend weir_host_backend(const struct weir_host *host)
+{
+	return host->kernel.ops->kind;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/* What sysfs says about PCI devices and IOMMU groups. */
+#include "kernel/sysfs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+#define PCI_DEVICES  "/sys/bus/pci/devices/"
+#define IOMMU_GROUPS "/sys/kernel/iommu_groups/"
+
+int weir_pci_address(const char *text, char ret_address[WEIR_PCI_ADDRESS_SIZE])
+{
+	unsigned int domain = 0, bus, slot, function;
+	int end = -1;
+
+	if (text && sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4) {
+		domain = 0;
+		end = -1;
+		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3)
+			end = -1;
+	}
+	if (end < 0 || text[end] || slot > 31 || function > 7)
+		return weir_fail(-EINVAL, "'%s' is not a PCI address such as 0000:01:00.0",
+				 text ? text : "(null)");
+	snprintf(ret_address, WEIR_PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff,
+		 slot & 0x1f, function & 7);
+	return 0;
+}
+
+/* The last component of what the link at @path points to. */
+static int link_name(const struct weir_sys *sys, const char *path, char *ret_name, size_t size)
+{
+	char target[512];
+	ssize_t len = sys->readlink(sys->ctx, path, target, sizeof(target) - 1);
+	const char *name;
+
+	if (len < 0)
+		return (int)len;
+	target[len] = '\0';
+	name = strrchr(target, '/');
+	name = name ? name + 1 : target;
+	if (strlen(name) >= size)
+		return -ENAMETOOLONG;
+	memcpy(ret_name, name, strlen(name) + 1);
+	return 0;
+}
+
+bool weir_sysfs_device_exists(const struct weir_sys *sys, const char *address)
+{
+	char path[64], name[64];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "%s", address);
+	return link_name(sys, path, name, sizeof(name)) == 0;
+}
+
+int weir_sysfs_iommu_group(const struct weir_sys *sys, const char *address, uint32_t *ret_group)
+{
+	char path[64], name[16], *end;
+	unsigned long group;
+	int error;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "%s/iommu_group", address);
+	error = link_name(sys, path, name, sizeof(name));
+	if (error)
+		return error;
+	group = strtoul(name, &end, 10);
+	if (end == name || *end || group >= UINT32_MAX)
+		return -EIO;
+	*ret_group = (uint32_t)group;
+	return 0;
+}
+
+int weir_sysfs_vfio_dev(const struct weir_sys *sys, const char *address, char *ret_name, size_t size)
+{
+	char path[64], names[256];
+	ssize_t used;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "%s/vfio-dev", address);
+	used = sys->list_dir(sys->ctx, path, names, sizeof(names));
+	if (used < 0)
+		return (int)used;
+	for (const char *name = names; name < names + used; name += strlen(name) + 1)
+		if (!strncmp(name, "vfio", 4) && strlen(name) < size) {
+			memcpy(ret_name, name, strlen(name) + 1);
+			return 0;
+		}
+	return -ENOENT;
+}
+
+bool weir_sysfs_has_vfio_cdev(const struct weir_sys *sys)
+{
+	char name[1];
+	ssize_t used = sys->list_dir(sys->ctx, "/sys/class/vfio-dev", name, sizeof(name));
+
+	return used >= 0 || used == -ENOSPC;
+}
+
+int weir_sysfs_driver(const struct weir_sys *sys, const char *address, char *ret_name, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "%s/driver", address);
+	return link_name(sys, path, ret_name, size);
+}
+
+int weir_sysfs_group_devices(const struct weir_sys *sys, uint32_t group, char *ret_names, size_t size)
+{
+	char path[64];
+	ssize_t used;
+
+	snprintf(path, sizeof(path), IOMMU_GROUPS "%" PRIu32 "/devices", group);
+	used = sys->list_dir(sys->ctx, path, ret_names, size - 1);
+	if (used < 0)
+		return (int)used;
+	ret_names[used] = '\0';
+	return 0;
+}
+
+/* A sysfs file is at most a page, and one read gives all of it. */
+static int read_file(const struct weir_sys *sys, const char *path, char *ret_text, size_t size)
+{
+	int fd = sys->open(sys->ctx, path, 0);
+	ssize_t got;
+
+	if (fd < 0)
+		return fd;
+	got = sys->read(sys->ctx, fd, ret_text, size - 1);
+	sys->close(sys->ctx, fd);
+	if (got < 0)
+		return (int)got;
+	ret_text[got] = '\0';
+	return 0;
+}
+
+int weir_sysfs_reserved_window(const struct weir_sys *sys, uint32_t group, unsigned int *line,
+			       struct weir_reserved_window *ret_window)
+{
+	char path[80], text[4096];
+	const char *at = text;
+	int error;
+
+	snprintf(path, sizeof(path), IOMMU_GROUPS "%" PRIu32 "/reserved_regions", group);
+	error = read_file(sys, path, text, sizeof(text));
+	if (error)
+		return error;
+	for (unsigned int i = 0; i < *line && at; i++) {
+		at = strchr(at, '\n');
+		if (at)
+			at++;
+	}
+	if (!at || sscanf(at, "%" SCNx64 " %" SCNx64 " %23s", &ret_window->range.start,
+			  &ret_window->range.last, ret_window->kind) != 3)
+		return -ENOENT;
+	(*line)++;
+	return 0;
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/* The ioctls of the VFIO container, as type1 and /dev/iommu answer them. */
+#include "kernel/type1.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/info_chain.h"
+
+int weir_type1_api_version(const struct weir_sys *sys, int container)
+{
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_GET_API_VERSION, NULL);
+}
+
+/* These two take their argument by value, where the others take a pointer. */
+int weir_type1_check_extension(const struct weir_sys *sys, int container, unsigned int extension)
+{
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_CHECK_EXTENSION, (void *)(uintptr_t)extension);
+}
+
+int weir_type1_set_iommu(const struct weir_sys *sys, int container, unsigned int type)
+{
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_SET_IOMMU, (void *)(uintptr_t)type);
+}
+
+static int read_ranges(const struct weir_info_cap *cap, struct weir_type1_info *info)
+{
+	const struct abi_vfio_iommu_type1_info_cap_iova_range *ranges = cap->start;
+	size_t size;
+
+	if (cap->room < sizeof(*ranges) ||
+	    ranges->nr_iovas > (cap->room - sizeof(*ranges)) / sizeof(ranges->iova_ranges[0]))
+		return -EIO;
+	_Static_assert(sizeof(struct weir_iova_range) == sizeof(struct abi_vfio_iova_range), "same layout");
+	size = ranges->nr_iovas * sizeof(ranges->iova_ranges[0]);
+	free(info->ranges);
+	info->ranges = malloc(size ? size : 1);
+	if (!info->ranges)
+		return -ENOMEM;
+	memcpy(info->ranges, ranges->iova_ranges, size);
+	info->num_ranges = ranges->nr_iovas;
+	return 0;
+}
+
+static int read_info(const struct abi_vfio_iommu_type1_info *answer, size_t size,
+		     struct weir_type1_info *info)
+{
+	struct weir_info_cap cap;
+	uint32_t next = answer->flags & ABI_VFIO_IOMMU_INFO_CAPS ? answer->cap_offset : 0;
+	int error = 0;
+
+	info->page_sizes = answer->flags & ABI_VFIO_IOMMU_INFO_PGSIZES ? answer->iova_pgsizes : 4096;
+	while (!error && weir_info_next(answer, size, &next, &cap)) {
+		const struct abi_vfio_iommu_type1_info_dma_avail *avail = cap.start;
+
+		if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE)
+			error = read_ranges(&cap, info);
+		else if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL && cap.room >= sizeof(*avail))
+			info->mappings_left = avail->avail == UINT32_MAX ? UINT64_MAX : avail->avail;
+	}
+	return error;
+}
+
+int weir_type1_get_info(const struct weir_sys *sys, int container, struct weir_type1_info *ret_info)
+{
+	struct weir_type1_info info = { .mappings_left = UINT64_MAX };
+	struct abi_vfio_iommu_type1_info *answer;
+	uint32_t size;
+	int error;
+
+	error = weir_info_get(sys, container, ABI_VFIO_IOMMU_GET_INFO, sizeof(*answer), 0, (void **)&answer,
+			      &size);
+	if (error)
+		return error;
+	error = read_info(answer, size, &info);
+	free(answer);
+	if (error)
+		free(info.ranges);
+	else
+		*ret_info = info;
+	return error;
+}
+
+int weir_type1_map_dma(const struct weir_sys *sys, int container, uint32_t flags, const void *addr,
+		       uint64_t len, uint64_t iova)
+{
+	struct abi_vfio_iommu_type1_dma_map cmd = {
+		.argsz = sizeof(cmd), .flags = flags, .vaddr = (uintptr_t)addr, .iova = iova, .size = len
+	};
+
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_MAP_DMA, &cmd);
+}
+
+int weir_type1_unmap_dma(const struct weir_sys *sys, int container, uint64_t iova, uint64_t len,
+			 uint64_t *ret_len)
+{
+	struct abi_vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd), .iova = iova, .size = len };
+	int error = sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_UNMAP_DMA, &cmd);
+
+	if (!error)
+		*ret_len = cmd.size;
+	return error;
+}
