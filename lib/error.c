@@ -40,7 +40,8 @@ int weir_fail_within(int error, const char *format, ...)
 	used = vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
 	if (used >= 0 && (size_t)used < sizeof(detail))
-		snprintf(detail + used, sizeof(detail) - (size_t)used, ": %s", inner);
+		snprintf(detail + used, sizeof(detail) - (size_t)used, ": %.*s",
+			 (int)(sizeof(detail) - (size_t)used), inner);
 	return error;
 }
 

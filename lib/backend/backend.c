@@ -4,8 +4,41 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
+
+const char *weir_backend_name(enum weir_backend backend)
+{
+	switch (backend) {
+	case WEIR_BACKEND_AUTO:
+		return "auto";
+	case WEIR_BACKEND_IOMMUFD:
+		return "iommufd";
+	case WEIR_BACKEND_TYPE1:
+		return "type1";
+	case WEIR_BACKEND_COMPAT:
+		return "compat";
+	}
+	return "unknown";
+}
+
+int weir_backend_choose(uint32_t asked, enum weir_backend *ret_kind)
+{
+	const char *wish = asked == WEIR_BACKEND_AUTO ? secure_getenv("WEIR_BACKEND") : NULL;
+
+	if (asked > WEIR_BACKEND_COMPAT)
+		return weir_fail(-EINVAL, "there is no backend number %u", asked);
+	*ret_kind = asked;
+	if (!wish || !*wish)
+		return 0;
+	for (unsigned int kind = WEIR_BACKEND_AUTO; kind <= WEIR_BACKEND_COMPAT; kind++)
+		if (!strcmp(wish, weir_backend_name(kind))) {
+			*ret_kind = kind;
+			return 0;
+		}
+	return weir_fail(-EINVAL, "WEIR_BACKEND is '%s'; it can be auto, iommufd, type1 or compat", wish);
+}
 
 void weir_geometry_free(struct weir_geometry *geometry)
 {

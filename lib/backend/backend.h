@@ -119,6 +119,9 @@ extern const struct weir_backend_ops weir_backend_iommufd;
 extern const struct weir_backend_ops weir_backend_type1;
 extern const struct weir_backend_ops weir_backend_compat;
 
+/* What backend is meant: the one asked for, or with AUTO the one that WEIR_BACKEND names. -EINVAL with a text. */
+int weir_backend_choose(uint32_t asked, enum weir_backend *ret_kind);
+
 /* Open the backend of @kind, or the best there is (AUTO). Takes over @nodes' descriptors on success. */
 int weir_kernel_open(struct weir_kernel *kernel, enum weir_backend kind, const struct weir_sys *sys,
 		     const struct weir_node *nodes, uint32_t num_nodes);

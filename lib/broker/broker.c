@@ -37,26 +37,6 @@ static void close_all(const struct weir_sys *sys, struct answer *answer)
 		sys->close(sys->ctx, answer->fds[--answer->num_fds]);
 }
 
-/* The backend to ask for: the environment decides where the program leaves it open, as it does for
- * weir_host_open(). */
-static int wanted_backend(uint32_t option, uint32_t *ret_backend)
-{
-	const char *name = secure_getenv("WEIR_BACKEND");
-
-	if (option > WEIR_BACKEND_COMPAT)
-		return weir_fail(-EINVAL, "there is no backend number %u", option);
-	*ret_backend = option;
-	if (option != WEIR_BACKEND_AUTO || !name || !*name || !strcmp(name, "auto"))
-		return 0;
-	for (uint32_t i = WEIR_BACKEND_IOMMUFD; i <= WEIR_BACKEND_COMPAT; i++) {
-		if (!strcmp(name, weir_backend_name(i))) {
-			*ret_backend = i;
-			return 0;
-		}
-	}
-	return weir_fail(-EINVAL, "WEIR_BACKEND is '%s': it can be auto, iommufd, type1 or compat", name);
-}
-
 static int connect_to(const struct weir_sys *sys, const char *path)
 {
 	int fd;
@@ -263,6 +243,7 @@ int weir_host_open_broker(const char *socket_path, const char *address, const st
 	struct answer answer = { 0 };
 	struct weir_host_opts ours;
 	const struct weir_sys *sys;
+	enum weir_backend wanted = WEIR_BACKEND_AUTO;
 	int connection, error;
 
 	error = weir_opts_read(opts, &ours, sizeof(ours));
@@ -270,7 +251,8 @@ int weir_host_open_broker(const char *socket_path, const char *address, const st
 		error = weir_fail(-EINVAL,
 				  "a host takes its nodes from its caller or from a broker, not from both");
 	if (!error)
-		error = wanted_backend(ours.backend, &request.backend);
+		error = weir_backend_choose(ours.backend, &wanted);
+	request.backend = wanted;
 	if (!error)
 		error = weir_pci_address(address, request.address);
 	if (error)

@@ -8,47 +8,15 @@
 
 #include "error.h"
 
-const char *weir_backend_name(enum weir_backend backend)
-{
-	switch (backend) {
-	case WEIR_BACKEND_AUTO:
-		return "auto";
-	case WEIR_BACKEND_IOMMUFD:
-		return "iommufd";
-	case WEIR_BACKEND_TYPE1:
-		return "type1";
-	case WEIR_BACKEND_COMPAT:
-		return "compat";
-	}
-	return "unknown";
-}
-
-static int choose(uint32_t asked, enum weir_backend *ret_kind)
-{
-	const char *wish = asked == WEIR_BACKEND_AUTO ? secure_getenv("WEIR_BACKEND") : NULL;
-
-	if (asked > WEIR_BACKEND_COMPAT)
-		return weir_fail(-EINVAL, "there is no backend number %u", asked);
-	*ret_kind = asked;
-	if (!wish || !*wish)
-		return 0;
-	for (unsigned int kind = WEIR_BACKEND_AUTO; kind <= WEIR_BACKEND_COMPAT; kind++)
-		if (!strcmp(wish, weir_backend_name(kind))) {
-			*ret_kind = kind;
-			return 0;
-		}
-	return weir_fail(-EINVAL, "WEIR_BACKEND is '%s'; it can be auto, iommufd, type1 or compat", wish);
-}
-
 int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_host)
 {
 	struct weir_host_opts o;
 	struct weir_host *host;
-	enum weir_backend kind;
+	enum weir_backend kind = WEIR_BACKEND_AUTO;
 	int error = weir_opts_read(opts, &o, sizeof(o));
 
 	if (!error)
-		error = choose(o.backend, &kind);
+		error = weir_backend_choose(o.backend, &kind);
 	if (error)
 		return error;
 	if (o.num_nodes && !o.nodes)

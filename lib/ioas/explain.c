@@ -60,7 +60,7 @@ static int explain_memory(const struct weir_ioas *ioas, const struct weir_map *m
 	return weir_fail(-ENOMEM,
 			 "RLIMIT_MEMLOCK is %" PRIu64 " KiB; this mapping needs %" PRIu64
 			 " KiB beside the %" PRIu64 " KiB that are mapped in this space already: raise it "
-						    "(ulimit -l, or LimitMEMLOCK=) or grant CAP_IPC_LOCK",
+			 "(ulimit -l, or LimitMEMLOCK=) or grant CAP_IPC_LOCK",
 			 memlock.limit / 1024, map->len / 1024, (ioas->mapped_bytes - map->len) / 1024);
 }
 

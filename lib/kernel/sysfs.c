@@ -2,6 +2,7 @@
 /* What sysfs says about PCI devices and IOMMU groups. */
 #include "kernel/sysfs.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,21 +14,42 @@
 #define PCI_DEVICES  "/sys/bus/pci/devices/"
 #define IOMMU_GROUPS "/sys/kernel/iommu_groups/"
 
+/* One to @most hexadecimal digits, no sign or blank; NULL when there is none, or the number is above @highest. */
+static const char *hex(const char *text, unsigned int most, unsigned int highest, unsigned int *ret_number)
+{
+	unsigned int number = 0, digits = 0;
+
+	for (; isxdigit((unsigned char)*text) && digits < most; text++, digits++)
+		number = number * 16 + (unsigned int)(isdigit((unsigned char)*text)
+							      ? *text - '0'
+							      : tolower(*text) - 'a' + 10);
+	*ret_number = number;
+	return digits && number <= highest ? text : NULL;
+}
+
+static const char *skip(const char *text, char expected)
+{
+	return text && *text == expected ? text + 1 : NULL;
+}
+
 int weir_pci_address(const char *text, char ret_address[WEIR_PCI_ADDRESS_SIZE])
 {
-	unsigned int domain = 0, bus, slot, function;
-	int end = -1;
+	unsigned int domain = 0, bus = 0, slot = 0, function = 0;
+	const char *at = text;
 
-	if (text && sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4) {
-		domain = 0;
-		end = -1;
-		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3)
-			end = -1;
-	}
-	if (end < 0 || text[end] || slot > 31 || function > 7)
+	/* Domains above ffff are the kernel's own, behind host bridges that are PCI devices themselves. */
+	if (text && strchr(text, ':') != strrchr(text, ':'))
+		at = skip(hex(text, 6, 0xffffff, &domain), ':');
+	if (at)
+		at = skip(hex(at, 2, 0xff, &bus), ':');
+	if (at)
+		at = skip(hex(at, 2, 31, &slot), '.');
+	if (at)
+		at = hex(at, 1, 7, &function);
+	if (!at || *at)
 		return weir_fail(-EINVAL, "'%s' is not a PCI address such as 0000:01:00.0",
 				 text ? text : "(null)");
-	snprintf(ret_address, WEIR_PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff,
+	snprintf(ret_address, WEIR_PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", domain & 0xffffff, bus & 0xff,
 		 slot & 0x1f, function & 7);
 	return 0;
 }

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/* The hosts that conformance runs on, and what cases start from. */
+#include "conformance/fixture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct weir_host *host_of(struct t *t)
+{
+	return fixture_of(t)->host;
+}
+
+static const char *address_or_null(const char *name)
+{
+	char variable[64];
+
+	snprintf(variable, sizeof(variable), "WEIR_DEVICE_%s", name);
+	return getenv(variable);
+}
+
+const char *address_of(struct t *t, const char *name)
+{
+	const char *address = address_or_null(name);
+
+	(void)t;
+	if (!address)
+		FAIL("this machine has no %s: the case should say NEEDS(%s)", name, name);
+	return address;
+}
+
+static void close_ioas(void *ioas)
+{
+	EXPECT_OK(weir_ioas_close(ioas));
+}
+
+struct weir_ioas *new_ioas(struct t *t)
+{
+	struct weir_ioas *ioas;
+
+	ASSERT_OK(weir_ioas_open(host_of(t), NULL, &ioas));
+	t_defer(t, close_ioas, ioas);
+	return ioas;
+}
+
+static void close_device(void *device)
+{
+	EXPECT_OK(weir_device_close(device));
+}
+
+struct weir_device *new_device(struct t *t, struct weir_ioas *ioas, const char *name, uint32_t address_bits)
+{
+	struct weir_device_opts opts = WEIR_OPTS(weir_device_opts, .address_bits = address_bits);
+	struct weir_device *device;
+
+	ASSERT_OK(weir_device_open(ioas, address_of(t, name), &opts, &device));
+	t_defer(t, close_device, device);
+	return device;
+}
+
+struct memory {
+	void *addr;
+	size_t len;
+};
+
+static void free_memory(void *arg)
+{
+	struct memory *memory = arg;
+
+	munmap(memory->addr, memory->len);
+	free(memory);
+}
+
+void *new_memory(struct t *t, size_t len, unsigned char fill)
+{
+	struct memory *memory = malloc(sizeof(*memory));
+
+	ASSERT_TRUE(memory != NULL);
+	memory->len = len;
+	memory->addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(memory->addr != MAP_FAILED);
+	t_defer(t, free_memory, memory);
+	memset(memory->addr, fill, len);
+	return memory->addr;
+}
+
+struct weir_map *new_map(struct t *t, struct weir_ioas *ioas, void *addr, size_t len,
+			 const struct weir_map_opts *opts)
+{
+	struct weir_map *map;
+
+	(void)t;
+	ASSERT_OK(weir_ioas_map(ioas, addr, len, opts, &map));
+	return map;
+}
+
+uint64_t pinned_bytes(void)
+{
+	char line[128];
+	unsigned long long kilobytes, sum = 0;
+	FILE *status = fopen("/proc/self/status", "re");
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmPin: %llu", &kilobytes) == 1 ||
+		    sscanf(line, "VmLck: %llu", &kilobytes) == 1)
+			sum += kilobytes * 1024;
+	if (status)
+		fclose(status);
+	return sum;
+}
+
+/* Hosts ----------------------------------------------------------------------------------------------------------- */
+
+static void open_host(struct t *t)
+{
+	static struct fixture fixture;
+	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .sys = &fixture.log.table);
+
+	fixture.backend = WEIR_BACKEND_AUTO;
+	for (unsigned int kind = WEIR_BACKEND_IOMMUFD; kind <= WEIR_BACKEND_COMPAT; kind++)
+		if (!strcmp(t->host->name, weir_backend_name(kind)))
+			fixture.backend = kind;
+	opts.backend = fixture.backend;
+	sys_log_init(&fixture.log, NULL);
+	t->fixture = &fixture;
+	ASSERT_OK(weir_host_open(&opts, &fixture.host));
+}
+
+static void close_host(struct t *t)
+{
+	ASSERT_OK(weir_host_close(host_of(t)));
+}
+
+static bool device_can(struct t *t, const char *name, enum weir_cap cap)
+{
+	struct weir_ioas *ioas;
+	struct weir_device *device;
+	bool can = false;
+
+	if (!address_or_null(name))
+		return false;
+	ASSERT_OK(weir_ioas_open(host_of(t), NULL, &ioas));
+	if (weir_device_open(ioas, address_or_null(name), NULL, &device) == 0) {
+		can = weir_caps_check(device, cap) == 0;
+		weir_device_close(device);
+	}
+	ASSERT_OK(weir_ioas_close(ioas));
+	return can;
+}
+
+static bool edus_share_a_group(void)
+{
+	char path[2][128], group[2][256] = { { 0 } };
+	const char *address[2] = { address_or_null("EDU0"), address_or_null("EDU1") };
+
+	for (int i = 0; i < 2; i++) {
+		if (!address[i])
+			return false;
+		snprintf(path[i], sizeof(path[i]), "/sys/bus/pci/devices/%s/iommu_group", address[i]);
+		if (readlink(path[i], group[i], sizeof(group[i]) - 1) < 0)
+			return false;
+	}
+	return !strcmp(strrchr(group[0], '/'), strrchr(group[1], '/'));
+}
+
+static bool kernel_log_readable(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool has(struct t *t, const char *capability)
+{
+	if (!strcmp(capability, "DMA_DEVICE"))
+		return address_or_null("EDU0") != NULL;
+	if (!strcmp(capability, "EDU_PAIR"))
+		return edus_share_a_group();
+	if (!strcmp(capability, "ROOT"))
+		return geteuid() == 0;
+	if (!strcmp(capability, "KERNEL_LOG"))
+		return kernel_log_readable();
+	if (!strcmp(capability, "MOVE"))
+		return device_can(t, "EDU0", WEIR_CAP_MOVE) || device_can(t, "NVME0", WEIR_CAP_MOVE);
+	if (!strcmp(capability, "RESET"))
+		return device_can(t, "NVME0", WEIR_CAP_RESET);
+	if (!strcmp(capability, "HOT_RESET"))
+		return device_can(t, "NVME0", WEIR_CAP_HOT_RESET);
+	if (!strcmp(capability, "MANY_MAPS"))
+		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
+	if (!strcmp(capability, "EXACT_UNMAP"))
+		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
+	return address_or_null(capability) != NULL;
+}
+
+static uint64_t pinned_before;
+
+static void before_case(struct t *t)
+{
+	(void)t;
+	pinned_before = pinned_bytes();
+}
+
+static void after_case(struct t *t)
+{
+	(void)t;
+	EXPECT_EQ(pinned_bytes(), pinned_before);
+}
+
+#define HOST(name_)                                                                                          \
+	{                                                                                                    \
+		.name = name_, .open = open_host, .close = close_host, .has = has                            \
+	}
+static const struct t_host hosts[] = { HOST("iommufd"), HOST("type1"), HOST("compat"), HOST("auto") };
+
+__attribute__((constructor)) static void register_hosts(void)
+{
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+		t_register_host(&hosts[i]);
+	t_set_error_detail(weir_error);
+	t_before_case(before_case);
+	t_after_case(after_case);
+}

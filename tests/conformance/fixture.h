@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a conformance case works with: a weir_host of the kind it is run on, and the devices of the machine.
+ *
+ * Devices are named as the test bed names them: "EDU0", "NVME0", ... stand for the PCI addresses in WEIR_DEVICE_EDU0 and so on.
+ * Capabilities that a case can need:
+ *
+ *   EDU0, EDU1, NVME0, NVME1, IGB0, EDU_PAIR, ...  the machine has that device (EDU_PAIR: EDU0 and EDU1 share an IOMMU group)
+ *   DMA_DEVICE                                     EDU0
+ *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
+ *   ROOT                                           the case may change user and limits
+ *   KERNEL_LOG                                     the kernel's log can be read, and shows IOMMU faults
+ */
+#ifndef TESTS_CONFORMANCE_FIXTURE_H
+#define TESTS_CONFORMANCE_FIXTURE_H
+
+#include <weir/weir.h>
+
+#include "shim/test.h"
+#include "support/sys_log.h"
+
+struct fixture {
+	enum weir_backend backend; /* as asked for, AUTO included */
+	struct weir_host *host;
+	struct sys_log log; /* of everything that the host calls */
+};
+
+static inline struct fixture *fixture_of(struct t *t)
+{
+	return t->fixture;
+}
+
+/* The helpers below fail the case when something is wrong, and undo what they did when it ends (closing twice is harmless
+ * to none of these: what a case closes itself, it opens itself). */
+
+struct weir_host *host_of(struct t *t);
+
+/* The address of a device by the test bed's name. */
+const char *address_of(struct t *t, const char *name);
+
+/* A new address space of the case's host. */
+struct weir_ioas *new_ioas(struct t *t);
+
+/* A device, opened into @ioas. @address_bits: 0 for all. */
+struct weir_device *new_device(struct t *t, struct weir_ioas *ioas, const char *name, uint32_t address_bits);
+
+/* Anonymous private memory, filled with @fill. */
+void *new_memory(struct t *t, size_t len, unsigned char fill);
+
+/* Memory mapped for DMA. The mapping ends with its space at the latest. */
+struct weir_map *new_map(struct t *t, struct weir_ioas *ioas, void *addr, size_t len,
+			 const struct weir_map_opts *opts);
+
+/* How many of this process's bytes are locked or pinned. */
+uint64_t pinned_bytes(void);
+
+#endif
