@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /dev/vfio/vfio and /dev/vfio/GROUP.
+ *
+ *     container.c        the container: API, extensions, type1 v1 and v2 with their mappings
+ *     container_group.c  groups: into a container (or an iommufd, compat) and out again, device descriptors
+ */
+#ifndef WEIR_SIM_CONTAINER_H
+#define WEIR_SIM_CONTAINER_H
+
+#include "sim/device.h"
+
+struct sim_container {
+	struct weir_sim *sim;
+	struct sim_file *file;
+	uint32_t num_groups;
+	uint32_t iommu_type;       /* 0 before SET_IOMMU */
+	struct sim_domain *domain; /* while groups are in it and the type is set */
+	struct weir_tree mappings; /* by IOVA */
+	uint32_t num_mappings;
+};
+
+/* Is this file a container? */
+struct sim_container *sim_container_of(struct sim_file *file);
+
+/* A group comes in (-EPERM without isolated interrupts, -EINVAL when a mapping meets its windows, -EBUSY) or leaves; the last drops all mappings. */
+int sim_container_add_group(struct sim_container *container, struct sim_group *group);
+void sim_container_remove_group(struct sim_container *container, struct sim_group *group);
+
+#endif

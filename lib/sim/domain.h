@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An IOMMU page table: what DMA from the groups that use it reaches. With a translation cache that holds what was translated until it is
+ * invalidated, as hardware's does: unmapping here invalidates, since the kernel does.
+ */
+#ifndef WEIR_SIM_DOMAIN_H
+#define WEIR_SIM_DOMAIN_H
+
+#include "sim/pages.h"
+#include "tree.h"
+
+#define SIM_READ  1u
+#define SIM_WRITE 2u
+
+struct sim_domain {
+	struct weir_sim *sim;
+	uint32_t address_bits;
+	struct weir_tree entries; /* by IOVA */
+	struct sim_tlb *tlb;
+};
+
+/* What devices of a group cannot use, and why. */
+struct sim_window {
+	uint64_t start, last;
+	const char *kind; /* "msi", "reserved" */
+};
+enum { SIM_NUM_WINDOWS = 1 };
+extern const struct sim_window sim_windows[SIM_NUM_WINDOWS]; /* 0xfee00000..0xfeefffff msi */
+
+int sim_domain_new(struct weir_sim *sim, struct sim_domain **ret_domain);
+void sim_domain_free(struct sim_domain *domain); /* unmaps all */
+
+/* Install [offset, offset + len) of @pages (pinned by the caller) at @iova, which is free. @prot: SIM_READ, SIM_WRITE. -ENOMEM */
+int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struct sim_pages *pages, uint64_t offset, uint32_t prot);
+
+/* Remove entries that lie in the range, whole ones, and what the cache holds of them. */
+void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len);
+
+/* DMA. Splits at page borders; translates through the cache; reports what it blocks. -EFAULT: blocked; else the target's error. */
+int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf, size_t len, bool write);
+
+/* Note a blocked DMA in the machine's log. */
+void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint64_t iova, bool write);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated machine, as the files of this folder see it.
+ *
+ *     sys.c        the table of system calls: finds whose descriptor or path it is, takes the lock, calls, or passes on
+ *     file.c       descriptors: real ones (one end of a socket pair), each with a file of ours behind it
+ *     user.c       copying from and to the caller's pointers, which may be bad
+ *     trouble.c    calls that fail, are cut short or late on request
+ *     sysfs.c      /sys, /dev and /proc/self as far as weir looks at them
+ *     pages.c      memory that can be mapped for DMA: pinned, charged, read and written
+ *     domain.c     an IOMMU page table, its translation cache, and the faults it reports
+ *     iommufd*.c   /dev/iommu: objects, IOAS, page tables
+ *     container*.c /dev/vfio/vfio and groups: type1 v1 and v2; the same ioctls on /dev/iommu
+ *     device*.c    PCI functions and the VFIO devices made of them: config space, regions, interrupts, resets
+ *     edu.c nvme*.c   device models, on the public interface alone
+ *
+ * One lock a machine, taken by sys.c for every call and held throughout, and by the stepping of devices. Everything below assumes it is held.
+ * Functions return 0 (or what they say) or a negative errno, as the kernel would.
+ */
+#ifndef WEIR_SIM_MACHINE_H
+#define WEIR_SIM_MACHINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <weir/sim.h>
+
+#include "sim/trouble.h"
+
+struct sim_file;
+struct sim_group;
+
+struct weir_sim {
+	pthread_mutex_t lock;
+	struct weir_sys table; /* what the machine answers; ctx is the machine */
+	enum weir_sim_age age;
+	uint32_t flags;
+	uint32_t address_bits;
+	uint32_t max_mappings;
+	uint64_t seed;
+	unsigned int owner; /* the effective uid that made the machine: nodes are its own */
+
+	struct sim_file *files;          /* open file descriptions */
+	struct weir_sim_device *devices; /* in order of their addresses */
+	struct sim_group *groups;        /* in order of their numbers */
+
+	struct sim_trouble trouble;
+	struct sim_fault_log {
+		struct weir_sim_fault ring[64];
+		uint64_t count;
+	} faults;
+
+	/* What is pinned and charged by everything in this machine: added to /proc/self/status. */
+	uint64_t pinned_bytes, locked_bytes;
+
+	pthread_t thread;
+	bool thread_runs, thread_stops;
+	pthread_cond_t work; /* there may be something to do for the thread */
+};
+
+/* Something happened that devices may have to act on. */
+void sim_wake(struct weir_sim *sim);
+
+/* What this machine's kernel has. */
+bool sim_has_iommufd(const struct weir_sim *sim);   /* /dev/iommu and character devices */
+bool sim_has_container(const struct weir_sim *sim); /* /dev/vfio/vfio and groups */
+bool sim_has_map_file(const struct weir_sim *sim);  /* IOMMU_IOAS_MAP_FILE, CHANGE_PROCESS: 6.13 */
+bool sim_has_dma_buf(const struct weir_sim *sim);   /* VFIO_DEVICE_FEATURE_DMA_BUF: 6.19 */
+
+#endif

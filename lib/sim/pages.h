@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that can be mapped for DMA ("pages" objects): process memory, files, device memory.
+ *
+ * An object is made unpinned. Each page table that it is installed in pins it, once; pinning checks that the memory is there, and charges it.
+ */
+#ifndef WEIR_SIM_PAGES_H
+#define WEIR_SIM_PAGES_H
+
+#include "sim/machine.h"
+
+enum sim_charge {
+	SIM_CHARGE_NONE, /* CAP_IPC_LOCK, or device memory */
+	SIM_CHARGE_USER, /* iommufd: locked memory of the user, here: of the machine */
+	SIM_CHARGE_MM,   /* containers: of the process */
+};
+
+enum sim_pages_kind { SIM_PAGES_MEMORY, SIM_PAGES_FILE, SIM_PAGES_BAR };
+
+struct sim_pages {
+	enum sim_pages_kind kind;
+	struct weir_sim *sim;
+	uint32_t refs; /* areas that use it */
+	uint32_t pins; /* page tables that it is in */
+	uint64_t len;
+	bool writable;         /* devices may write */
+	enum sim_charge charge; /* decided when it is made */
+	unsigned char *addr;   /* MEMORY: where in the process; FILE: where the machine has mapped it while pinned */
+	int pid;               /* MEMORY: whose */
+	int fd;                /* FILE: a descriptor of our own */
+	uint64_t offset;       /* FILE: of the first byte; BAR: likewise */
+	struct weir_sim_device *device; /* BAR */
+	unsigned int bar;
+	bool revoked; /* BAR, by dma-buf: for ever */
+};
+
+/* Make one; one reference. -ENOMEM, for a file -EBADF. What the memory is like shows only when it is pinned. */
+int sim_pages_memory(struct weir_sim *sim, uint64_t addr, uint64_t len, bool writable, enum sim_charge charge,
+		     struct sim_pages **ret_pages);
+int sim_pages_file(struct weir_sim *sim, int fd, uint64_t offset, uint64_t len, bool writable, enum sim_charge charge,
+		   struct sim_pages **ret_pages);
+int sim_pages_bar(struct weir_sim_device *device, unsigned int bar, uint64_t offset, uint64_t len, struct sim_pages **ret_pages);
+
+void sim_pages_hold(struct sim_pages *pages);
+void sim_pages_put(struct sim_pages *pages);
+
+/* -EFAULT: not there, or not writable; -EINVAL: a file that is no shmem or hugetlbfs, or too short; -ENOMEM: over RLIMIT_MEMLOCK. */
+int sim_pages_pin(struct sim_pages *pages);
+void sim_pages_unpin(struct sim_pages *pages);
+
+/* The data path of DMA. -EFAULT when the memory has gone; -EIO when the device does not answer. */
+int sim_pages_read(struct sim_pages *pages, uint64_t offset, void *buf, size_t len);
+int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, size_t len);
+
+/* How the caller is charged when it maps now: NONE with CAP_IPC_LOCK, else @otherwise. */
+enum sim_charge sim_charge_now(enum sim_charge otherwise);
+
+#endif
