@@ -19,17 +19,16 @@ const char *weir_version(void)
 	return WEIR_VERSION;
 }
 
-int weir_fail(int error, const char *format, ...)
+void weir_error_set(const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
-	return error;
 }
 
-int weir_fail_within(int error, const char *format, ...)
+void weir_error_prefix(const char *format, ...)
 {
 	char inner[sizeof(detail)];
 	va_list args;
@@ -42,7 +41,6 @@ int weir_fail_within(int error, const char *format, ...)
 	if (used >= 0 && (size_t)used < sizeof(detail))
 		snprintf(detail + used, sizeof(detail) - (size_t)used, ": %.*s",
 			 (int)(sizeof(detail) - (size_t)used), inner);
-	return error;
 }
 
 int weir_opts_read(const void *opts, void *ret_opts, size_t size)

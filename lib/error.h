@@ -5,11 +5,17 @@
 
 #include <weir/common.h>
 
-/* Note why the call fails, and return @error (a negative errno): `return weir_fail(-EINVAL, "...", ...)`. */
-__attribute__((format(printf, 2, 3))) int weir_fail(int error, const char *format, ...);
+/*
+ * Note why the call fails, and be @error (a negative errno): `return weir_fail(-EINVAL, "...", ...)`. A macro, so that compilers and
+ * analyzers see that the result is @error.
+ */
+#define weir_fail(error, ...) (weir_error_set(__VA_ARGS__), (error))
 
-/* Put words in front of the text of the failure that is being passed on, and return @error. */
-__attribute__((format(printf, 2, 3))) int weir_fail_within(int error, const char *format, ...);
+/* The same, putting words in front of the text of the failure that is being passed on. */
+#define weir_fail_within(error, ...) (weir_error_prefix(__VA_ARGS__), (error))
+
+__attribute__((format(printf, 1, 2))) void weir_error_set(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void weir_error_prefix(const char *format, ...);
 
 /*
  * Bring a caller's option struct of any age into one of ours (@size bytes at @ret_opts, zeroed first). @opts may be NULL.

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Driver for NVMe controllers on PCI Express (NVM Express Base Specification 2.0, NVM Command Set 1.0).
+ *
+ *     struct nvme_controller *controller;
+ *     struct nvme_namespace ns;
+ *     struct nvme_queue *queue;
+ *     nvme_controller_open(device, NULL, &controller);
+ *     nvme_namespace_info(controller, 1, &ns, sizeof ns);
+ *     nvme_queue_open(controller, 32, &queue);
+ *     nvme_queue_read(queue, &ns, 0, iova, 65536, 5000);
+ *     nvme_queue_close(queue);
+ *     nvme_controller_close(controller);
+ *
+ * Three things: a controller, a namespace (plain values about it) and an I/O queue pair. Requests are
+ * submitted in batches and reaped in batches; the doorbell is rung once per batch.
+ *
+ * Data. The caller maps its buffers (weir_ioas_map()) in the address space of the device and gives their
+ * IOVAs; each is contiguous there. A buffer belongs to the device from its submission until its completion
+ * has been reaped, and after a time-out until the queue or the controller has been closed.
+ *
+ * Trust. What the controller says is checked before it is used: identify data, completion identifiers, sizes.
+ * A controller that breaks the rules gets -EPROTO; one that does not answer, -ETIMEDOUT; one that is gone
+ * (all registers read as ones), -ENODEV. No answer of a controller makes this driver touch memory that is not
+ * its own, or wait for ever.
+ *
+ * Errors: 0 (or a count) or a negative errno; nvme_error() tells more. Outputs (ret_...) are written on
+ * success only.
+ *
+ * Threads: a queue is used by one thread at a time, without locks; different queues by different threads at
+ * once. Calls on the controller, including nvme_queue_open() and nvme_queue_close(), by one thread at a time.
+ */
+#ifndef NVME_NVME_H
+#define NVME_NVME_H
+
+#include <stdbool.h>
+
+#include <weir/device.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NVME_CLASS_CODE 0x010802u /* PCI class of an NVMe I/O controller */
+
+struct nvme_controller;
+struct nvme_queue;
+
+/*
+ * What the last failing nvme call on this thread has to say: one line of English, without a newline; "" if
+ * none failed yet. The pointer stays valid as long as the thread.
+ */
+const char *nvme_error(void);
+
+/* Controller --------------------------------------------------------------------------------------------- */
+
+/* How the completions of I/O queues are noticed. Admin commands are polled in any case. */
+enum nvme_wait {
+	NVME_WAIT_AUTO,       /* by interrupt if the device has MSI-X or MSI, else by polling */
+	NVME_WAIT_INTERRUPTS, /* by interrupt: a vector for each I/O queue */
+	NVME_WAIT_POLLING,    /* by looking at the completion queue */
+};
+
+struct nvme_controller_opts {
+	size_t size;               /* sizeof(struct nvme_controller_opts); set by WEIR_OPTS() */
+	uint32_t wait;             /* enum nvme_wait */
+	uint32_t num_queues;       /* I/O queues that will be open at a time, at most; 0: 1 */
+	uint32_t admin_timeout_ms; /* how long an admin command may take; 0: 10 seconds */
+	uint32_t ready_timeout_ms; /* to become ready, at most; 0: as long as it claims to need */
+};
+
+/*
+ * Take charge of @device, which the caller has opened and closes after nvme_controller_close(): reset and
+ * enable the controller, identify it, agree on the number of queues. Bus mastering is switched on. Some
+ * memory is mapped into the device's address space: 12 KiB here, and with each queue what nvme_queue_open()
+ * says.
+ *
+ * Takes as long as the controller needs, at most what its CAP.TO and CRTO say (never more than 5 minutes;
+ * ready_timeout_ms shortens it).
+ *
+ * Returns 0 and the controller in @ret_controller, which the caller closes with nvme_controller_close(); or,
+ * with the controller disabled and bus mastering off,
+ *   -EINVAL      unknown wait; more than 65534 queues
+ *   -E2BIG       options newer than this driver
+ *   -ENODEV      no NVMe controller by its class code; or it is gone
+ *   -EOPNOTSUPP  no NVM command set, or no 4 KiB pages, or its doorbells are not in BAR 0; or
+ *                NVME_WAIT_INTERRUPTS and it has neither MSI-X nor MSI
+ *   -ETIMEDOUT   it did not become ready, or did not stop, or did not answer an admin command in time
+ *   -EIO         it reports a fatal status (CSTS.CFS), or failed an admin command, or its registers cannot be
+ *                reached
+ *   -EPROTO      what it answered makes no sense
+ *   -ENOMEM, -EMFILE, -ENOSPC  also those of weir_ioas_map() and weir_irq_enable()
+ *
+ * Base 2.0, 3.5.1 (initialisation), 3.1.3 (properties).
+ */
+int nvme_controller_open(struct weir_device *device, const struct nvme_controller_opts *opts,
+			 struct nvme_controller **ret_controller);
+
+/*
+ * Shut the controller down in order (CC.SHN), disable it, and switch bus mastering and interrupts off. The
+ * queues that are open are closed with it; what was in flight is lost. NULL is allowed.
+ *
+ * Runs to its end whatever happens, within the shutdown latency that the controller asks for (RTD3E; 5 s if
+ * it asks for none, 30 s at most) plus what disabling may take. Returns 0 or the first error: -ETIMEDOUT,
+ * -ENODEV, -EIO.
+ *
+ * Base 2.0, 3.6.1 (shutdown).
+ */
+int nvme_controller_close(struct nvme_controller *controller);
+
+struct nvme_controller_info {
+	char model[41]; /* texts without trailing blanks; what is not printable ASCII is a '?' */
+	char serial[21];
+	char firmware[9];
+	uint16_t controller_id;    /* CNTLID */
+	uint16_t vendor_id;        /* PCI vendor */
+	uint32_t version;          /* of the specification: major << 16 | minor << 8 | tertiary */
+	uint32_t num_namespaces;   /* the highest namespace identifier there can be (NN) */
+	uint32_t max_transfer;     /* bytes in one read or write, at most: MDTS, or this driver's 2 MiB */
+	uint32_t max_depth;        /* requests in flight on one queue, at most */
+	uint32_t num_queues;       /* I/O queues that may be open at a time */
+	uint32_t ready_timeout_ms; /* how long it may take to become ready */
+	bool interrupts;           /* completions are noticed by interrupt */
+	bool write_cache;          /* it has a volatile write cache: nvme_queue_flush() matters */
+	bool doorbells_mapped;     /* doorbells are stores to the mapped BAR, not system calls */
+};
+
+/* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. */
+int nvme_controller_info(const struct nvme_controller *controller, struct nvme_controller_info *ret_info,
+			 size_t size);
+
+/*
+ * Whether the controller is still in working order: read CSTS. Returns 0; -ENODEV when it is gone; -EIO when
+ * it reports a fatal status, is not ready, or a time-out of an admin command has ended its use.
+ */
+int nvme_controller_check(struct nvme_controller *controller);
+
+/* Namespace ---------------------------------------------------------------------------------------------- */
+
+/* What one needs to know to read and write a namespace: plain values, to be copied as one likes. */
+struct nvme_namespace {
+	uint64_t num_blocks;  /* size: block numbers are below this */
+	uint32_t nsid;        /* namespace identifier */
+	uint32_t block_size;  /* bytes; a power of two from 512 to 65536 */
+	uint32_t block_shift; /* block_size == 1 << block_shift */
+	uint32_t reserved;
+};
+
+/*
+ * Identify namespace @nsid.
+ *
+ * Returns 0 and fills in @ret_ns (@size: sizeof *@ret_ns); or
+ *   -ENOENT      there is no such namespace, or it is not attached to this controller
+ *   -EOPNOTSUPP  its blocks carry metadata, or are larger than the largest transfer
+ *   -EPROTO      what the controller says about it makes no sense
+ *   -ETIMEDOUT, -ENODEV, -EIO  as for nvme_controller_open(); after a time-out every admin command is -EIO
+ *
+ * Base 2.0, 5.17 (Identify); NVM Command Set 1.0, 4.1.5.1.
+ */
+int nvme_namespace_info(struct nvme_controller *controller, uint32_t nsid, struct nvme_namespace *ret_ns,
+			size_t size);
+
+/* I/O queue pair ----------------------------------------------------------------------------------------- */
+
+/*
+ * Create a submission and a completion queue for up to @depth requests in flight. Maps (@depth + 1) * 80
+ * bytes for the queues and 4 KiB for the PRP list of each request, rounded up to pages, in one mapping.
+ *
+ * Returns 0 and the queue in @ret_queue, which the caller closes with nvme_queue_close(); or
+ *   -EINVAL  depth is 0
+ *   -ERANGE  depth is more than the controller's max_depth
+ *   -ENOSPC  as many queues are open as nvme_controller_open() agreed on
+ *   -ENOMEM, and those of weir_ioas_map() and nvme_namespace_info()
+ *
+ * Base 2.0, 5.4 and 5.5 (Create I/O Completion Queue, Create I/O Submission Queue).
+ */
+int nvme_queue_open(struct nvme_controller *controller, uint32_t depth, struct nvme_queue **ret_queue);
+
+/*
+ * Delete the queue pair. What was in flight is lost: it may or may not have been carried out, but when this
+ * returns 0 its buffers are the caller's again. NULL is allowed. Runs to its end whatever happens; on an
+ * error the buffers stay the device's until nvme_controller_close(). Base 2.0, 5.6 and 5.7.
+ */
+int nvme_queue_close(struct nvme_queue *queue);
+
+enum nvme_op {
+	NVME_OP_READ,
+	NVME_OP_WRITE,
+	NVME_OP_FLUSH, /* what was written before, and has completed, is on the medium; no block, no data */
+};
+
+/* One request. The buffer is contiguous in IOVA, and begins at a multiple of 4. */
+struct nvme_request {
+	uint64_t block; /* first block */
+	uint64_t iova;  /* of the data */
+	uint32_t len;   /* bytes of data: a multiple of the block size, at most max_transfer */
+	uint32_t op;    /* enum nvme_op */
+	uint64_t tag;   /* the caller's own: comes back with the completion */
+};
+
+/* The end of one request. */
+struct nvme_completion {
+	uint64_t tag;    /* of the request */
+	int32_t error;   /* 0, or a negative errno for the status */
+	uint16_t status; /* status field without the phase: SC in bits 7:0, SCT 10:8, M 13, DNR 14 */
+	uint16_t reserved;
+};
+
+/*
+ * Submit @num requests, in order, and ring the doorbell once. Never waits.
+ *
+ * Returns how many were submitted; fewer than @num when the queue is full, or when the next one is in error:
+ * submit the rest again to learn its error. Or, when not even the first could be submitted,
+ *   -EAGAIN    the queue is full: reap completions
+ *   -EINVAL    len is 0 or no multiple of the block size; iova is no multiple of 4 or wraps; unknown op
+ *   -ERANGE    it reaches beyond the end of the namespace
+ *   -EMSGSIZE  len is more than max_transfer: split it
+ *   -EIO, -ENODEV, -EPROTO  the queue has failed, nothing can be submitted any more; nvme_error() says why
+ *
+ * @num 0 returns 0. NVM Command Set 1.0, 3.2; Base 2.0, 4.1.1 (PRP), 4.5 (queues), 7.1 (Flush).
+ */
+int nvme_queue_submit(struct nvme_queue *queue, const struct nvme_namespace *ns,
+		      const struct nvme_request *requests, size_t num);
+
+/*
+ * Take up to @max completions that have arrived. Never waits.
+ *
+ * Returns their number, 0 if there are none; or -EPROTO when the controller completed what was not in flight:
+ * the queue has failed, and what is in flight is in doubt until the queue is closed. Completions found before
+ * it are returned first.
+ */
+int nvme_queue_reap(struct nvme_queue *queue, struct nvme_completion *ret_completions, size_t max);
+
+/*
+ * Like nvme_queue_reap(), but wait for at least one.
+ *
+ * Returns their number, at least 1 (0 when nothing is in flight); or
+ *   -ETIMEDOUT  none within @timeout_ms milliseconds (negative: no limit; 0: only look). What was in flight
+ *               still is, keeps its place and its tag, and may complete yet.
+ *   -ENODEV     none, and the controller is gone
+ *   -EIO        none, and the controller reports a fatal status
+ *   -EPROTO     as for nvme_queue_reap()
+ *   -EINTR      by interrupt: a signal handler ran
+ */
+int nvme_queue_wait(struct nvme_queue *queue, struct nvme_completion *ret_completions, size_t max,
+		    int timeout_ms);
+
+/*
+ * For an event loop: a descriptor that becomes readable when completions may have arrived. Read its 8 bytes,
+ * then reap until nothing is left. It stays the driver's. Returns -EOPNOTSUPP when the controller was opened
+ * for polling.
+ */
+int nvme_queue_fd(const struct nvme_queue *queue);
+
+/* Requests submitted and not yet reaped. */
+uint32_t nvme_queue_in_flight(const struct nvme_queue *queue);
+
+/* Requests that can be in flight, as given at nvme_queue_open(). */
+uint32_t nvme_queue_depth(const struct nvme_queue *queue);
+
+/*
+ * Read or write @len bytes from @block on, of any length: split into requests of max_transfer, as many in
+ * flight as fit, and wait for all of them.
+ *
+ * Returns 0; or the first error, of submission or of a completion. With -ETIMEDOUT (@timeout_ms for the
+ * whole; negative: no limit) requests may be left in flight: the driver drops their completions when they
+ * come, but the buffer stays the device's until the queue is closed. -EBUSY when other requests are in flight
+ * on this queue.
+ */
+int nvme_queue_read(struct nvme_queue *queue, const struct nvme_namespace *ns, uint64_t block, uint64_t iova,
+		    uint64_t len, int timeout_ms);
+int nvme_queue_write(struct nvme_queue *queue, const struct nvme_namespace *ns, uint64_t block, uint64_t iova,
+		     uint64_t len, int timeout_ms);
+
+/* Flush the write cache of the namespace, and wait. As nvme_queue_read(). */
+int nvme_queue_flush(struct nvme_queue *queue, const struct nvme_namespace *ns, int timeout_ms);
+
+/* Status ------------------------------------------------------------------------------------------------- */
+
+/* The negative errno that stands for a completion's status; 0 for success. */
+int nvme_status_error(uint16_t status);
+
+/* A completion's status in words, such as "LBA out of range". Static text. Base 2.0, 3.3.3.2.1. */
+const char *nvme_status_text(uint16_t status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* From what stands on the command line to an open device. */
+#ifndef SAMPLES_OPEN_H
+#define SAMPLES_OPEN_H
+
+#include <weir/weir.h>
+
+/* What to open and how. */
+struct open_request {
+	const char *address;   /* "0000:01:00.0" */
+	const char *broker;    /* socket of a weir-broker; NULL: open the nodes ourselves */
+	uint32_t backend;      /* enum weir_backend */
+	uint32_t address_bits; /* the device's; 0: 64 */
+};
+
+struct opened {
+	struct weir_host *host;
+	struct weir_ioas *ioas;
+	struct weir_device *device;
+};
+
+/* "auto", "iommufd", "type1" or "compat" to its number; false for anything else. */
+bool open_backend(const char *name, uint32_t *ret_backend);
+
+/*
+ * Open a host, a space in it, and the device into that. Returns 0, or an error of weir's with nothing left
+ * open.
+ */
+int open_device(const struct open_request *request, struct opened *ret_opened);
+
+/* Close all three. Returns 0 or the first error. */
+int close_device(struct opened *opened);
+
+#endif

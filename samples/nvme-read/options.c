@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <argp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/units.h"
+
+#define DEFAULT_DEPTH 8
+
+enum {
+	KEY_INTERRUPTS = 256,
+	KEY_POLLING,
+	KEY_BACKEND,
+	KEY_BROKER,
+	KEY_OFFSET,
+	KEY_LENGTH,
+	KEY_JSON,
+	KEY_PROGRESS,
+};
+
+static const char doc[] =
+	"Read a whole NVMe namespace through VFIO, and print the SHA-256 of what is on it.\n"
+	"\n"
+	"ADDRESS is the controller's PCI address, such as 0000:01:00.0; it has to be bound to vfio-pci. "
+	"Nothing is written "
+	"to it. Once everything is open and mapped, the program gives up all capabilities.\v"
+	"Exit status: 0 when all was read; 1 when it could not be set up; 2 for a command line that makes no "
+	"sense; "
+	"3 when reading failed on the way; 130 when stopped by a signal.\n"
+	"\n"
+	"SIZE is in bytes, or with K or M in units of 1024 of them.";
+
+static const struct argp_option table[] = {
+	{ NULL, 0, NULL, 0, "What to read:", 1 },
+	{ "namespace", 'n', "N", 0, "Namespace (default 1)", 1 },
+	{ "offset", KEY_OFFSET, "BLOCKS", 0, "Begin at this block (default 0)", 1 },
+	{ "length", KEY_LENGTH, "BLOCKS", 0, "Read this many blocks (default: to the end)", 1 },
+	{ "output", 'o', "FILE", 0, "Write what was read to FILE", 1 },
+	{ NULL, 0, NULL, 0, "How:", 2 },
+	{ "queue-depth", 'q', "N", 0, "Requests in flight (default 8)", 2 },
+	{ "request-size", 's', "SIZE", 0, "Of each (default 128K, or the controller's limit)", 2 },
+	{ "interrupts", KEY_INTERRUPTS, NULL, 0,
+	  "Wait for completions by interrupt (default if there are any)", 2 },
+	{ "polling", KEY_POLLING, NULL, 0, "Wait by looking for them", 2 },
+	{ "backend", KEY_BACKEND, "NAME", 0, "auto, iommufd, type1 or compat (default auto)", 2 },
+	{ "broker", KEY_BROKER, "SOCKET", 0, "Get the device from the weir-broker that listens there", 2 },
+	{ NULL, 0, NULL, 0, "What to show:", 3 },
+	{ "json", KEY_JSON, NULL, 0, "The result as a JSON object", 3 },
+	{ "progress", KEY_PROGRESS, NULL, 0, "Progress even if standard error is no terminal", 3 },
+	{ "verbose", 'v', NULL, 0, "What is mapped where, and what is left of privileges", 3 },
+	{ 0 },
+};
+
+/* A number of at least 1 that fits 32 bits, or the end. */
+static uint32_t number32(const char *text, const char *what, struct argp_state *state)
+{
+	uint64_t value;
+
+	if (!unit_parse(text, &value) || value > UINT32_MAX)
+		argp_error(state, "%s: a number from 1 on, not \"%s\"", what, text);
+	return (uint32_t)value;
+}
+
+static uint64_t number64(const char *text, const char *what, struct argp_state *state)
+{
+	uint64_t value = 0;
+
+	if (!unit_parse(text, &value) && !(text[0] == '0' && text[1] == '\0'))
+		argp_error(state, "%s: a number, not \"%s\"", what, text);
+	return value;
+}
+
+static error_t take_reading(int key, char *arg, struct argp_state *state, struct options *options)
+{
+	switch (key) {
+	case 'n':
+		options->namespace_id = number32(arg, "namespace", state);
+		return 0;
+	case KEY_OFFSET:
+		options->offset = number64(arg, "offset", state);
+		return 0;
+	case KEY_LENGTH:
+		options->length = number64(arg, "length", state);
+		if (options->length == 0)
+			argp_error(state, "length: at least one block");
+		return 0;
+	case 'o':
+		options->output = arg;
+		return 0;
+	case 'q':
+		options->queue_depth = number32(arg, "queue-depth", state);
+		return 0;
+	case 's':
+		options->request_size = number32(arg, "request-size", state);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static error_t take_manner(int key, char *arg, struct argp_state *state, struct options *options)
+{
+	switch (key) {
+	case KEY_INTERRUPTS:
+		options->wait = NVME_WAIT_INTERRUPTS;
+		return 0;
+	case KEY_POLLING:
+		options->wait = NVME_WAIT_POLLING;
+		return 0;
+	case KEY_BACKEND:
+		if (!open_backend(arg, &options->open.backend))
+			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
+		return 0;
+	case KEY_BROKER:
+		options->open.broker = arg;
+		return 0;
+	case KEY_JSON:
+		options->json = true;
+		return 0;
+	case KEY_PROGRESS:
+		options->progress = true;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static error_t take(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	if (key == ARGP_KEY_ARG) {
+		if (options->open.address)
+			argp_error(state, "one ADDRESS, not also \"%s\"", arg);
+		options->open.address = arg;
+		return 0;
+	}
+	if (key == ARGP_KEY_END) {
+		if (!options->open.address)
+			argp_error(state, "the ADDRESS of a controller is missing");
+		return 0;
+	}
+	if (take_reading(key, arg, state, options) == 0)
+		return 0;
+	return take_manner(key, arg, state, options);
+}
+
+struct options options_parse(int argc, char **argv)
+{
+	const struct argp argp = { .options = table, .parser = take, .args_doc = "ADDRESS", .doc = doc };
+	struct options options = {
+		.namespace_id = 1,
+		.queue_depth = DEFAULT_DEPTH,
+		.progress = isatty(STDERR_FILENO),
+	};
+
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		exit(EXIT_USAGE);
+	return options;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What weir-nvme-read says. */
+#ifndef NVME_READ_REPORT_H
+#define NVME_READ_REPORT_H
+
+#include "common/privileges.h"
+#include "options.h"
+
+#define SHA256_TEXT 65 /* 64 hexadecimal digits */
+
+/* All there is to report. */
+struct report {
+	const struct options *options;
+	const char *backend;
+	struct nvme_controller_info controller;
+	struct nvme_namespace ns;
+	struct privileges privileges; /* after dropping them */
+	uint32_t request_size;
+	uint64_t num_blocks; /* to be read */
+	uint64_t buffers_iova;
+	uint64_t mapped_bytes;
+	uint64_t bytes; /* read */
+	double seconds;
+	char sha256[SHA256_TEXT];
+};
+
+/* Before reading: what it is that will be read. Nothing with --json. */
+void report_subject(const struct report *report);
+
+/* After reading: the result, as text or as JSON. */
+void report_result(const struct report *report);
+
+#endif

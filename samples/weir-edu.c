@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir-edu: have QEMU's edu device compute and copy, and see that its DMA stays within what is mapped.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <edu/edu.h>
+
+#include "common/open.h"
+#include "common/privileges.h"
+#include "common/progress.h"
+#include "common/units.h"
+
+#define PAGE       4096u
+#define TIMEOUT_MS 5000
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* What the demonstration works with. */
+struct session {
+	struct open_request request;
+	struct opened opened;
+	struct edu *edu;
+	unsigned char *source; /* a page the device reads */
+	unsigned char *target; /* a page the device writes, or tries to */
+	struct weir_map *source_map;
+	struct weir_map *target_map;
+	bool unexpected; /* something did not go as it should */
+};
+
+/* Saying ------------------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void line(const char *label, const char *format, ...)
+{
+	va_list args;
+
+	printf("  %-28s ", label);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+/* What should be and what is. */
+static void verdict(struct session *s, const char *label, bool as_expected, const char *what, double seconds)
+{
+	s->unexpected |= !as_expected;
+	line(label, "%-44s %7s  %s", what, seconds > 0 ? unit_time(seconds).text : "",
+	     as_expected ? "ok" : "WRONG");
+}
+
+static int complain(const char *text, int error)
+{
+	fprintf(stderr, "weir-edu: %s\n", text);
+	return error;
+}
+
+/* Steps -------------------------------------------------------------------------------------------------- */
+
+static int compute(struct session *s, enum edu_completion how, const char *label)
+{
+	double start = seconds_now();
+	uint32_t product;
+	char what[48];
+	int r = edu_factorial(s->edu, 12, how, TIMEOUT_MS, &product);
+
+	if (r < 0)
+		return complain(edu_error(), r);
+	snprintf(what, sizeof what, "12! = %u", product);
+	verdict(s, label, product == 479001600, what, seconds_now() - start);
+	return 0;
+}
+
+/* A pattern that no other seed has, and that is no constant. */
+static void fill(unsigned char *page, unsigned int seed)
+{
+	unsigned int i;
+
+	for (i = 0; i < PAGE; i++)
+		page[i] = (unsigned char)(seed + i * 7 + (i >> 8));
+}
+
+/* Put a new pattern into the device's buffer: one DMA out of memory. */
+static int load(struct session *s, unsigned int seed, enum edu_completion how)
+{
+	int r;
+
+	fill(s->source, seed);
+	r = edu_dma(s->edu, EDU_FROM_MEMORY, weir_map_iova(s->source_map), 0, PAGE, how, TIMEOUT_MS);
+	return r < 0 ? complain(edu_error(), r) : 0;
+}
+
+/* Have the device write its buffer to @iova, and see whether it arrived in the target page. */
+static int store(struct session *s, uint64_t iova, enum edu_completion how, const char *label,
+		 bool should_arrive)
+{
+	double start;
+	bool arrived;
+	int r;
+
+	memset(s->target, 0, PAGE);
+	start = seconds_now();
+	r = edu_dma(s->edu, EDU_TO_MEMORY, iova, 0, PAGE, how, TIMEOUT_MS);
+	if (r < 0)
+		return complain(edu_error(), r);
+	arrived = memcmp(s->target, s->source, PAGE) == 0;
+	if (!arrived && s->target[0] != 0)
+		s->unexpected = true; /* neither blocked nor whole */
+	verdict(s, label, arrived == should_arrive,
+		arrived ? "4 KiB arrived" : "blocked: memory is as it was", seconds_now() - start);
+	return 0;
+}
+
+static int remap_target(struct session *s, uint32_t flags, uint64_t iova)
+{
+	struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = flags | WEIR_MAP_FIXED, .iova = iova);
+	int r = weir_map_close(s->target_map);
+
+	s->target_map = NULL;
+	if (r == 0 && flags)
+		r = weir_ioas_map(s->opened.ioas, s->target, PAGE, &opts, &s->target_map);
+	return r < 0 ? complain(weir_error(), r) : 0;
+}
+
+static int show_computing(struct session *s)
+{
+	int r = edu_liveness(s->edu, 0xcafe);
+
+	if (r < 0)
+		return complain(edu_error(), r);
+	verdict(s, "Liveness", true, "0x0000cafe answered by 0xffff3501", 0);
+	r = compute(s, EDU_BY_POLLING, "Factorial, polled");
+	return r < 0 ? r : compute(s, EDU_BY_INTERRUPT, "Factorial, by interrupt");
+}
+
+static int show_copying(struct session *s)
+{
+	uint64_t iova = weir_map_iova(s->target_map);
+	int r;
+
+	r = load(s, 1, EDU_BY_POLLING);
+	if (r == 0)
+		r = store(s, iova, EDU_BY_POLLING, "DMA there and back, polled", true);
+	if (r == 0)
+		r = load(s, 2, EDU_BY_INTERRUPT);
+	if (r == 0)
+		r = store(s, iova, EDU_BY_INTERRUPT, "... by interrupt", true);
+	return r;
+}
+
+/* The same write to the same IOVA each time; only the mapping differs. The device itself notices nothing. */
+static int show_borders(struct session *s)
+{
+	uint64_t iova = weir_map_iova(s->target_map);
+	int r;
+
+	printf("\n  The device writes to IOVA 0x%" PRIx64 ", where the page is mapped\n", iova);
+	r = store(s, iova, EDU_BY_POLLING, "... for reading and writing", true);
+	if (r == 0)
+		r = remap_target(s, WEIR_MAP_READ, iova);
+	if (r == 0)
+		r = store(s, iova, EDU_BY_POLLING, "... for reading only", false);
+	if (r == 0)
+		r = remap_target(s, 0, iova);
+	if (r == 0)
+		r = store(s, iova, EDU_BY_POLLING, "... no more", false);
+	if (r == 0)
+		r = remap_target(s, WEIR_MAP_READ | WEIR_MAP_WRITE, iova);
+	if (r == 0)
+		r = store(s, iova, EDU_BY_POLLING, "... again", true);
+	if (r == 0)
+		puts("\n  What was blocked, the IOMMU reported: see the kernel's log.");
+	return r;
+}
+
+/* Setting up --------------------------------------------------------------------------------------------- */
+
+static int map_pages(struct session *s)
+{
+	unsigned char *pages =
+		mmap(NULL, 2 * (size_t)PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int r;
+
+	if (pages == MAP_FAILED)
+		return complain("no memory", -ENOMEM);
+	s->source = pages;
+	s->target = pages + PAGE;
+	r = weir_ioas_map(s->opened.ioas, s->source, PAGE, &WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ),
+			  &s->source_map);
+	if (r == 0)
+		r = weir_ioas_map(s->opened.ioas, s->target, PAGE, NULL, &s->target_map);
+	return r < 0 ? complain(weir_error(), r) : 0;
+}
+
+static int set_up(struct session *s)
+{
+	int r;
+
+	r = open_device(&s->request, &s->opened);
+	if (r < 0)
+		return complain(weir_error(), r);
+	r = edu_open(s->opened.device, EDU_INTERRUPTS, &s->edu);
+	if (r < 0)
+		return complain(edu_error(), r);
+	r = map_pages(s);
+	if (r < 0)
+		return r;
+	r = privileges_drop();
+	return r < 0 ? complain("privileges could not be dropped", r) : 0;
+}
+
+static int tear_down(struct session *s)
+{
+	int r = edu_close(s->edu), first = r;
+
+	if (r < 0)
+		complain(edu_error(), r);
+	r = close_device(&s->opened); /* with its space the mappings end */
+	if (r < 0)
+		complain(weir_error(), r);
+	else if (s->source)
+		munmap(s->source, 2 * (size_t)PAGE);
+	return first < 0 ? first : r;
+}
+
+/* Command line ------------------------------------------------------------------------------------------- */
+
+static const char doc[] =
+	"Have QEMU's edu device compute and copy, and see that its DMA stays within what is mapped.\n"
+	"\n"
+	"ADDRESS is its PCI address, such as 0000:00:04.0; it has to be bound to vfio-pci.\v"
+	"Exit status: 0 when all went as it should; 1 when not, or when it could not be set up; 2 for a "
+	"command line that "
+	"makes no sense.";
+
+static const struct argp_option table[] = {
+	{ "address-bits", 'a', "N", 0, "What the device drives (default 28, as QEMU makes it)", 0 },
+	{ "backend", 'b', "NAME", 0, "auto, iommufd, type1 or compat (default auto)", 0 },
+	{ "broker", 'B', "SOCKET", 0, "Get the device from the weir-broker that listens there", 0 },
+	{ 0 },
+};
+
+static error_t take(int key, char *arg, struct argp_state *state)
+{
+	struct open_request *request = state->input;
+	uint64_t bits;
+
+	switch (key) {
+	case 'a':
+		if (!unit_parse(arg, &bits) || bits < 12 || bits > 64)
+			argp_error(state, "address-bits: from 12 to 64, not \"%s\"", arg);
+		request->address_bits = (uint32_t)bits;
+		return 0;
+	case 'b':
+		if (!open_backend(arg, &request->backend))
+			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
+		return 0;
+	case 'B':
+		request->broker = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (request->address)
+			argp_error(state, "one ADDRESS, not also \"%s\"", arg);
+		request->address = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!request->address)
+			argp_error(state, "the ADDRESS of an edu is missing");
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+int main(int argc, char **argv)
+{
+	const struct argp argp = { .options = table, .parser = take, .args_doc = "ADDRESS", .doc = doc };
+	struct session s = { .request = { .address_bits = 28 } };
+	int r;
+
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &s.request) != 0)
+		return EXIT_USAGE;
+	r = set_up(&s);
+	if (r == 0) {
+		printf("%s is an edu, version %u.%u, opened through %s\n\n", s.request.address,
+		       edu_version(s.edu) >> 8, edu_version(s.edu) & 0xff,
+		       weir_backend_name(weir_host_backend(s.opened.host)));
+		r = show_computing(&s);
+	}
+	if (r == 0)
+		r = show_copying(&s);
+	if (r == 0)
+		r = show_borders(&s);
+	if (tear_down(&s) < 0 || r < 0 || s.unexpected)
+		return EXIT_FAILED;
+	return EXIT_FINE;
+}

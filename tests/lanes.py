@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The lanes of tests/run, in the order they run.
+
+A lane has a budget in seconds for its steps (not for installing packages, building and preparing); one that takes longer is
+killed and fails. In commands, {build} is the directory of the lane's build and {results} that of its results.
+"""
+from lane import Lane, gtest, junit, script
+
+
+def vm(machine, budget):
+    """A lane inside a virtual machine; what runs in there is told by tests/vm/lane."""
+    command = f"tests/vm/run --machine {machine} --budget {budget} --results {{results}} -- tests/vm/lane {machine} {{results}}"
+    return junit(machine, command, xml="*.xml")
+
+
+LANES = [
+    Lane("style", "format, lengths, headers that stand alone, clang-tidy, shellcheck, exported symbols",
+         budget=300, packages=["build", "check"], build="plain",
+         steps=[junit("style", "python3 tests/style/check.py --build {build} --junit {results}/style.xml")]),
+
+    Lane("unit", "one noun at a time, without a kernel; and the test framework and runner themselves",
+         budget=60, packages=["build"], build="plain",
+         steps=[script("runner", "python3 tests/lib/selftest.py"),
+                gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
+                gtest("unit", "{build}/tests/unit/weir-unit")]),
+
+    Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
+         budget=120, packages=["build"],
+         steps=[junit("abi", "tests/abi/run --junit {results}/abi.xml")]),
+
+    Lane("install", "an installed copy, used from C, C++ and CMake",
+         budget=120, packages=["build"], build="plain",
+         steps=[junit("install", "python3 tests/install/check.py --build {build} --junit {results}/install.xml")]),
+
+    Lane("asan", "the unit tests with address and undefined-behaviour sanitizers",
+         budget=120, packages=["build"], build="asan",
+         steps=[gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
+                gtest("unit", "{build}/tests/unit/weir-unit")]),
+
+    Lane("tsan", "the unit tests with the thread sanitizer",
+         budget=120, packages=["build"], build="tsan",
+         steps=[gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
+                gtest("unit", "{build}/tests/unit/weir-unit")]),
+
+    Lane("valgrind", "the unit tests under valgrind: memory and descriptors",
+         budget=180, packages=["build", "check"], build="plain",
+         steps=[gtest("unit", "valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 "
+                              "{build}/tests/unit/weir-unit --timeout=120")]),
+
+    Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
+         budget=300, packages=["build", "vm", "kernel"],
+         prepare=["tests/vm/lib/kernel", "tests/vm/lib/kernel-stock"],
+         steps=[script("selftest", "tests/vm/selftest")]),
+
+    Lane("vm-vtd", "on a real kernel with iommufd, type1 and the compat container",
+         budget=105, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel"],
+         steps=[vm("vtd", budget=90)]),
+
+    Lane("vm-stock", "on a stock Debian kernel, which has no iommufd",
+         budget=105, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel-stock"],
+         steps=[vm("stock", budget=90)]),
+
+    Lane("vm-topology", "switches, bridges, groups of several devices, hot reset",
+         budget=105, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel"],
+         steps=[vm("topology", budget=90)]),
+]

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+#include "nvme_machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/irq.h>
+#include <weir/region.h>
+
+struct weir_map {
+	void *addr;
+};
+
+struct machine machine;
+
+/* There is one of each; the driver only hands their addresses around. */
+static char the_device, the_region, the_ioas, the_irq;
+
+void machine_reset(void)
+{
+	machine = (struct machine){
+		.cap = 7 | 1ull << 24 | 1ull << 37, /* 8 entries, half a second, NVM command set */
+		.class_code = NVME_CLASS_CODE,
+		.bar_size = 0x2000,
+		.num_msix = 3,
+		.id_ctrl = { .sqes = 0x66, .cqes = 0x44, .mdts = 2 },
+		.num_queues = MACHINE_QUEUES,
+		.mute = MACHINE_NO_OPCODE,
+		.refused = MACHINE_NO_OPCODE,
+	};
+	memset(machine.id_ctrl.mn, ' ', sizeof machine.id_ctrl.mn);
+	memcpy(machine.id_ctrl.mn, "Machine", 7);
+	machine.id_ctrl.nn = htole32(4);
+	machine.id_ctrl.rtd3e = htole32(30000);
+	machine.id_ns.nsze = htole64(1000);
+	machine.id_ns.lbaf[0].ds = 9;
+}
+
+struct weir_device *machine_device(void)
+{
+	return (struct weir_device *)&the_device;
+}
+
+bool machine_is_clean(void)
+{
+	return machine.num_maps == 0 && !machine.irq_enabled && !machine.bus_master &&
+	       (machine.gone || machine.never_stops || !NVME_CC_EN(machine.cc)) &&
+	       !machine.dma_without_bus_master;
+}
+
+/* Its turn to fail? */
+static bool fails(void)
+{
+	return machine.fail_call > 0 && --machine.fail_call == 0;
+}
+
+/* The controller ----------------------------------------------------------------------------------------- */
+
+static void complete(struct ring *ring, uint16_t qid, const struct nvme_sqe *command, uint32_t result,
+		     uint16_t status)
+{
+	struct nvme_cqe *entry = &ring->cq[ring->cq_tail];
+	uint64_t cid = le64toh(command->qword[0]) >> 16 & 0xffff;
+
+	machine.dma_without_bus_master |= !machine.bus_master;
+	entry->qword[0] = htole64(result);
+	entry->qword[1] = htole64(ring->sq_head | (uint64_t)qid << 16 | cid << 32 |
+				  (uint64_t)ring->phase << 48 | (uint64_t)status << 49);
+	if (++ring->cq_tail == ring->entries) {
+		ring->cq_tail = 0;
+		ring->phase ^= 1;
+	}
+}
+
+static uint16_t identify(const struct nvme_sqe *command, uint32_t cdw10)
+{
+	void *page = (void *)(uintptr_t)le64toh(command->qword[3]);
+
+	if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_CTRL)
+		memcpy(page, &machine.id_ctrl, sizeof machine.id_ctrl);
+	else if (le64toh(command->qword[0]) >> 32 == 1)
+		memcpy(page, &machine.id_ns, sizeof machine.id_ns);
+	return NVME_SC_SUCCESS; /* another namespace: zeros */
+}
+
+/* A queue is made with what is known of it so far; both commands name its size. */
+static uint16_t create(const struct nvme_sqe *command, uint32_t cdw10, bool completion)
+{
+	uint32_t qid = cdw10 & 0xffff;
+	struct ring *ring = &machine.rings[qid];
+	void *memory = (void *)(uintptr_t)le64toh(command->qword[3]);
+
+	if (qid == 0 || qid > machine.num_queues)
+		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_QID_INVALID;
+	if (completion) {
+		*ring = (struct ring){ .cq = memory, .entries = (cdw10 >> 16) + 1, .phase = 1 };
+		return NVME_SC_SUCCESS;
+	}
+	if (!ring->cq)
+		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_CQ_INVALID;
+	ring->sq = memory;
+	return NVME_SC_SUCCESS;
+}
+
+static uint16_t remove_queue(uint32_t qid, bool completion)
+{
+	struct ring *ring = &machine.rings[qid % (MACHINE_QUEUES + 1)];
+
+	if (completion && ring->sq)
+		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_QUEUE;
+	if (completion)
+		ring->cq = NULL;
+	ring->sq = NULL;
+	return NVME_SC_SUCCESS;
+}
+
+static void admin(struct ring *ring, const struct nvme_sqe *command)
+{
+	uint32_t cdw10 = (uint32_t)le64toh(command->qword[5]), result = 0;
+	unsigned int opcode = le64toh(command->qword[0]) & 0xff;
+	uint16_t status = NVME_SC_INVALID_OPCODE;
+
+	if (opcode == machine.mute)
+		return;
+	if (opcode == machine.refused)
+		status = machine.refusal;
+	else if (opcode == nvme_admin_identify)
+		status = identify(command, cdw10);
+	else if (opcode == nvme_admin_set_features)
+		status = NVME_SC_SUCCESS;
+	else if (opcode == nvme_admin_create_cq || opcode == nvme_admin_create_sq)
+		status = create(command, cdw10, opcode == nvme_admin_create_cq);
+	else if (opcode == nvme_admin_delete_cq || opcode == nvme_admin_delete_sq)
+		status = remove_queue(cdw10, opcode == nvme_admin_delete_cq);
+	if (opcode == nvme_admin_set_features)
+		result = (machine.num_queues - 1) << 16 | (machine.num_queues - 1);
+	complete(ring, 0, command, result, status);
+}
+
+/* A submission doorbell: what is new is carried out before the store has come back. */
+static void ring_doorbell(uint32_t qid, uint32_t tail)
+{
+	struct ring *ring = &machine.rings[qid];
+
+	while (ring->sq && ring->sq_head != tail) {
+		struct nvme_sqe command = ring->sq[ring->sq_head];
+
+		ring->sq_head = (ring->sq_head + 1) % ring->entries;
+		if (qid == 0)
+			admin(ring, &command);
+		else if (!machine.io_mute)
+			complete(ring, (uint16_t)qid, &command, 0, NVME_SC_SUCCESS);
+	}
+}
+
+static void write_cc(uint32_t value)
+{
+	bool was_enabled = NVME_CC_EN(machine.cc);
+
+	machine.cc = value;
+	machine.shut_down_seen |= NVME_CC_SHN(value) == NVME_CC_SHN_NORMAL;
+	if (!NVME_CC_EN(value)) {
+		machine.csts_rdy = machine.never_stops ? machine.csts_rdy : 0;
+		memset(machine.rings, 0, sizeof machine.rings);
+	} else if (!was_enabled && !machine.never_ready && !machine.fatal) {
+		machine.csts_rdy = 1;
+		machine.rings[0] = (struct ring){
+			.sq = (struct nvme_sqe *)(uintptr_t)machine.asq,
+			.cq = (struct nvme_cqe *)(uintptr_t)machine.acq,
+			.entries = (machine.aqa & 0xfff) + 1,
+			.phase = 1,
+		};
+	}
+}
+
+static uint32_t csts(void)
+{
+	uint32_t value = machine.csts_rdy | (machine.fatal ? NVME_CSTS_CFS_MASK << NVME_CSTS_CFS_SHIFT : 0);
+
+	if (NVME_CC_SHN(machine.cc) && !machine.never_shuts_down)
+		value |= NVME_CSTS_SHST_CMPLT << NVME_CSTS_SHST_SHIFT;
+	return value;
+}
+
+/* weir --------------------------------------------------------------------------------------------------- */
+
+const char *weir_error(void)
+{
+	return "the machine says no";
+}
+
+int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *ret_value)
+{
+	(void)region;
+	if (fails())
+		return -EIO;
+	if (machine.gone)
+		*ret_value = UINT32_MAX;
+	else if (offset == NVME_REG_CAP)
+		*ret_value = (uint32_t)machine.cap;
+	else if (offset == NVME_REG_CAP + 4)
+		*ret_value = (uint32_t)(machine.cap >> 32);
+	else if (offset == NVME_REG_VS)
+		*ret_value = 0x00010400;
+	else if (offset == NVME_REG_CC)
+		*ret_value = machine.cc;
+	else
+		*ret_value = offset == NVME_REG_CSTS ? csts() : 0;
+	return 0;
+}
+
+static void set_half(uint64_t *value, bool upper, uint32_t half)
+{
+	*value = upper ? (*value & UINT32_MAX) | (uint64_t)half << 32
+		       : (*value & ~(uint64_t)UINT32_MAX) | half;
+}
+
+int weir_region_write32(struct weir_region *region, uint64_t offset, uint32_t value)
+{
+	(void)region;
+	if (fails())
+		return -EIO;
+	if (machine.gone)
+		return 0;
+	if (offset == NVME_REG_CC)
+		write_cc(value);
+	else if (offset == NVME_REG_AQA)
+		machine.aqa = value;
+	else if (offset == NVME_REG_ASQ || offset == NVME_REG_ASQ + 4)
+		set_half(&machine.asq, offset != NVME_REG_ASQ, value);
+	else if (offset == NVME_REG_ACQ || offset == NVME_REG_ACQ + 4)
+		set_half(&machine.acq, offset != NVME_REG_ACQ, value);
+	else if (offset >= NVME_DOORBELLS && offset % 8 == 0)
+		ring_doorbell((uint32_t)(offset - NVME_DOORBELLS) / 8, value);
+	return 0;
+}
+
+int weir_device_info(struct weir_device *device, struct weir_device_info *ret_info, size_t size)
+{
+	struct weir_device_info info = { .address = "0000:01:00.0", .class_code = machine.class_code };
+
+	(void)device;
+	if (fails())
+		return -EIO;
+	memcpy(ret_info, &info, size);
+	return 0;
+}
+
+struct weir_ioas *weir_device_ioas(struct weir_device *device)
+{
+	(void)device;
+	return (struct weir_ioas *)&the_ioas;
+}
+
+int weir_device_region(struct weir_device *device, uint32_t index, struct weir_region **ret_region)
+{
+	(void)device;
+	if (fails() || index != WEIR_REGION_BAR0)
+		return -ENOENT;
+	*ret_region = (struct weir_region *)&the_region;
+	return 0;
+}
+
+int weir_region_info(struct weir_region *region, struct weir_region_info *ret_info, size_t size)
+{
+	struct weir_region_info info = { .size = machine.bar_size };
+
+	(void)region;
+	if (fails())
+		return -EIO;
+	memcpy(ret_info, &info, size);
+	return 0;
+}
+
+int weir_region_map(struct weir_region *region, void **ret_addr, uint64_t *ret_len)
+{
+	(void)region;
+	(void)ret_addr;
+	(void)ret_len;
+	return -EOPNOTSUPP; /* or it would not see its doorbells */
+}
+
+/* As with a real command register, turning it off always works. */
+int weir_device_set_bus_master(struct weir_device *device, bool enable)
+{
+	(void)device;
+	if (enable && fails())
+		return -EIO;
+	machine.bus_master = enable;
+	return 0;
+}
+
+int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+		  struct weir_map **ret_map)
+{
+	struct weir_map *map = malloc(sizeof *map);
+
+	(void)ioas;
+	(void)opts;
+	if (fails() || !map || len % 4096 != 0) {
+		free(map);
+		return -ENOMEM;
+	}
+	map->addr = addr;
+	machine.num_maps++;
+	*ret_map = map;
+	return 0;
+}
+
+uint64_t weir_map_iova(const struct weir_map *map)
+{
+	return (uintptr_t)map->addr;
+}
+
+int weir_map_close(struct weir_map *map)
+{
+	if (map)
+		machine.num_maps--;
+	free(map);
+	return 0;
+}
+
+const char *weir_irq_kind_name(enum weir_irq_kind kind)
+{
+	return kind == WEIR_IRQ_MSIX ? "MSI-X" : "MSI";
+}
+
+int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t *ret_count)
+{
+	(void)device;
+	if (fails())
+		return -EINVAL;
+	*ret_count = kind == WEIR_IRQ_MSIX ? machine.num_msix : machine.num_msi;
+	return 0;
+}
+
+int weir_irq_enable(struct weir_device *device, enum weir_irq_kind kind, uint32_t count,
+		    struct weir_irq **ret_irq)
+{
+	(void)device;
+	(void)kind;
+	if (fails())
+		return -EMFILE;
+	machine.irq_enabled = true;
+	machine.num_vectors = count;
+	*ret_irq = (struct weir_irq *)&the_irq;
+	return 0;
+}
+
+int weir_irq_disable(struct weir_irq *irq)
+{
+	if (irq)
+		machine.irq_enabled = false;
+	return 0;
+}
+
+int weir_irq_fd(const struct weir_irq *irq, uint32_t vector)
+{
+	(void)irq;
+	return vector < machine.num_vectors ? 100 + (int)vector : -EINVAL;
+}
+
+/* What there is to complete has completed when the doorbell was rung: there is nothing to wait for. */
+int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count)
+{
+	(void)irq;
+	(void)ret_count;
+	if (vector >= machine.num_vectors)
+		return -EINVAL;
+	(void)timeout_ms;
+	return -ETIMEDOUT;
+}
