@@ -6,8 +6,8 @@
 #include <weir/common.h>
 
 /*
- * Note why the call fails, and be @error (a negative errno): `return weir_fail(-EINVAL, "...", ...)`. A macro, so that compilers and
- * analyzers see that the result is @error.
+ * Note why the call fails, and be @error (a negative errno): `return weir_fail(-EINVAL, "...", ...)`. A
+ * macro, so that compilers and analyzers see that the result is @error.
  */
 #define weir_fail(error, ...) (weir_error_set(__VA_ARGS__), (error))
 
@@ -18,12 +18,15 @@ __attribute__((format(printf, 1, 2))) void weir_error_set(const char *format, ..
 __attribute__((format(printf, 1, 2))) void weir_error_prefix(const char *format, ...);
 
 /*
- * Bring a caller's option struct of any age into one of ours (@size bytes at @ret_opts, zeroed first). @opts may be NULL.
- * Returns 0 or -E2BIG, when it is longer than ours and uses what we do not know; -EINVAL when it has no room for its size.
+ * Bring a caller's option struct of any age into one of ours (@size bytes at @ret_opts, zeroed first).
+ * @opts may be NULL. Returns 0 or -E2BIG, when it is longer than ours and uses what we do not know; -EINVAL
+ * when it has no room for its size.
  */
 int weir_opts_read(const void *opts, void *ret_opts, size_t size);
 
-/* The same the other way: fill in as much of a caller's result struct as it has room for; the rest of it becomes zero. */
+/*
+ * The same the other way: fill in as much of a caller's result struct as it has room for; the rest of it becomes zero.
+ */
 void weir_result_write(void *ret_result, size_t caller_size, const void *result, size_t size);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An ordered tree of records by a 64-bit key, for records that carry their own node: a treap. Each node also knows the largest "weight"
- * below it, so that the first record with at least some weight is found in one descent.
+ * An ordered tree of records by a 64-bit key, for records that carry their own node: a treap. Each node
+ * also knows the largest "weight" below it, so that the first record with at least some weight is found in
+ * one descent.
  */
 #ifndef WEIR_TREE_H
 #define WEIR_TREE_H

@@ -19,7 +19,8 @@ int main(int argc, char **argv)
 	    weir_device_open(ioas, argv[1], NULL, &device) || weir_ioas_map(ioas, buffer, 4096, NULL, &map))
 		errx(1, "%s", weir_error());
 	printf("Through %s, %s can reach one page of our memory: %p, which it sees at %#llx.\n",
-	       weir_backend_name(weir_host_backend(host)), argv[1], buffer, (unsigned long long)weir_map_iova(map));
+	       weir_backend_name(weir_host_backend(host)), argv[1], buffer,
+	       (unsigned long long)weir_map_iova(map));
 
 	weir_map_close(map);
 	weir_device_close(device);

@@ -37,7 +37,8 @@ struct session {
 	size_t buffers_len;
 	struct weir_map *map;
 	EVP_MD_CTX *sha256;
-	int output; /* -1: none */
+	int output;       /* -1: none */
+	int output_error; /* what writing to it failed with */
 	struct progress progress;
 	struct report report;
 };
@@ -223,16 +224,13 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 static int take_data(void *ctx, const void *data, size_t len)
 {
 	struct session *s = ctx;
-	int r = 0;
 
 	EVP_DigestUpdate(s->sha256, data, len);
 	if (s->output >= 0)
-		r = write_all(s->output, data, len);
-	if (r < 0)
-		complain("%s: %s", s->options.output, strerror(-r));
+		s->output_error = write_all(s->output, data, len);
 	s->report.bytes += len;
 	progress_at(&s->progress, s->report.bytes);
-	return r;
+	return s->output_error;
 }
 
 static void finish_hash(struct session *s)
@@ -243,6 +241,20 @@ static void finish_hash(struct session *s)
 	EVP_DigestFinal_ex(s->sha256, digest, &len);
 	for (i = 0; i < len && i < (SHA256_TEXT - 1) / 2; i++)
 		sprintf(s->report.sha256 + 2 * (size_t)i, "%02x", digest[i]);
+}
+
+static void explain(const struct session *s, int error, const struct reader_failure *failure)
+{
+	if (error == -EINTR)
+		complain("stopped after %s", unit_size((double)s->report.bytes).text);
+	else if (s->output_error < 0)
+		complain("%s: %s", s->options.output, strerror(-error));
+	else if (failure->status != 0)
+		complain("block %" PRIu64 " and following: %s (status 0x%04x)", failure->block,
+			 nvme_status_text(failure->status), failure->status);
+	else
+		complain("after %s: %s", unit_size((double)s->report.bytes).text,
+			 error == -ENOMEM ? strerror(ENOMEM) : nvme_error());
 }
 
 static int read_namespace(struct session *s)
@@ -269,14 +281,8 @@ static int read_namespace(struct session *s)
 	s->report.seconds = seconds_now() - start;
 	if (r == 0)
 		finish_hash(s);
-	else if (r == -EINTR)
-		complain("stopped after %s", unit_size((double)s->report.bytes).text);
-	else if (failure.status != 0)
-		complain("block %" PRIu64 " and following: %s (status 0x%04x)", failure.block,
-			 nvme_status_text(failure.status), failure.status);
 	else
-		complain("after %s: %s", unit_size((double)s->report.bytes).text,
-			 *nvme_error() ? nvme_error() : strerror(-r));
+		explain(s, r, &failure);
 	return r;
 }
 

@@ -7,10 +7,12 @@ killed and fails. In commands, {build} is the directory of the lane's build and 
 from lane import Lane, gtest, junit, script
 
 
-def vm(machine, budget):
-    """A lane inside a virtual machine; what runs in there is told by tests/vm/lane."""
-    command = f"tests/vm/run --machine {machine} --budget {budget} --results {{results}} -- tests/vm/lane {machine} {{results}}"
-    return junit(machine, command, xml="*.xml")
+def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel"):
+    """A lane inside a virtual machine: tests/vm/lane runs its parts on the hosts. The budget is the machine's, boot included."""
+    command = (f"tests/vm/run --machine {machine} --budget {budget} --results {{results}} -- "
+               f"tests/vm/lane {{results}} {hosts} {parts}")
+    return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel"], build="plain", prepare=[kernel],
+                steps=[junit(machine, command, xml="*.xml")])
 
 
 LANES = [
@@ -52,15 +54,14 @@ LANES = [
          prepare=["tests/vm/lib/kernel", "tests/vm/lib/kernel-stock"],
          steps=[script("selftest", "tests/vm/selftest")]),
 
-    Lane("vm-vtd", "on a real kernel with iommufd, type1 and the compat container",
-         budget=105, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel"],
-         steps=[vm("vtd", budget=90)]),
-
-    Lane("vm-stock", "on a stock Debian kernel, which has no iommufd",
-         budget=105, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel-stock"],
-         steps=[vm("stock", budget=90)]),
-
-    Lane("vm-topology", "switches, bridges, groups of several devices, hot reset",
-         budget=105, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel"],
-         steps=[vm("topology", budget=90)]),
+    vm("vm-iommufd", "iommufd on a real kernel: conformance, then the programs on real devices",
+       machine="vtd", hosts="iommufd", budget=150, parts="conformance programs"),
+    vm("vm-type1", "the VFIO container on a real kernel: conformance, then the programs",
+       machine="vtd", hosts="type1", budget=150, parts="conformance programs"),
+    vm("vm-compat", "the container's ioctls on /dev/iommu: conformance, then the programs",
+       machine="vtd", hosts="compat", budget=150, parts="conformance programs"),
+    vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
+       machine="stock", hosts="auto", budget=150, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
+    vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
+       machine="topology", hosts="iommufd,type1,compat", budget=200),
 ]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be done here: asked beforehand, answered by trying or by what the kernel says, never by its version.
+ * What can be done here: asked beforehand, answered by trying or by what the kernel says, never by its
+ * version.
  */
 #ifndef WEIR_CAPS_H
 #define WEIR_CAPS_H
@@ -25,7 +26,8 @@ WEIR_API const char *weir_cap_name(enum weir_cap cap);
 /*
  * Whether @device in its address space can do @cap.
  *
- * Returns 0 if it can; -EOPNOTSUPP if it cannot, and weir_error() says why; -EINVAL for an unknown capability. Since 0.1.
+ * Returns 0 if it can; -EOPNOTSUPP if it cannot, and weir_error() says why; -EINVAL for an unknown
+ * capability. Since 0.1.
  */
 WEIR_API int weir_caps_check(struct weir_device *device, enum weir_cap cap);
 

@@ -2,13 +2,13 @@
 /*
  * What every weir header shares: symbol visibility, option structs, error texts.
  *
- * Errors. Every function that can fail returns 0 (or a count) on success and a negative errno on failure. Outputs, named
- * ret_..., are written on success only. The errno tells the class of failure; weir_error() tells what was refused, why, and
- * what to do about it.
+ * Errors. Every function that can fail returns 0 (or a count) on success and a negative errno on failure.
+ * Outputs, named ret_..., are written on success only. The errno tells the class of failure; weir_error()
+ * tells what was refused, why, and what to do about it.
  *
- * Options. An option struct begins with its own size, so that it can grow: a caller compiled against an older weir passes a
- * shorter struct, and what it does not know is zero; a caller compiled against a newer one is refused with -E2BIG if it uses
- * a field this weir does not know. NULL options mean all zero.
+ * Options. An option struct begins with its own size, so that it can grow: a caller compiled against an
+ * older weir passes a shorter struct, and what it does not know is zero; a caller compiled against a newer
+ * one is refused with -E2BIG if it uses a field this weir does not know. NULL options mean all zero.
  */
 #ifndef WEIR_COMMON_H
 #define WEIR_COMMON_H
@@ -29,10 +29,11 @@ extern "C" {
 #define WEIR_OPTS(type, ...) ((struct type){ .size = sizeof(struct type), __VA_ARGS__ })
 
 /*
- * What the last failing weir call on this thread has to say: one line of English, without a newline; "" if none failed yet.
+ * What the last failing weir call on this thread has to say: one line of English, without a newline; "" if
+ * none failed yet.
  *
- * The text stays as it is until the next weir call on this thread fails; the pointer stays valid as long as the thread.
- * Since 0.1.
+ * The text stays as it is until the next weir call on this thread fails; the pointer stays valid as long as
+ * the thread. Since 0.1.
  */
 WEIR_API const char *weir_error(void);
 

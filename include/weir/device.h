@@ -6,14 +6,15 @@
  *     weir_device_open(ioas, "0000:01:00.0", NULL, &device);
  *     weir_device_set_bus_master(device, true);
  *
- * A device is opened into an address space and can reach what is mapped there and nothing else. The unit of that is the
- * IOMMU group: devices that the hardware cannot tell apart share one address space.
+ * A device is opened into an address space and can reach what is mapped there and nothing else. The unit of
+ * that is the IOMMU group: devices that the hardware cannot tell apart share one address space.
  *
  * Opening resets the device if it can be reset, and leaves it with bus mastering off: it does no DMA before
  * weir_device_set_bus_master().
  *
- * Threads: one device may be used from any thread; calls on it that change it (reset, attach, close, interrupts) are serialised
- * by the library. weir_device_close() is called by one thread, when no other uses the device any more.
+ * Threads: one device may be used from any thread; calls on it that change it (reset, attach, close,
+ * interrupts) are serialised by the library. weir_device_close() is called by one thread, when no other
+ * uses the device any more.
  */
 #ifndef WEIR_DEVICE_H
 #define WEIR_DEVICE_H
@@ -37,50 +38,59 @@ struct weir_device_opts {
 };
 
 /*
- * Open the device at PCI address @address ("0000:01:00.0"; "01:00.0" means domain 0000) and attach it to @ioas.
+ * Open the device at PCI address @address ("0000:01:00.0"; "01:00.0" means domain 0000) and attach it to
+ * @ioas.
  *
- * The mappings of @ioas are put in force for it. address_bits is for a device that cannot drive 64 address bits: from now on
- * every IOVA chosen in @ioas lies below 2^address_bits, and one fixed above it is refused.
+ * The mappings of @ioas are put in force for it. address_bits is for a device that cannot drive 64 address
+ * bits: from now on every IOVA chosen in @ioas lies below 2^address_bits, and one fixed above it is
+ * refused.
  *
- * Returns 0 and the device in @ret_device, which the caller closes with weir_device_close(); or, with nothing changed,
+ * Returns 0 and the device in @ret_device, which the caller closes with weir_device_close(); or, with
+ * nothing changed,
  *   -EINVAL      not a PCI address; address_bits is above 64 or below 12; vf_token is no UUID
  *   -E2BIG       options newer than this library
  *   -ENODEV      there is no such device
  *   -ENXIO       it is not bound to vfio-pci; weir_error() says which driver holds it and how to bind it
  *   -EOPNOTSUPP  it has no IOMMU group: the machine has no IOMMU, or it is switched off
- *   -EACCES      its node may not be opened by this user (weir_error() names the node), or vf_token is wrong or missing
- *   -EPERM       the platform does not isolate interrupts; weir_error() names the module option that accepts that
- *   -EBUSY       it is open elsewhere; or a sibling in its IOMMU group is bound to another driver or is attached to another
- *                space; weir_error() names who
+ *   -EACCES      its node may not be opened by this user (weir_error() names the node), or vf_token is
+ *                wrong or missing
+ *   -EPERM       the platform does not isolate interrupts; weir_error() names the module option that
+ *                accepts that
+ *   -EBUSY       it is open elsewhere; or a sibling in its IOMMU group is bound to another driver or is
+ *                attached to another space; weir_error() names who
  *   -EADDRINUSE  a mapping of @ioas lies where this device has a reserved window; weir_error() names both
- *   -ERANGE      a mapping of @ioas lies above this device's address width, or outside what its IOMMU translates
- *   -EFAULT, -ENOMEM, -ENOSPC  a mapping of @ioas could not be put in force (weir_ioas_map()); weir_error() names it
+ *   -ERANGE      a mapping of @ioas lies above this device's address width, or outside what its IOMMU
+ *                translates
+ *   -EFAULT, -ENOMEM, -ENOSPC  a mapping of @ioas could not be put in force (weir_ioas_map()); weir_error()
+ *                              names it
  *
- * Kernel: VFIO_DEVICE_BIND_IOMMUFD, IOMMU_HWPT_ALLOC, VFIO_DEVICE_ATTACH_IOMMUFD_PT; or VFIO_GROUP_SET_CONTAINER,
- * VFIO_SET_IOMMU, VFIO_GROUP_GET_DEVICE_FD. Since 0.1.
+ * Kernel: VFIO_DEVICE_BIND_IOMMUFD, IOMMU_HWPT_ALLOC, VFIO_DEVICE_ATTACH_IOMMUFD_PT; or
+ * VFIO_GROUP_SET_CONTAINER, VFIO_SET_IOMMU, VFIO_GROUP_GET_DEVICE_FD. Since 0.1.
  */
 WEIR_API int weir_device_open(struct weir_ioas *ioas, const char *address,
 			      const struct weir_device_opts *opts, struct weir_device **ret_device);
 
 /*
- * Close a device: its DMA stops, then its interrupts, and its mapped regions end with it. Handles and pointers into it are dead.
- * NULL is allowed. Runs to its end whatever happens; returns 0 or the first error.
+ * Close a device: its DMA stops, then its interrupts, and its mapped regions end with it. Handles and
+ * pointers into it are dead. NULL is allowed. Runs to its end whatever happens; returns 0 or the first
+ * error.
  *
  * The mappings of its address space stay in the table. Since 0.1.
  */
 WEIR_API int weir_device_close(struct weir_device *device);
 
 /*
- * Move the device's IOMMU group, every open device of it, to another address space of the same host, without closing
- * anything. The mappings of @ioas are in force before the move; a device that is doing DMA sees either the old or the new
- * space (in between, hardware that cannot switch in one step blocks it).
+ * Move the device's IOMMU group, every open device of it, to another address space of the same host,
+ * without closing anything. The mappings of @ioas are in force before the move; a device that is doing DMA
+ * sees either the old or the new space (in between, hardware that cannot switch in one step blocks it).
  *
  * Returns 0; or, with nothing changed,
  *   -EOPNOTSUPP  this backend cannot move an open device (VFIO container)
  *   -EXDEV       @ioas belongs to another host
  *   -EADDRINUSE, -ERANGE, -EFAULT, -ENOMEM, -ENOSPC  as for weir_device_open()
  *
- * Moving to the space where the group is already is a no-op. Kernel: VFIO_DEVICE_ATTACH_IOMMUFD_PT. Since 0.1.
+ * Moving to the space where the group is already is a no-op. Kernel: VFIO_DEVICE_ATTACH_IOMMUFD_PT. Since
+ * 0.1.
  */
 WEIR_API int weir_device_attach(struct weir_device *device, struct weir_ioas *ioas);
 
@@ -102,19 +112,20 @@ struct weir_device_info {
 WEIR_API int weir_device_info(struct weir_device *device, struct weir_device_info *ret_info, size_t size);
 
 /*
- * Allow the device to do DMA and to send MSIs, or forbid it (PCI COMMAND, bit 2). Returns 0 or -EIO. Since 0.1.
+ * Allow the device to do DMA and to send MSIs, or forbid it (PCI COMMAND, bit 2). Returns 0 or -EIO. Since
+ * 0.1.
  */
 WEIR_API int weir_device_set_bus_master(struct weir_device *device, bool enable);
 
 /*
- * Let the device answer at its memory BARs, or not (PCI COMMAND, bit 1). It is on after opening. While it is off, the device's
- * memory BARs may not be touched. Returns 0 or -EIO. Since 0.1.
+ * Let the device answer at its memory BARs, or not (PCI COMMAND, bit 1). It is on after opening. While it
+ * is off, the device's memory BARs may not be touched. Returns 0 or -EIO. Since 0.1.
  */
 WEIR_API int weir_device_set_memory(struct weir_device *device, bool enable);
 
 /*
- * Reset this function alone. Mappings, attachment and interrupt set-up stay; the device's own state is lost, bus mastering is
- * as before.
+ * Reset this function alone. Mappings, attachment and interrupt set-up stay; the device's own state is
+ * lost, bus mastering is as before.
  *
  * Returns 0; or
  *   -EOPNOTSUPP  the device has no reset of its own (weir_device_hot_reset() may help)
@@ -133,8 +144,8 @@ struct weir_hot_reset_target {
 };
 
 /*
- * Which functions a reset of the device's bus or slot would reach. On entry *@num is the room in @targets; *@num is set to their
- * number.
+ * Which functions a reset of the device's bus or slot would reach. On entry *@num is the room in @targets;
+ * *@num is set to their number.
  *
  * Returns 0; -ENOSPC when there are more than room; or -EOPNOTSUPP when the device's bus cannot be reset.
  *

@@ -8,15 +8,16 @@
  *     ...
  *     weir_map_close(map);
  *
- * Devices attached to the same space share its mappings. Mappings may be made before the first device is attached and stay
- * when the last one leaves: the library keeps the table and puts it in force again with the next device. While no device is
- * attached nothing is pinned.
+ * Devices attached to the same space share its mappings. Mappings may be made before the first device is
+ * attached and stay when the last one leaves: the library keeps the table and puts it in force again with
+ * the next device. While no device is attached nothing is pinned.
  *
- * IOVAs are chosen by the library unless the caller fixes them. A chosen one is congruent with the memory's address modulo
- * 2 MiB and 1 GiB where the length is that large, so that large IOMMU pages can form. Zero is a legal IOVA.
+ * IOVAs are chosen by the library unless the caller fixes them. A chosen one is congruent with the memory's
+ * address modulo 2 MiB and 1 GiB where the length is that large, so that large IOMMU pages can form. Zero is
+ * a legal IOVA.
  *
- * Threads: any number of threads may map, unmap and ask in one space. A handle (struct weir_map) is closed by one thread,
- * once. No lock of the library is held while the kernel pins memory.
+ * Threads: any number of threads may map, unmap and ask in one space. A handle (struct weir_map) is closed
+ * by one thread, once. No lock of the library is held while the kernel pins memory.
  */
 #ifndef WEIR_IOAS_H
 #define WEIR_IOAS_H
@@ -59,7 +60,8 @@ WEIR_API int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts 
 /*
  * Close an address space with all its mappings, whose handles end with it. NULL is allowed.
  *
- * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one). Since 0.1.
+ * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one). Since
+ * 0.1.
  */
 WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 
@@ -78,28 +80,34 @@ struct weir_map_opts {
 /*
  * Let the devices of @ioas reach @len bytes of this process's memory at @addr.
  *
- * @addr and @len are multiples of the page size. With a device attached the pages are pinned, and count against
- * RLIMIT_MEMLOCK until the mapping is closed or the last device leaves. Without one the pages are brought in, to see that
- * they are there; a problem that shows only later is reported by the weir_device_open() or weir_device_attach() that puts
- * the mapping in force.
+ * @addr and @len are multiples of the page size. With a device attached the pages are pinned, and count
+ * against RLIMIT_MEMLOCK until the mapping is closed or the last device leaves. Without one the pages are
+ * brought in, to see that they are there; a problem that shows only later is reported by the
+ * weir_device_open() or weir_device_attach() that puts the mapping in force.
  *
- * The memory stays the caller's, who closes the mapping before freeing it: a mapping keeps the pages that it had when it
- * was made.
+ * The memory stays the caller's, who closes the mapping before freeing it: a mapping keeps the pages that
+ * it had when it was made.
  *
- * An IOMMU may be unable to forbid reading of what may be written; WEIR_MAP_WRITE alone forbids reads where it can.
+ * An IOMMU may be unable to forbid reading of what may be written; WEIR_MAP_WRITE alone forbids reads where
+ * it can.
  *
- * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing changed,
- *   -EINVAL    not page aligned, zero length, unknown flag, iova without WEIR_MAP_FIXED, address_bits out of 12..64
+ * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing
+ * changed,
+ *   -EINVAL    not page aligned, zero length, unknown flag, iova without WEIR_MAP_FIXED, address_bits out
+ *              of 12..64
  *   -EOVERFLOW @addr + @len or iova + @len is beyond the end of the 64-bit space
  *   -EEXIST    WEIR_MAP_FIXED, and part of the range is taken
- *   -ERANGE    WEIR_MAP_FIXED, and part of the range is beyond what the attached devices can address, or reserved (such as
- *              the interrupt window); weir_error() says which ranges there are
- *   -ENOSPC    no free range of that size, or the kernel's limit on mappings is reached (VFIO container: 65535)
- *   -EFAULT    part of the range is not memory, or not readable or writable as asked; weir_error() says which part
+ *   -ERANGE    WEIR_MAP_FIXED, and part of the range is beyond what the attached devices can address, or
+ *              reserved (such as the interrupt window); weir_error() says which ranges there are
+ *   -ENOSPC    no free range of that size, or the kernel's limit on mappings is reached (VFIO container:
+ *              65535)
+ *   -EFAULT    part of the range is not memory, or not readable or writable as asked; weir_error() says
+ *              which part
  *   -ENOMEM    over RLIMIT_MEMLOCK; weir_error() says how much is needed
  *   -E2BIG     options newer than this library
  *
- * Kernel: IOMMU_IOAS_MAP or VFIO_IOMMU_MAP_DMA, one call; without a device MADV_POPULATE_READ or _WRITE. Since 0.1.
+ * Kernel: IOMMU_IOAS_MAP or VFIO_IOMMU_MAP_DMA, one call; without a device MADV_POPULATE_READ or _WRITE.
+ * Since 0.1.
  */
 WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
 			   struct weir_map **ret_map);
@@ -110,12 +118,13 @@ WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const
  * When it returns, no device can reach the memory any more.
  *
  * Returns 0; or
- *   -EINVAL     zero length, or the range would cut a mapping in two; nothing changed, weir_error() names the mapping
+ *   -EINVAL     zero length, or the range would cut a mapping in two; nothing changed, weir_error() names
+ *               the mapping
  *   -EOVERFLOW  @iova + @len is beyond the end of the 64-bit space; nothing changed
  *   -ENOENT     there is no mapping in the range
  *   -EBUSY      another thread is mapping or unmapping in the range; nothing changed
- *   other       the kernel failed to unmap: the handles have ended all the same, but devices may still reach the memory, and
- *               the addresses are not used again
+ *   other       the kernel failed to unmap: the handles have ended all the same, but devices may still
+ *               reach the memory, and the addresses are not used again
  *
  * Kernel: IOMMU_IOAS_UNMAP or VFIO_IOMMU_UNMAP_DMA. Since 0.1.
  */
@@ -124,8 +133,9 @@ WEIR_API int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len
 /*
  * Take back one mapping. The handle has ended when this returns, whatever it returns. NULL is allowed.
  *
- * When it returns 0, no device can reach the memory any more. Any other value is the kernel's failure to unmap: devices may
- * still reach the memory (do not free it), and its addresses are not used again. Since 0.1.
+ * When it returns 0, no device can reach the memory any more. Any other value is the kernel's failure to
+ * unmap: devices may still reach the memory (do not free it), and its addresses are not used again. Since
+ * 0.1.
  */
 WEIR_API int weir_map_close(struct weir_map *map);
 
@@ -136,12 +146,15 @@ WEIR_API uint64_t weir_map_iova(const struct weir_map *map);
 WEIR_API uint64_t weir_map_len(const struct weir_map *map);
 
 /*
- * Which IOVAs the attached devices can use, in ascending order: what the IOMMU translates, less the reserved windows and less
- * what is beyond an address width. Mappings do not shorten the list. Without a device it is the range that choosing keeps to.
+ * Which IOVAs the attached devices can use, in ascending order: what the IOMMU translates, less the
+ * reserved windows and less what is beyond an address width. Mappings do not shorten the list. Without a
+ * device it is the range that choosing keeps to.
  *
- * On entry *@num is the room in @ranges (NULL and 0 to ask how many there are); *@num is set to the number of ranges.
+ * On entry *@num is the room in @ranges (NULL and 0 to ask how many there are); *@num is set to the number
+ * of ranges.
  *
- * Returns 0; or -ENOSPC when there are more ranges than room, with as many as fit filled in and *@num set. Since 0.1.
+ * Returns 0; or -ENOSPC when there are more ranges than room, with as many as fit filled in and *@num set.
+ * Since 0.1.
  */
 WEIR_API int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ranges, size_t *num);
 

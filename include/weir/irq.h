@@ -6,8 +6,8 @@
  *     weir_irq_enable(device, WEIR_IRQ_MSIX, 2, &irq);
  *     weir_irq_wait(irq, 0, 1000, NULL);
  *
- * Each vector has an eventfd that the kernel signals; put weir_irq_fd() into your own event loop, or wait here. Of INTx, MSI
- * and MSI-X one can be enabled at a time; ERR and REQ beside it.
+ * Each vector has an eventfd that the kernel signals; put weir_irq_fd() into your own event loop, or wait
+ * here. Of INTx, MSI and MSI-X one can be enabled at a time; ERR and REQ beside it.
  *
  * Threads: any number may wait; enabling and disabling are serialised by the library.
  */
@@ -37,14 +37,16 @@ WEIR_API const char *weir_irq_kind_name(enum weir_irq_kind kind);
 /*
  * How many vectors of @kind the device has; 0 if it has none of that kind.
  *
- * Returns 0 and the number in @ret_count; or -EINVAL for an unknown kind. Kernel: VFIO_DEVICE_GET_IRQ_INFO. Since 0.1.
+ * Returns 0 and the number in @ret_count; or -EINVAL for an unknown kind. Kernel: VFIO_DEVICE_GET_IRQ_INFO.
+ * Since 0.1.
  */
 WEIR_API int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t *ret_count);
 
 /*
  * Enable the first @count vectors of @kind, each with an eventfd of its own.
  *
- * Returns 0 and the interrupts in @ret_irq, which end with weir_irq_disable() or with the device; or, with nothing enabled,
+ * Returns 0 and the interrupts in @ret_irq, which end with weir_irq_disable() or with the device; or, with
+ * nothing enabled,
  *   -EINVAL  unknown kind, or count is 0 or more than the device has (weir_error() says how many it has)
  *   -EBUSY   this kind, or another of INTx, MSI and MSI-X, is enabled already
  *   -ENOSPC  the platform has fewer vectors to give; weir_error() says how many
@@ -55,12 +57,14 @@ WEIR_API int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind,
 WEIR_API int weir_irq_enable(struct weir_device *device, enum weir_irq_kind kind, uint32_t count,
 			     struct weir_irq **ret_irq);
 
-/* Disable them all and close their descriptors. NULL is allowed. Returns 0 or the kernel's error. Since 0.1. */
+/*
+ * Disable them all and close their descriptors. NULL is allowed. Returns 0 or the kernel's error. Since 0.1.
+ */
 WEIR_API int weir_irq_disable(struct weir_irq *irq);
 
 /*
- * The eventfd of @vector, or -EINVAL when there are not that many. It is non-blocking and stays the library's: poll and read it,
- * do not close it. Since 0.1.
+ * The eventfd of @vector, or -EINVAL when there are not that many. It is non-blocking and stays the
+ * library's: poll and read it, do not close it. Since 0.1.
  */
 WEIR_API int weir_irq_fd(const struct weir_irq *irq, uint32_t vector);
 

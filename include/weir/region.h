@@ -4,7 +4,8 @@
  *
  * A region is borrowed from its device and ends with it. Two ways to its registers:
  *
- *   - weir_region_read32() and its kin work on every region, check the range, and go through the mapping if there is one;
+ *   - weir_region_read32() and its kin work on every region, check the range, and go through the mapping if
+ *     there is one;
  *   - weir_region_map() gives a pointer for loads and stores that must cost nothing, such as doorbells.
  *
  * Registers of PCI devices are little-endian; the accessors take and give values in the machine's order.
@@ -79,10 +80,11 @@ struct weir_region_area {
 WEIR_API int weir_region_area(struct weir_region *region, uint32_t i, struct weir_region_area *ret_area);
 
 /*
- * Map the region, or as much of it as can be mapped in one piece from its start, and give the address of its first byte.
+ * Map the region, or as much of it as can be mapped in one piece from its start, and give the address of
+ * its first byte.
  *
- * The mapping is made once, shared by all callers, and ends with the device. Touching it while the device's memory is disabled, or
- * during its reset, raises SIGBUS.
+ * The mapping is made once, shared by all callers, and ends with the device. Touching it while the device's
+ * memory is disabled, or during its reset, raises SIGBUS.
  *
  * Returns 0, the address in @ret_addr and the length that is mapped in @ret_len (may be NULL); or
  *   -EOPNOTSUPP  this region cannot be mapped: use the accessors
@@ -108,7 +110,9 @@ WEIR_API int weir_region_read16(struct weir_region *region, uint64_t offset, uin
 WEIR_API int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *ret_value);
 WEIR_API int weir_region_read64(struct weir_region *region, uint64_t offset, uint64_t *ret_value);
 
-/* Write one naturally aligned register. Errors as for reading; -EACCES: the region cannot be written. Since 0.1. */
+/*
+ * Write one naturally aligned register. Errors as for reading; -EACCES: the region cannot be written. Since 0.1.
+ */
 WEIR_API int weir_region_write8(struct weir_region *region, uint64_t offset, uint8_t value);
 WEIR_API int weir_region_write16(struct weir_region *region, uint64_t offset, uint16_t value);
 WEIR_API int weir_region_write32(struct weir_region *region, uint64_t offset, uint32_t value);

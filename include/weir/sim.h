@@ -2,8 +2,8 @@
 /*
  * The simulated host (libweir-sim): a machine with an IOMMU and PCI devices, inside this process.
  *
- * It answers the system calls that weir makes as Linux 7.2 would, so everything above it is the real library, and everything below
- * it needs neither hardware nor privileges:
+ * It answers the system calls that weir makes as Linux 7.2 would, so everything above it is the real
+ * library, and everything below it needs neither hardware nor privileges:
  *
  *     struct weir_sim *sim;
  *     weir_sim_open(NULL, &sim);
@@ -12,13 +12,15 @@
  *     weir_host_open(&WEIR_OPTS(weir_host_opts, .sys = weir_sim_sys(sim)), &host);
  *     weir_device_open(ioas, "0000:00:01.0", NULL, &device);
  *
- * Every DMA of a simulated device is translated by the simulated IOMMU, which lets through what is mapped and blocks and reports the
- * rest. Descriptors are real ones: they can be polled, duplicated and passed on within the process.
+ * Every DMA of a simulated device is translated by the simulated IOMMU, which lets through what is mapped
+ * and blocks and reports the rest. Descriptors are real ones: they can be polled, duplicated and passed on
+ * within the process.
  *
- * Paths that the machine does not have (anything but its part of /sys, /dev/iommu and /dev/vfio) and descriptors that are not its own are
- * passed on to the real system calls.
+ * Paths that the machine does not have (anything but its part of /sys, /dev/iommu and /dev/vfio) and
+ * descriptors that are not its own are passed on to the real system calls.
  *
- * Threads: any number of machines in a process; the calls on one may come from any thread. Models run under the machine's lock.
+ * Threads: any number of machines in a process; the calls on one may come from any thread. Models run under
+ * the machine's lock.
  *
  * Errors: negative errno, and a text in weir_error().
  */
@@ -37,7 +39,9 @@ extern "C" {
 struct weir_sim;
 struct weir_sim_device;
 
-/* The machine -------------------------------------------------------------------------------------------------------- */
+/*
+ * The machine --------------------------------------------------------------------------------------------------------
+ */
 
 /* Which kernel it behaves like. */
 enum weir_sim_age {
@@ -49,10 +53,11 @@ enum weir_sim_age {
 };
 
 #define WEIR_SIM_NO_CONTAINER (1u << 0) /* no /dev/vfio/vfio: iommufd alone */
-#define WEIR_SIM_NO_IOMMUFD   (1u << 1) /* no /dev/iommu and no character devices, as Debian builds its kernels */
-#define WEIR_SIM_TYPE1_V1     (1u << 2) /* type1 has no version 2 */
-#define WEIR_SIM_UNSAFE_IRQS  (1u << 3) /* interrupts are not isolated, and nobody has accepted that */
-#define WEIR_SIM_NO_IOMMU     (1u << 4) /* the machine has no IOMMU */
+#define WEIR_SIM_NO_IOMMUFD                                                                                  \
+	(1u << 1) /* no /dev/iommu and no character devices, as Debian builds its kernels */
+#define WEIR_SIM_TYPE1_V1    (1u << 2) /* type1 has no version 2 */
+#define WEIR_SIM_UNSAFE_IRQS (1u << 3) /* interrupts are not isolated, and nobody has accepted that */
+#define WEIR_SIM_NO_IOMMU    (1u << 4) /* the machine has no IOMMU */
 
 struct weir_sim_opts {
 	size_t size;           /* sizeof(struct weir_sim_opts); set by WEIR_OPTS() */
@@ -70,60 +75,73 @@ struct weir_sim_opts {
  */
 WEIR_API int weir_sim_open(const struct weir_sim_opts *opts, struct weir_sim **ret_sim);
 
-/* Stop the machine's thread, remove all devices and close it. -EBUSY while descriptors of it are open. NULL is allowed. Since 0.1. */
+/*
+ * Stop the machine's thread, remove all devices and close it. -EBUSY while descriptors of it are open. NULL is allowed. Since 0.1.
+ */
 WEIR_API int weir_sim_close(struct weir_sim *sim);
 
 /* The system calls of this machine, for weir_host_open(). Valid until weir_sim_close(). Since 0.1. */
 WEIR_API const struct weir_sys *weir_sim_sys(struct weir_sim *sim);
 
 /*
- * Let devices work: one step of every device that has something to do, in order of their addresses. Returns how many did something: 0
- * means that nothing will happen before a program does something. Deterministic. -EBUSY while weir_sim_start() is in force. Since 0.1.
+ * Let devices work: one step of every device that has something to do, in order of their addresses. Returns
+ * how many did something: 0 means that nothing will happen before a program does something. Deterministic.
+ * -EBUSY while weir_sim_start() is in force. Since 0.1.
  */
 WEIR_API int weir_sim_step(struct weir_sim *sim);
 
-/* Let devices work on a thread of their own until weir_sim_stop(), like hardware. -EBUSY if it runs; -EAGAIN. Since 0.1. */
+/*
+ * Let devices work on a thread of their own until weir_sim_stop(), like hardware. -EBUSY if it runs; -EAGAIN. Since 0.1.
+ */
 WEIR_API int weir_sim_start(struct weir_sim *sim);
 WEIR_API int weir_sim_stop(struct weir_sim *sim);
 
-/* Devices ------------------------------------------------------------------------------------------------------------ */
+/*
+ * Devices ------------------------------------------------------------------------------------------------------------
+ */
 
 /* A memory BAR of a model. */
 #define WEIR_SIM_BAR_64BIT        (1u << 0)
 #define WEIR_SIM_BAR_PREFETCHABLE (1u << 1)
-#define WEIR_SIM_BAR_RAM          (1u << 2) /* plain memory: can be mapped, loads and stores are not seen by the model */
-#define WEIR_SIM_BAR_IO           (1u << 3) /* I/O ports */
+#define WEIR_SIM_BAR_RAM                                                                                     \
+	(1u << 2) /* plain memory: can be mapped, loads and stores are not seen by the model */
+#define WEIR_SIM_BAR_IO (1u << 3) /* I/O ports */
 
 struct weir_sim_bar {
 	uint64_t len;   /* a power of two; 0: there is no such BAR */
 	uint32_t flags; /* WEIR_SIM_BAR_... */
 };
 
-#define WEIR_SIM_FLR       (1u << 0) /* the function can be reset */
-#define WEIR_SIM_PCIE      (1u << 1) /* a PCI Express function: has ERR interrupts and extended configuration space */
-#define WEIR_SIM_INTX      (1u << 2) /* has an interrupt pin */
+#define WEIR_SIM_FLR (1u << 0) /* the function can be reset */
+#define WEIR_SIM_PCIE                                                                                        \
+	(1u << 1) /* a PCI Express function: has ERR interrupts and extended configuration space */
+#define WEIR_SIM_INTX (1u << 2) /* has an interrupt pin */
 
 /*
- * A device model: what a kind of device is and how it behaves. All callbacks run under the machine's lock, and may use the
- * weir_sim_device_... functions below. A model sees its registers in BARs that are not RAM.
+ * A device model: what a kind of device is and how it behaves. All callbacks run under the machine's lock,
+ * and may use the weir_sim_device_... functions below. A model sees its registers in BARs that are not RAM.
  */
 struct weir_sim_model {
 	size_t size; /* sizeof(struct weir_sim_model) */
 	const char *name;
 	uint16_t vendor_id, device_id;
-	uint32_t class_code; /* base class << 16 | subclass << 8 | programming interface */
-	uint32_t flags;      /* WEIR_SIM_FLR ... */
+	uint32_t class_code;   /* base class << 16 | subclass << 8 | programming interface */
+	uint32_t flags;        /* WEIR_SIM_FLR ... */
 	uint32_t msi_vectors;  /* 0, 1, 2, 4 ... 32 */
 	uint32_t msix_vectors; /* 0 to 2048; table and pending bits lie in msix_bar, from msix_offset on */
 	uint32_t msix_bar;
 	uint32_t msix_offset;
 	struct weir_sim_bar bars[6];
 
-	/* Make the device's own state. @config is what weir_sim_add() was given. Returns 0 or a negative errno with a text. */
+	/*
+	 * Make the device's own state. @config is what weir_sim_add() was given. Returns 0 or a negative errno with a text.
+	 */
 	int (*create)(struct weir_sim_device *device, const void *config, void **ret_state);
 	void (*destroy)(void *state);
 
-	/* A naturally aligned access of 1, 2, 4 or 8 bytes to a BAR that is not RAM. Reads return the value. */
+	/*
+	 * A naturally aligned access of 1, 2, 4 or 8 bytes to a BAR that is not RAM. Reads return the value.
+	 */
 	uint64_t (*read)(void *state, unsigned int bar, uint64_t offset, unsigned int width);
 	void (*write)(void *state, unsigned int bar, uint64_t offset, unsigned int width, uint64_t value);
 
@@ -139,17 +157,20 @@ struct weir_sim_slot {
 	const char *address; /* "0000:00:01.0"; NULL: the next free one on bus 0 */
 	const char *driver;  /* what it is bound to; NULL: "vfio-pci"; "": nothing */
 	uint32_t group;      /* IOMMU group; 0: one of its own */
-	uint32_t bus_group;  /* devices with the same number here are reset together (hot reset); 0: its bus cannot be reset */
+	uint32_t
+		bus_group; /* devices with the same number here are reset together (hot reset); 0: its bus cannot be reset */
 };
 
 /*
  * Plug in a device of @model.
  *
- * Returns 0 and in @ret_device (may be NULL) the device, which lives until the machine is closed or it is unplugged; or -EINVAL with a
- * text (a BAR whose length is no power of two or does not fit, an MSI-X table outside its BAR, an address that is none), -EEXIST (the
- * address is taken), -ENOMEM, or what the model's create returned. Since 0.1.
+ * Returns 0 and in @ret_device (may be NULL) the device, which lives until the machine is closed or it is
+ * unplugged; or -EINVAL with a text (a BAR whose length is no power of two or does not fit, an MSI-X table
+ * outside its BAR, an address that is none), -EEXIST (the address is taken), -ENOMEM, or what the model's
+ * create returned. Since 0.1.
  */
-WEIR_API int weir_sim_add(struct weir_sim *sim, const struct weir_sim_model *model, const struct weir_sim_slot *slot, const void *config,
+WEIR_API int weir_sim_add(struct weir_sim *sim, const struct weir_sim_model *model,
+			  const struct weir_sim_slot *slot, const void *config,
 			  struct weir_sim_device **ret_device);
 
 /* The device's PCI address. Valid as long as the device. Since 0.1. */
@@ -159,11 +180,13 @@ WEIR_API const char *weir_sim_device_address(const struct weir_sim_device *devic
 WEIR_API struct weir_sim_device *weir_sim_find(struct weir_sim *sim, const char *address);
 
 /*
- * For models: DMA through the IOMMU, to memory and to other devices' BARs. All or nothing up to a page border; returns 0; -EFAULT when the
- * IOMMU blocked it (that is reported), -EIO when bus mastering is off or the target did not answer.
+ * For models: DMA through the IOMMU, to memory and to other devices' BARs. All or nothing up to a page
+ * border; returns 0; -EFAULT when the IOMMU blocked it (that is reported), -EIO when bus mastering is off
+ * or the target did not answer.
  */
 WEIR_API int weir_sim_device_dma_read(struct weir_sim_device *device, uint64_t iova, void *buf, size_t len);
-WEIR_API int weir_sim_device_dma_write(struct weir_sim_device *device, uint64_t iova, const void *buf, size_t len);
+WEIR_API int weir_sim_device_dma_write(struct weir_sim_device *device, uint64_t iova, const void *buf,
+				       size_t len);
 
 /* For models: raise MSI or MSI-X vector @vector, whichever is enabled; drive the pin for INTx. */
 WEIR_API void weir_sim_device_msi(struct weir_sim_device *device, unsigned int vector);
@@ -178,8 +201,8 @@ struct weir_sim_edu_opts {
 	uint32_t address_bits; /* of its DMA engine; 0: 28 */
 	uint32_t reserved;
 };
-WEIR_API int weir_sim_add_edu(struct weir_sim *sim, const struct weir_sim_edu_opts *opts, const struct weir_sim_slot *slot,
-			      struct weir_sim_device **ret_device);
+WEIR_API int weir_sim_add_edu(struct weir_sim *sim, const struct weir_sim_edu_opts *opts,
+			      const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
 
 /* An NVMe controller with one namespace. */
 struct weir_sim_nvme_opts {
@@ -193,11 +216,15 @@ struct weir_sim_nvme_opts {
 	bool read_only;      /* the image is opened read-only, and writes are refused */
 	const char *serial;  /* NULL: "weir-sim" */
 };
-/* -ENOENT, -EACCES, -EINVAL: the image is missing, may not be opened, is empty or no multiple of the block size. */
-WEIR_API int weir_sim_add_nvme(struct weir_sim *sim, const struct weir_sim_nvme_opts *opts, const struct weir_sim_slot *slot,
-			       struct weir_sim_device **ret_device);
+/*
+ * -ENOENT, -EACCES, -EINVAL: the image is missing, may not be opened, is empty or no multiple of the block size.
+ */
+WEIR_API int weir_sim_add_nvme(struct weir_sim *sim, const struct weir_sim_nvme_opts *opts,
+			       const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
 
-/* Trouble ------------------------------------------------------------------------------------------------------------ */
+/*
+ * Trouble ------------------------------------------------------------------------------------------------------------
+ */
 
 /* DMA that the IOMMU blocked. */
 struct weir_sim_fault {
@@ -206,25 +233,32 @@ struct weir_sim_fault {
 	bool write;
 };
 
-/* How many DMAs were blocked since the machine was made; and the last ones of them, oldest first, at most 64. Since 0.1. */
+/*
+ * How many DMAs were blocked since the machine was made; and the last ones of them, oldest first, at most 64. Since 0.1.
+ */
 WEIR_API uint64_t weir_sim_num_faults(struct weir_sim *sim);
 WEIR_API size_t weir_sim_faults(struct weir_sim *sim, struct weir_sim_fault *ret_faults, size_t room);
 
 /*
- * Make the n-th call from now on (1: the next) that the machine answers fail with @error (a negative errno), without doing anything;
- * with @copy_back, do it, and fail with -EFAULT when the answer is copied back, as the kernel does with a bad pointer. n = 0 takes that
- * back. weir_sim_num_calls(): how many calls the machine has answered. Since 0.1.
+ * Make the n-th call from now on (1: the next) that the machine answers fail with @error (a negative
+ * errno), without doing anything; with @copy_back, do it, and fail with -EFAULT when the answer is copied
+ * back, as the kernel does with a bad pointer. n = 0 takes that back. weir_sim_num_calls(): how many calls
+ * the machine has answered. Since 0.1.
  */
 WEIR_API void weir_sim_fail_call(struct weir_sim *sim, uint64_t n, int error, bool copy_back);
 WEIR_API uint64_t weir_sim_num_calls(struct weir_sim *sim);
 
-/* Reads and writes of registers through a descriptor are cut to half their length from now on, or no longer. Since 0.1. */
+/*
+ * Reads and writes of registers through a descriptor are cut to half their length from now on, or no longer. Since 0.1.
+ */
 WEIR_API void weir_sim_cut_transfers(struct weir_sim *sim, bool cut);
 
 /* Each call takes at least this long from now on. Since 0.1. */
 WEIR_API void weir_sim_delay_calls(struct weir_sim *sim, uint64_t nanoseconds);
 
-/* The kernel wants the device back (REQ is signalled); it is gone (all ones, -ENODEV) when @gone, or when it is closed. Since 0.1. */
+/*
+ * The kernel wants the device back (REQ is signalled); it is gone (all ones, -ENODEV) when @gone, or when it is closed. Since 0.1.
+ */
 WEIR_API void weir_sim_unplug(struct weir_sim_device *device, bool gone);
 
 /* The device reports an uncorrectable error (ERR is signalled). Since 0.1. */
@@ -239,7 +273,9 @@ WEIR_API void weir_sim_hang(struct weir_sim_device *device, bool hangs);
 /* The device's next @n interrupts get lost. Since 0.1. */
 WEIR_API void weir_sim_lose_irqs(struct weir_sim_device *device, uint32_t n);
 
-/* An NVMe controller completes nothing for the next @n I/O commands that it takes. -EINVAL: not an NVMe controller. Since 0.1. */
+/*
+ * An NVMe controller completes nothing for the next @n I/O commands that it takes. -EINVAL: not an NVMe controller. Since 0.1.
+ */
 WEIR_API int weir_sim_nvme_swallow(struct weir_sim_device *device, uint32_t n);
 
 #ifdef __cplusplus

@@ -2,12 +2,13 @@
 /*
  * The table of system calls: everything weir asks of the operating system goes through one of these.
  *
- * A program normally never sees it: weir_host_open() uses the real calls. Tests count and fail calls with a table of their
- * own, and the simulated host (weir/sim.h) answers them itself. A table belongs to the host that it was given to and must
- * outlive it.
+ * A program normally never sees it: weir_host_open() uses the real calls. Tests count and fail calls with a
+ * table of their own, and the simulated host (weir/sim.h) answers them itself. A table belongs to the host
+ * that it was given to and must outlive it.
  *
- * Every call returns what the system call returns on success, and a negative errno on failure; errno itself plays no part.
- * Each receives the table's ctx. Calls come from whichever thread called weir, several at a time.
+ * Every call returns what the system call returns on success, and a negative errno on failure; errno itself
+ * plays no part. Each receives the table's ctx. Calls come from whichever thread called weir, several at a
+ * time.
  */
 #ifndef WEIR_SYS_H
 #define WEIR_SYS_H
@@ -44,8 +45,11 @@ struct weir_sys {
 	int (*munmap)(void *ctx, void *addr, size_t len);
 	int (*madvise)(void *ctx, void *addr, size_t len, int advice);
 
-	/* Files by name. list_dir fills buf with the entries' names ("." and ".." left out), each ending in a zero byte, and
-	 * returns the bytes used; -ENOSPC when buf is too small. readlink does not end its result with a zero byte. */
+	/*
+	 * Files by name. list_dir fills buf with the entries' names ("." and ".." left out), each ending in
+	 * a zero byte, and returns the bytes used; -ENOSPC when buf is too small. readlink does not end its
+	 * result with a zero byte.
+	 */
 	ssize_t (*readlink)(void *ctx, const char *path, char *buf, size_t len);
 	ssize_t (*list_dir)(void *ctx, const char *path, char *buf, size_t len);
 

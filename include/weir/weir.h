@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, device.h, region.h, irq.h; then caps.h, broker.h.
+ * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, device.h, region.h, irq.h;
+ * then caps.h, broker.h.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H

@@ -2,13 +2,13 @@
 /*
  * The backends: the only code that knows which kernel interface is in use.
  *
- * Above this floor there are spaces, into which mappings are installed, and functions (opened PCI functions), which enter and leave
- * spaces. A space is live while a function is in it: only then does the kernel hold its mappings, and check them. What is
- * installed in a space that is not live is the business of the floor above, which installs its table anew when a space comes
- * to life.
+ * Above this floor there are spaces, into which mappings are installed, and functions (opened PCI
+ * functions), which enter and leave spaces. A space is live while a function is in it: only then does the
+ * kernel hold its mappings, and check them. What is installed in a space that is not live is the business
+ * of the floor above, which installs its table anew when a space comes to life.
  *
- * Nothing here is locked: the host's lock is held for everything that concerns functions and groups, and the ioas sees to it that
- * install and remove do not overlap with a function's coming or going.
+ * Nothing here is locked: the host's lock is held for everything that concerns functions and groups, and
+ * the ioas sees to it that install and remove do not overlap with a function's coming or going.
  */
 #ifndef WEIR_BACKEND_H
 #define WEIR_BACKEND_H
@@ -81,28 +81,35 @@ struct weir_backend_ops {
 	int (*space_open)(struct weir_space *space);
 	void (*space_close)(struct weir_space *space);
 
-	/* Get hold of a function, which is in no space yet; its group is known. close undoes this and nothing more. */
+	/*
+	 * Get hold of a function, which is in no space yet; its group is known. close undoes this and nothing more.
+	 */
 	int (*function_open)(struct weir_function *function);
 	void (*function_close)(struct weir_function *function);
 
 	/*
-	 * Bring a function into a space in two steps. After enter, the space is live and takes mappings; after commit, the function
-	 * uses it, and the geometry is right. A failing step changes nothing. In between, abandon undoes enter.
+	 * Bring a function into a space in two steps. After enter, the space is live and takes mappings;
+	 * after commit, the function uses it, and the geometry is right. A failing step changes nothing. In
+	 * between, abandon undoes enter.
 	 */
 	int (*enter)(struct weir_space *space, struct weir_function *function);
 	int (*commit)(struct weir_space *space, struct weir_function *function);
 	void (*abandon)(struct weir_space *space, struct weir_function *function);
 
 	/*
-	 * Take a function out of its space: its DMA is blocked. The last one to leave takes the kernel's mappings with it.
-	 * Runs to its end and returns the first error.
+	 * Take a function out of its space: its DMA is blocked. The last one to leave takes the kernel's
+	 * mappings with it. Runs to its end and returns the first error.
 	 */
 	int (*leave)(struct weir_space *space, struct weir_function *function);
 
-	/* The other way to commit: move the function's whole group here from the space where it is. Optional. */
+	/*
+	 * The other way to commit: move the function's whole group here from the space where it is. Optional.
+	 */
 	int (*move)(struct weir_space *space, struct weir_function *function);
 
-	/* One mapping of a live space, one system call each. @prot: WEIR_MAP_READ, _WRITE. remove takes whole mappings. */
+	/*
+	 * One mapping of a live space, one system call each. @prot: WEIR_MAP_READ, _WRITE. remove takes whole mappings.
+	 */
 	int (*install)(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,
 		       uint32_t prot);
 	int (*remove)(struct weir_space *space, uint64_t iova, uint64_t len);
@@ -119,7 +126,9 @@ extern const struct weir_backend_ops weir_backend_iommufd;
 extern const struct weir_backend_ops weir_backend_type1;
 extern const struct weir_backend_ops weir_backend_compat;
 
-/* What backend is meant: the one asked for, or with AUTO the one that WEIR_BACKEND names. -EINVAL with a text. */
+/*
+ * What backend is meant: the one asked for, or with AUTO the one that WEIR_BACKEND names. -EINVAL with a text.
+ */
 int weir_backend_choose(uint32_t asked, enum weir_backend *ret_kind);
 
 /* Open the backend of @kind, or the best there is (AUTO). Takes over @nodes' descriptors on success. */
@@ -128,7 +137,8 @@ int weir_kernel_open(struct weir_kernel *kernel, enum weir_backend kind, const s
 void weir_kernel_close(struct weir_kernel *kernel);
 
 /*
- * Open the function at @address, to be brought into @space: in no space yet, but with a group that has none or that one.
+ * Open the function at @address, to be brought into @space: in no space yet, but with a group that has none
+ * or that one.
  * -EBUSY when the group is in another space.
  */
 int weir_function_open(struct weir_kernel *kernel, const char *address, const char *token,

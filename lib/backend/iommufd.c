@@ -2,8 +2,8 @@
 /*
  * iommufd: an IOAS and page tables (HWPTs) of our own on /dev/iommu, VFIO devices as character devices.
  *
- * Page tables are allocated here, never by the kernel on its own: its automatic ones come and go, and their ids are reused. A space
- * has one for each kind of IOMMU that its functions need, usually one.
+ * Page tables are allocated here, never by the kernel on its own: its automatic ones come and go, and their
+ * ids are reused. A space has one for each kind of IOMMU that its functions need, usually one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -150,7 +150,9 @@ static void hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
 	free(hwpt);
 }
 
-/* With the last page table gone, take the mappings out of the IOAS too: nobody would check or pin them any more. */
+/*
+ * With the last page table gone, take the mappings out of the IOAS too: nobody would check or pin them any more.
+ */
 static int space_sleep(struct weir_space *space)
 {
 	uint64_t len;
@@ -280,7 +282,9 @@ static int iommufd_leave(struct weir_space *space, struct weir_function *functio
 	struct weir_group *group = function->group;
 	int error, later;
 
-	/* Not left to close(): a mapped BAR, or a copy of the descriptor elsewhere, would keep the device attached. */
+	/*
+	 * Not left to close(): a mapped BAR, or a copy of the descriptor elsewhere, would keep the device attached.
+	 */
 	error = weir_vfio_device_detach(space->kernel->sys, function->fd);
 	later = forget_hwpt(space, group->hwpt, 1);
 	if (!group->functions->next) {

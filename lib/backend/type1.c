@@ -2,9 +2,10 @@
 /*
  * The VFIO container: groups put into containers, a container being one address space.
  *
- * A container takes no mapping before it has a group, and drops all with its last. So a space has a container only while it is
- * live. /dev/iommu answers the same ioctls (compat); there the page table only comes with the first device descriptor, which is why
- * a function is opened completely before anything is installed.
+ * A container takes no mapping before it has a group, and drops all with its last. So a space has a
+ * container only while it is live. /dev/iommu answers the same ioctls (compat); there the page table only
+ * comes with the first device descriptor, which is why a function is opened completely before anything is
+ * installed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -128,7 +129,9 @@ static int read_geometry(struct weir_space *space)
 		info.ranges[0] = (struct weir_iova_range){ 0, UINT64_MAX };
 		info.num_ranges = 1;
 	}
-	/* What is left now is the limit as long as nothing is installed; later answers say what is left of that. */
+	/*
+	 * What is left now is the limit as long as nothing is installed; later answers say what is left of that.
+	 */
 	if (!space->num_functions)
 		space->geometry.max_mappings = info.mappings_left;
 	free(space->geometry.ranges);
@@ -370,7 +373,9 @@ static int container_hot_reset_targets(struct weir_function *function, struct we
 	return *num > room ? -ENOSPC : 0;
 }
 
-/* The kernel wants the descriptors of all groups in reach as proof that nobody else uses them; more do no harm. */
+/*
+ * The kernel wants the descriptors of all groups in reach as proof that nobody else uses them; more do no harm.
+ */
 static int container_hot_reset(struct weir_function *function)
 {
 	struct weir_kernel *kernel = function->kernel;

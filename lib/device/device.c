@@ -110,8 +110,9 @@ static int open_function(struct weir_device *device, const char *address, const 
  *   GET_REGION_INFO, pread     configuration space: is memory decoding on?
  *   (pwrite                    only if it is off)
  *
- * On the container: the same readlink; open /dev/vfio/GROUP, GROUP_GET_STATUS (is it viable), SET_CONTAINER and SET_IOMMU (it has a page
- * table), GET_DEVICE_FD (opens and resets the device), IOMMU_GET_INFO (what it can address), and the last three lines alike.
+ * On the container: the same readlink; open /dev/vfio/GROUP, GROUP_GET_STATUS (is it viable), SET_CONTAINER
+ * and SET_IOMMU (it has a page table), GET_DEVICE_FD (opens and resets the device), IOMMU_GET_INFO (what it
+ * can address), and the last three lines alike.
  */
 int weir_device_open(struct weir_ioas *ioas, const char *address, const struct weir_device_opts *opts,
 		     struct weir_device **ret_device)

@@ -152,7 +152,7 @@ static int drop(struct weir_irq *irq)
 	close_fds(irq);
 	if (error)
 		weir_error_set("disabling %s of %s: %s", weir_irq_kind_name(irq->kind),
-			  device->function->address, strerror(-error));
+			       device->function->address, strerror(-error));
 	return error;
 }
 

@@ -8,7 +8,9 @@
 #include "error.h"
 #include "kernel/vfio_device.h"
 
-/* The kernel gives up at once when it cannot lock a device. A second is long for whoever holds that lock. */
+/*
+ * The kernel gives up at once when it cannot lock a device. A second is long for whoever holds that lock.
+ */
 enum { TRIES = 100, PAUSE_NS = 10 * 1000 * 1000 };
 
 int weir_device_reset(struct weir_device *device)

@@ -7,8 +7,10 @@
 
 struct weir_host {
 	struct weir_kernel kernel;
-	/* Taken first of all locks: held while functions and groups come, go or move. That is rare, so it is held through system
-	 * calls; nothing that maps or looks up needs it. */
+	/*
+	 * Taken first of all locks: held while functions and groups come, go or move. That is rare, so it
+	 * is held through system calls; nothing that maps or looks up needs it.
+	 */
 	pthread_mutex_t lock;
 	uint32_t num_spaces;
 	int *kept; /* descriptors that are closed with the host */

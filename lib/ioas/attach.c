@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Devices' coming and going: the table of mappings is put in force with the first and taken out of force with the last.
+ * Devices' coming and going: the table of mappings is put in force with the first and taken out of force
+ * with the last.
  *
- * Each is a transition: mapping and unmapping wait until it is over, so that no mapping is missed or installed twice.
+ * Each is a transition: mapping and unmapping wait until it is over, so that no mapping is missed or
+ * installed twice.
  */
 #include "ioas/ioas.h"
 

@@ -143,8 +143,8 @@ int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int erro
 }
 
 /*
- * Bringing the pages in shows holes and missing permissions, and spares the attach from doing it. What this cannot tell (device
- * memory, and everything before Linux 5.14) is left to the attach.
+ * Bringing the pages in shows holes and missing permissions, and spares the attach from doing it. What this
+ * cannot tell (device memory, and everything before Linux 5.14) is left to the attach.
  */
 int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* I/O address spaces: made, asked and closed. Mappings are in map.c, devices' coming and going in attach.c. */
+/*
+ * I/O address spaces: made, asked and closed. Mappings are in map.c, devices' coming and going in attach.c.
+ */
 #include "ioas/ioas.h"
 
 #include <errno.h>
@@ -10,8 +12,8 @@
 #include "error.h"
 
 /*
- * Where IOVAs are chosen before a device has told what it can reach: clear of the interrupt windows (0xfee00000 on x86, 0x08000000
- * on Arm), and below the 39 bits that every IOMMU in use translates.
+ * Where IOVAs are chosen before a device has told what it can reach: clear of the interrupt windows
+ * (0xfee00000 on x86, 0x08000000 on Arm), and below the 39 bits that every IOMMU in use translates.
  */
 static const struct weir_iova_range cautious[] = {
 	{ 0x100000, 0x7ffffff },

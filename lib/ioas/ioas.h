@@ -12,8 +12,10 @@ struct weir_ioas {
 
 	/* Guards what follows; taken after the host's lock, and not held through system calls. */
 	pthread_mutex_t lock;
-	/* Mappings in the making and in removal are under way without the lock. A device's coming or going (a transition) waits
-	 * until none is, and holds up new ones until it is over. */
+	/*
+	 * Mappings in the making and in removal are under way without the lock. A device's coming or going
+	 * (a transition) waits until none is, and holds up new ones until it is over.
+	 */
 	pthread_cond_t calm;
 	uint32_t under_way;
 	bool in_transition;
@@ -52,7 +54,9 @@ static inline struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, 
 	return (struct weir_map *)weir_tree_at_or_above(&ioas->maps, iova);
 }
 
-/* attach.c: an open function comes into the space, leaves it, or moves with its group. The host's lock is held. */
+/*
+ * attach.c: an open function comes into the space, leaves it, or moves with its group. The host's lock is held.
+ */
 int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uint32_t address_bits);
 int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uint32_t address_bits);
 int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_function *function,
@@ -61,7 +65,9 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 /* ioas.c: how many address bits a mapping may use. The lock is held. */
 uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas);
 
-/* The ranges that mappings may lie in: the kernel's while live, else the cautious default. The lock is held. */
+/*
+ * The ranges that mappings may lie in: the kernel's while live, else the cautious default. The lock is held.
+ */
 const struct weir_iova_range *weir_ioas_allowed(const struct weir_ioas *ioas, uint32_t *ret_num);
 
 /* The highest address with @bits address bits. */
@@ -70,13 +76,19 @@ static inline uint64_t weir_last_address(uint32_t bits)
 	return bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
 }
 
-/* explain.c: what the kernel meant when it refused @map; an errno as promised in weir/ioas.h, with a text. */
+/*
+ * explain.c: what the kernel meant when it refused @map; an errno as promised in weir/ioas.h, with a text.
+ */
 int weir_explain_map(const struct weir_ioas *ioas, const struct weir_map *map, int error);
 
-/* The same when @map could not be put in force for a function of @group; then the text names the mapping. */
+/*
+ * The same when @map could not be put in force for a function of @group; then the text names the mapping.
+ */
 int weir_explain_replay(const struct weir_ioas *ioas, const struct weir_map *map, uint32_t group, int error);
 
-/* -EADDRINUSE, naming the mapping that lies in a reserved window of @group, if there is one; else @error as it is. */
+/*
+ * -EADDRINUSE, naming the mapping that lies in a reserved window of @group, if there is one; else @error as it is.
+ */
 int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int error);
 
 /* Whether memory could be mapped, as far as that can be seen without a device. */

@@ -2,8 +2,8 @@
 /*
  * Which IOVAs are free.
  *
- * Giving back must not fail, so the node that a hole may need then is set aside when the range is taken: there is never one hole more
- * than ranges taken.
+ * Giving back must not fail, so the node that a hole may need then is set aside when the range is taken:
+ * there is never one hole more than ranges taken.
  */
 #include "ioas/iova.h"
 
@@ -108,7 +108,9 @@ static bool fits(const struct weir_tree_node *hole, const struct weir_iova_wish 
 
 int weir_iova_take(struct weir_iova *iova, const struct weir_iova_wish *wish, uint64_t *ret_start)
 {
-	/* Holes long enough may still lie wrongly; the few first ones are looked at, then only such as fit however they lie. */
+	/*
+	 * Holes long enough may still lie wrongly; the few first ones are looked at, then only such as fit however they lie.
+	 */
 	enum { LOOKS = 16 };
 	struct weir_tree_node *hole = weir_tree_at_or_below(&iova->holes, wish->within.start);
 	uint64_t need = wish->len - 1;

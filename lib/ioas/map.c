@@ -96,7 +96,9 @@ static int take_within(struct weir_ioas *ioas, struct weir_iova_range window, st
 	return error;
 }
 
-/* The lowest 4 GiB are for devices that can reach nothing else; page 0 is for devices that take address 0 for none. */
+/*
+ * The lowest 4 GiB are for devices that can reach nothing else; page 0 is for devices that take address 0 for none.
+ */
 static int take_somewhere(struct weir_ioas *ioas, uint64_t limit, struct weir_iova_wish *wish,
 			  uint64_t *ret_iova)
 {
@@ -116,7 +118,9 @@ static int take_somewhere(struct weir_ioas *ioas, uint64_t limit, struct weir_io
 static int place_anywhere(struct weir_ioas *ioas, const struct weir_map_opts *o, const void *addr,
 			  uint64_t len, uint64_t *ret_iova)
 {
-	/* The sizes of large IOMMU pages on x86 and Arm; memory and IOVA must agree modulo these for them to form. */
+	/*
+	 * The sizes of large IOMMU pages on x86 and Arm; memory and IOVA must agree modulo these for them to form.
+	 */
 	static const uint64_t large[] = { (uint64_t)1 << 30, (uint64_t)1 << 21 };
 	struct weir_iova_wish wish = { .len = len };
 	uint64_t limit = limit_of(ioas, o);

@@ -13,7 +13,9 @@ struct info_head {
 	uint32_t index;
 };
 
-/* Room for every chain that today's kernels make, so that one call does; a longer one says its size, and gets a second. */
+/*
+ * Room for every chain that today's kernels make, so that one call does; a longer one says its size, and gets a second.
+ */
 enum { ROOM = 512, MOST_ROOM = 1 << 20 };
 
 int weir_info_get(const struct weir_sys *sys, int fd, unsigned long request, uint32_t size, uint32_t index,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* /dev/iommu, a function per ioctl: packs, calls, unpacks. No policy. All return 0 or the kernel's negative errno. */
+/*
+ * /dev/iommu, a function per ioctl: packs, calls, unpacks. No policy. All return 0 or the kernel's negative errno.
+ */
 #ifndef WEIR_KERNEL_IOMMUFD_H
 #define WEIR_KERNEL_IOMMUFD_H
 
@@ -18,13 +20,15 @@ int weir_iommufd_ioas_unmap(const struct weir_sys *sys, int fd, uint32_t ioas, u
 			    uint64_t *ret_len);
 
 /*
- * *@num: in, room in @ranges; out, how many there are, of which as many as fit are filled in; -EMSGSIZE when they do not all
- * fit, with *@num and *@ret_alignment set all the same.
+ * *@num: in, room in @ranges; out, how many there are, of which as many as fit are filled in; -EMSGSIZE
+ * when they do not all fit, with *@num and *@ret_alignment set all the same.
  */
 int weir_iommufd_iova_ranges(const struct weir_sys *sys, int fd, uint32_t ioas,
 			     struct weir_iova_range *ranges, uint32_t *num, uint64_t *ret_alignment);
 
-/* A paging page table for @ioas, as device @dev_id needs it. All of the IOAS's mappings are in it when this returns. */
+/*
+ * A paging page table for @ioas, as device @dev_id needs it. All of the IOAS's mappings are in it when this returns.
+ */
 int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id, uint32_t ioas,
 			    uint32_t *ret_hwpt);
 

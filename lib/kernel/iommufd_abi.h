@@ -7,14 +7,14 @@
  * or absent.
  *
  * Each name is the kernel's with abi_ or ABI_ in front. The library packs these structs and the simulated
- * host unpacks them. tests/abi/run holds every size, offset and number against the newest headers that Debian
- * ships.
+ * host unpacks them. tests/abi/run holds every size, offset and number against the newest headers that
+ * Debian ships.
  *
  * Rules of every command: the first word is the size of the struct as the caller knows it. The kernel takes
- * any size from that of the first release of the command ("from 24 bytes" below, where it has grown since); a
- * tail that is missing counts as zero, and a tail that the kernel does not know must be zero (-E2BIG). Ids
- * belong to one descriptor and begin at 1. "since" is the kernel that first had it; 6.2 is the first with
- * iommufd.
+ * any size from that of the first release of the command ("from 24 bytes" below, where it has grown since);
+ * a tail that is missing counts as zero, and a tail that the kernel does not know must be zero (-E2BIG).
+ * Ids belong to one descriptor and begin at 1. "since" is the kernel that first had it; 6.2 is the first
+ * with iommufd.
  */
 
 #include <stdint.h>
@@ -25,7 +25,8 @@
 /* ---- Any object ---- */
 
 /*
- * Destroys an object that nothing else uses (-EBUSY otherwise). Its id is free for reuse at once. Since 6.2.
+ * Destroys an object that nothing else uses (-EBUSY otherwise). Its id is free for reuse at once. Since
+ * 6.2.
  */
 struct abi_iommu_destroy {
 	uint32_t size;
@@ -115,7 +116,8 @@ struct abi_iommu_ioas_map {
 #define ABI_IOMMU_IOAS_MAP (0x3b << 8 | 0x85)
 
 /*
- * Unmaps whole mappings only; 0 and UINT64_MAX mean everything. -ENOENT may leave it done in part. Since 6.2.
+ * Unmaps whole mappings only; 0 and UINT64_MAX mean everything. -ENOENT may leave it done in part. Since
+ * 6.2.
  */
 struct abi_iommu_ioas_unmap {
 	uint32_t size;
@@ -126,7 +128,8 @@ struct abi_iommu_ioas_unmap {
 #define ABI_IOMMU_IOAS_UNMAP (0x3b << 8 | 0x86)
 
 /*
- * Maps memfd, tmpfs or hugetlbfs memory by its file, tied to no process. Since 6.13; dma-bufs too since 6.19.
+ * Maps memfd, tmpfs or hugetlbfs memory by its file, tied to no process. Since 6.13; dma-bufs too since
+ * 6.19.
  */
 struct abi_iommu_ioas_map_file {
 	uint32_t size;
@@ -140,8 +143,8 @@ struct abi_iommu_ioas_map_file {
 #define ABI_IOMMU_IOAS_MAP_FILE (0x3b << 8 | 0x8f)
 
 /*
- * Charges all mappings of the descriptor to the calling process instead of the one that made them. Only when
- * every one of them was made by file (-EINVAL). Since 6.13.
+ * Charges all mappings of the descriptor to the calling process instead of the one that made them. Only
+ * when every one of them was made by file (-EINVAL). Since 6.13.
  */
 struct abi_iommu_ioas_change_process {
 	uint32_t size;
@@ -191,7 +194,9 @@ struct abi_iommu_vfio_ioas {
 
 /* ---- What a device's IOMMU is ---- */
 
-/* Format of the hardware's own data. On input, with INPUT_TYPE, DEFAULT lets the driver choose. Since 6.6. */
+/*
+ * Format of the hardware's own data. On input, with INPUT_TYPE, DEFAULT lets the driver choose. Since 6.6.
+ */
 #define ABI_IOMMU_HW_INFO_TYPE_NONE           0
 #define ABI_IOMMU_HW_INFO_TYPE_DEFAULT        0
 #define ABI_IOMMU_HW_INFO_TYPE_INTEL_VTD      1 /* since 6.6 */
@@ -219,7 +224,9 @@ struct abi_iommu_hw_info_vtd {
 	uint64_t ecap_reg;
 };
 
-/* Arm SMMUv3: its identification registers, to be read with care for what the kernel can use. Since 6.13. */
+/*
+ * Arm SMMUv3: its identification registers, to be read with care for what the kernel can use. Since 6.13.
+ */
 struct abi_iommu_hw_info_arm_smmuv3 {
 	uint32_t flags;
 	uint32_t __reserved;
@@ -299,8 +306,9 @@ struct abi_iommu_hwpt_amd_guest {
 };
 
 /*
- * Makes a page table for a device: a paging one of an IOAS, or a nested one on a nesting parent (VT-d) or on
- * a virtual IOMMU (SMMUv3), whose stage-1 table the caller writes. Since 6.6, from 24 bytes; nested since
+ * Makes a page table for a device: a paging one of an IOAS, or a nested one on a nesting parent (VT-d) or
+ * on a virtual IOMMU (SMMUv3), whose stage-1 table the caller writes. Since 6.6, from 24 bytes; nested
+ * since
  * 6.7.
  */
 struct abi_iommu_hwpt_alloc {
@@ -334,8 +342,8 @@ struct abi_iommu_hwpt_set_dirty_tracking {
 #define ABI_IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR 1u
 
 /*
- * Reads, and unless told otherwise clears, what devices wrote. Sets bits, clears none; bit 0 stands for iova.
- * Holes and a bitmap that cannot be written still give 0, and the state is gone. Since 6.7.
+ * Reads, and unless told otherwise clears, what devices wrote. Sets bits, clears none; bit 0 stands for
+ * iova. Holes and a bitmap that cannot be written still give 0, and the state is gone. Since 6.7.
  */
 struct abi_iommu_hwpt_get_dirty_bitmap {
 	uint32_t size;
@@ -373,8 +381,8 @@ struct abi_iommu_viommu_arm_smmuv3_invalidate {
 };
 
 /*
- * Runs invalidations in order, on a nested table or on a virtual IOMMU. entry_num comes back on failure too,
- * with how many were handled; on SMMUv3 some of those may not have been issued. Since 6.8.
+ * Runs invalidations in order, on a nested table or on a virtual IOMMU. entry_num comes back on failure
+ * too, with how many were handled; on SMMUv3 some of those may not have been issued. Since 6.8.
  */
 struct abi_iommu_hwpt_invalidate {
 	uint32_t size;
@@ -397,7 +405,9 @@ struct abi_iommu_hwpt_invalidate {
 #define ABI_IOMMU_PGFAULT_PERM_EXEC  (1u << 2)
 #define ABI_IOMMU_PGFAULT_PERM_PRIV  (1u << 3)
 
-/* One request, as read() on the queue's descriptor gives it; all of a group share one cookie. Since 6.11. */
+/*
+ * One request, as read() on the queue's descriptor gives it; all of a group share one cookie. Since 6.11.
+ */
 struct abi_iommu_hwpt_pgfault {
 	uint32_t flags;
 	uint32_t dev_id;
@@ -495,8 +505,8 @@ struct abi_iommu_vevent_tegra241_cmdqv {
 };
 
 /*
- * Makes a queue of events for a virtual IOMMU, one per type; full, it drops and says so. Since 6.15, from 28
- * bytes.
+ * Makes a queue of events for a virtual IOMMU, one per type; full, it drops and says so. Since 6.15, from
+ * 28 bytes.
  */
 struct abi_iommu_veventq_alloc {
 	uint32_t size;
@@ -514,7 +524,8 @@ struct abi_iommu_veventq_alloc {
 #define ABI_IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV 1 /* made with ascending index from 0, destroyed in reverse */
 
 /*
- * Lets hardware read a command queue from guest memory, which stays mapped meanwhile (-EBUSY on unmap). Since
+ * Lets hardware read a command queue from guest memory, which stays mapped meanwhile (-EBUSY on unmap).
+ * Since
  * 6.17.
  */
 struct abi_iommu_hw_queue_alloc {

@@ -16,7 +16,9 @@ struct weir_nodes {
 	struct weir_node *left; /* with paths of our own */
 };
 
-/* Copies the list. The descriptors become the nodes' with weir_nodes_keep(), when nothing can fail any more. */
+/*
+ * Copies the list. The descriptors become the nodes' with weir_nodes_keep(), when nothing can fail any more.
+ */
 int weir_nodes_init(struct weir_nodes *nodes, const struct weir_sys *sys, const struct weir_node *given,
 		    uint32_t num);
 
@@ -27,8 +29,9 @@ void weir_nodes_finish(struct weir_nodes *nodes, bool close);
 bool weir_nodes_have(struct weir_nodes *nodes, const char *path);
 
 /*
- * A descriptor of the node at @path, read-write and close-on-exec, now the caller's; or a negative errno with a text: -ENOENT there is
- * no such node (or none was handed over), -EACCES this user may not open it, -EBUSY somebody else has it open.
+ * A descriptor of the node at @path, read-write and close-on-exec, now the caller's; or a negative errno
+ * with a text: -ENOENT there is no such node (or none was handed over), -EACCES this user may not open it,
+ * -EBUSY somebody else has it open.
  */
 int weir_node_open(struct weir_nodes *nodes, const char *path);
 

@@ -86,7 +86,9 @@ int weir_procself_memlock(const struct weir_sys *sys, struct weir_memlock *ret_m
 	return 0;
 }
 
-/* One line of /proc/self/maps: the range (its last address included), what may be done to it, and its name. */
+/*
+ * One line of /proc/self/maps: the range (its last address included), what may be done to it, and its name.
+ */
 struct area {
 	uint64_t start, last;
 	bool readable, writable;

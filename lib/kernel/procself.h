@@ -27,8 +27,8 @@ struct weir_range_flaw {
 };
 
 /*
- * The first part of [@start, @last] that is unmapped, or that cannot be read (or written, with @write). Returns 0 and it; -ENOENT
- * when there is none.
+ * The first part of [@start, @last] that is unmapped, or that cannot be read (or written, with @write).
+ * Returns 0 and it; -ENOENT when there is none.
  */
 int weir_procself_flaw(const struct weir_sys *sys, uint64_t start, uint64_t last, bool write,
 		       struct weir_range_flaw *ret_flaw);

@@ -14,7 +14,9 @@
 #define PCI_DEVICES  "/sys/bus/pci/devices/"
 #define IOMMU_GROUPS "/sys/kernel/iommu_groups/"
 
-/* One to @most hexadecimal digits, no sign or blank; NULL when there is none, or the number is above @highest. */
+/*
+ * One to @most hexadecimal digits, no sign or blank; NULL when there is none, or the number is above @highest.
+ */
 static const char *hex(const char *text, unsigned int most, unsigned int highest, unsigned int *ret_number)
 {
 	unsigned int number = 0, digits = 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What sysfs says about PCI devices and IOMMU groups, a function per file. All return 0 or the kernel's negative errno. */
+/*
+ * What sysfs says about PCI devices and IOMMU groups, a function per file. All return 0 or the kernel's negative errno.
+ */
 #ifndef WEIR_KERNEL_SYSFS_H
 #define WEIR_KERNEL_SYSFS_H
 
@@ -30,7 +32,9 @@ int weir_sysfs_driver(const struct weir_sys *sys, const char *address, char *ret
 /* The addresses of the group's devices, each ending in a zero byte, one more after the last. */
 int weir_sysfs_group_devices(const struct weir_sys *sys, uint32_t group, char *ret_names, size_t size);
 
-/* The next window that the group's devices cannot use, from *@line (0 to begin with) on; -ENOENT after the last. */
+/*
+ * The next window that the group's devices cannot use, from *@line (0 to begin with) on; -ENOENT after the last.
+ */
 struct weir_reserved_window {
 	struct weir_iova_range range;
 	char kind[24]; /* "msi", "reserved", "direct", ... */

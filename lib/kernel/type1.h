@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The VFIO container and its type1 IOMMU, a function per ioctl. All return 0 or the kernel's negative errno. */
+/*
+ * The VFIO container and its type1 IOMMU, a function per ioctl. All return 0 or the kernel's negative errno.
+ */
 #ifndef WEIR_KERNEL_TYPE1_H
 #define WEIR_KERNEL_TYPE1_H
 

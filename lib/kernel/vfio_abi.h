@@ -3,12 +3,13 @@
 #define WEIR_KERNEL_VFIO_ABI_H
 
 /*
- * What goes over VFIO's containers, groups and PCI devices, in our own definitions, so that weir builds where
- * the system's headers are old or absent.
+ * What goes over VFIO's containers, groups and PCI devices, in our own definitions, so that weir builds
+ * where the system's headers are old or absent.
  *
  * Each name is the kernel's with abi_ or ABI_ in front. The library packs these structs and the simulated
- * host unpacks them. tests/abi/run holds every size, offset and number against the newest headers that Debian
- * ships. Left out is what has no use here: s390, POWER, graphics and the mediated devices of vendors.
+ * host unpacks them. tests/abi/run holds every size, offset and number against the newest headers that
+ * Debian ships. Left out is what has no use here: s390, POWER, graphics and the mediated devices of
+ * vendors.
  *
  * Rules of every command: argsz is the room that the caller has; too little is -EINVAL, more does no harm.
  * Device and container commands share numbers: the descriptor decides. "since" is the kernel that first had
@@ -67,7 +68,8 @@ struct abi_vfio_group_status {
 #define ABI_VFIO_GROUP_GET_STATUS (0x3b << 8 | 0x67)
 
 /*
- * Puts the group into a container; the argument points to its descriptor, which may be an iommufd since 6.2.
+ * Puts the group into a container; the argument points to its descriptor, which may be an iommufd since
+ * 6.2.
  */
 #define ABI_VFIO_GROUP_SET_CONTAINER (0x3b << 8 | 0x68)
 
@@ -128,7 +130,8 @@ struct abi_vfio_device_info_cap_pci_atomic_comp {
 #define ABI_VFIO_REGION_INFO_FLAG_CAPS  (1u << 3) /* there is a chain */
 
 /*
- * Where a region lies in the device's descriptor. What the device does not have has size 0, and is no error.
+ * Where a region lies in the device's descriptor. What the device does not have has size 0, and is no
+ * error.
  */
 struct abi_vfio_region_info {
 	uint32_t argsz;
@@ -219,7 +222,8 @@ struct abi_vfio_irq_set {
 /* ---- Device: reset ---- */
 
 /*
- * Resets the function, if it knows how (-EINVAL). Mappings for its DMA stay; exported dma-bufs are withdrawn.
+ * Resets the function, if it knows how (-EINVAL). Mappings for its DMA stay; exported dma-bufs are
+ * withdrawn.
  */
 #define ABI_VFIO_DEVICE_RESET (0x3b << 8 | 0x6f)
 
@@ -302,8 +306,8 @@ struct abi_vfio_device_bind_iommufd {
 #define ABI_VFIO_DEVICE_ATTACH_PASID (1u << 0) /* since 6.15 */
 
 /*
- * Attaches, or replaces what was attached, for the whole group. pt_id becomes that of the page table. From 12
- * bytes.
+ * Attaches, or replaces what was attached, for the whole group. pt_id becomes that of the page table. From
+ * 12 bytes.
  */
 struct abi_vfio_device_attach_iommufd_pt {
 	uint32_t argsz;
@@ -330,7 +334,9 @@ struct abi_vfio_device_detach_iommufd_pt {
 #define ABI_VFIO_DEVICE_FEATURE_SET   (1u << 17)
 #define ABI_VFIO_DEVICE_FEATURE_PROBE (1u << 18) /* only ask whether GET or SET would work */
 
-/* Gets, sets or probes one of the features that follow, by number; what a device lacks is -ENOTTY, mostly. */
+/*
+ * Gets, sets or probes one of the features that follow, by number; what a device lacks is -ENOTTY, mostly.
+ */
 struct abi_vfio_device_feature {
 	uint32_t argsz;
 	uint32_t flags;
@@ -353,8 +359,8 @@ struct abi_vfio_device_feature_migration {
 };
 
 /*
- * GET and SET: the state of migration. data_fd comes with a state that begins a transfer, otherwise it is -1.
- * Since 5.18.
+ * GET and SET: the state of migration. data_fd comes with a state that begins a transfer, otherwise it is
+ * -1. Since 5.18.
  */
 #define ABI_VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE 2
 
@@ -458,7 +464,9 @@ struct abi_vfio_device_feature_dma_buf {
 	struct abi_vfio_region_dma_range dma_ranges[];
 };
 
-/* SET, no data: from now on the flags of abi_vfio_precopy_info mean something. Absent: -EINVAL. Since 7.1. */
+/*
+ * SET, no data: from now on the flags of abi_vfio_precopy_info mean something. Absent: -EINVAL. Since 7.1.
+ */
 #define ABI_VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 12
 
 /* ---- Type1: the container's mappings ---- */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A VFIO device, a function per ioctl. No policy. All return 0 (or what they say) or the kernel's negative errno. */
+/*
+ * A VFIO device, a function per ioctl. No policy. All return 0 (or what they say) or the kernel's negative errno.
+ */
 #ifndef WEIR_KERNEL_VFIO_DEVICE_H
 #define WEIR_KERNEL_VFIO_DEVICE_H
 
@@ -23,8 +25,9 @@ int weir_vfio_device_irq(const struct weir_sys *sys, int device, uint32_t index,
 			 struct abi_vfio_irq_info *ret_info);
 
 /*
- * @flags: ABI_VFIO_IRQ_SET_...; @eventfds: @count descriptors, with DATA_EVENTFD. A positive result is the kernel's way to say that
- * the platform has only so many vectors: nothing is enabled then. -EINVAL when @count is more than fits one call.
+ * @flags: ABI_VFIO_IRQ_SET_...; @eventfds: @count descriptors, with DATA_EVENTFD. A positive result is the
+ * kernel's way to say that the platform has only so many vectors: nothing is enabled then. -EINVAL when
+ * @count is more than fits one call.
  */
 int weir_vfio_device_set_irqs(const struct weir_sys *sys, int device, uint32_t flags, uint32_t index,
 			      uint32_t start, uint32_t count, const int *eventfds);

@@ -24,11 +24,6 @@ static uint64_t namespace_bytes(const struct report *report)
 	return report->ns.num_blocks << report->ns.block_shift;
 }
 
-static const char *way_to_wait(const struct report *report)
-{
-	return report->controller.interrupts ? "interrupts" : "polling";
-}
-
 static void version_text(uint32_t version, char *text, size_t len)
 {
 	snprintf(text, len, "%u.%u.%u", version >> 16, version >> 8 & 0xff, version & 0xff);
@@ -64,8 +59,8 @@ void report_subject(const struct report *report)
 	line("Namespace", "%u: %s, %" PRIu64 " blocks of %s", report->ns.nsid,
 	     unit_size((double)namespace_bytes(report)).text, report->ns.num_blocks,
 	     unit_size(report->ns.block_size).text);
-	line("Requests", "%u of %s in flight, by %s", options->queue_depth,
-	     unit_size(report->request_size).text, way_to_wait(report));
+	line("Requests", "%u of %s in flight, %s", options->queue_depth, unit_size(report->request_size).text,
+	     report->controller.interrupts ? "awaited by interrupt" : "polled");
 	line("Privileges", "CapEff %" PRIx64 "%s", report->privileges.effective,
 	     report->privileges.no_new_privs ? ", and no way to get any" : "");
 	if (options->verbose)
@@ -93,7 +88,7 @@ static void report_json(const struct report *report)
 	json_number("offset", report->options->offset);
 	json_number("queue_depth", report->options->queue_depth);
 	json_number("request_size", report->request_size);
-	json_text("completion", way_to_wait(report));
+	json_text("completion", report->controller.interrupts ? "interrupts" : "polling");
 	json_bool("doorbells_mapped", report->controller.doorbells_mapped);
 	json_number("cap_eff", report->privileges.effective);
 	json_bool("no_new_privs", report->privileges.no_new_privs);
