@@ -16,8 +16,7 @@
 static void begin_transition(struct weir_ioas *ioas)
 {
 	pthread_mutex_lock(&ioas->lock);
-	while (ioas->in_transition)
-		pthread_cond_wait(&ioas->calm, &ioas->lock);
+	weir_ioas_wait_for_calm(ioas);
 	ioas->in_transition = true;
 	while (ioas->under_way)
 		pthread_cond_wait(&ioas->calm, &ioas->lock);

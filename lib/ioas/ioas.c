@@ -30,6 +30,12 @@ const struct weir_iova_range *weir_ioas_allowed(const struct weir_ioas *ioas, ui
 	return cautious;
 }
 
+void weir_ioas_wait_for_calm(struct weir_ioas *ioas)
+{
+	while (ioas->in_transition)
+		pthread_cond_wait(&ioas->calm, &ioas->lock);
+}
+
 uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas)
 {
 	uint32_t bits = 0;
@@ -125,6 +131,7 @@ int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ranges, siz
 	uint64_t limit;
 
 	pthread_mutex_lock(&ioas->lock);
+	weir_ioas_wait_for_calm(ioas);
 	allowed = weir_ioas_allowed(ioas, &num_allowed);
 	limit = weir_last_address(weir_ioas_address_bits(ioas));
 	for (uint32_t i = 0; i < num_allowed && allowed[i].start <= limit; i++, found++) {
@@ -146,6 +153,7 @@ int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size
 	struct weir_ioas_info info = { 0 };
 
 	pthread_mutex_lock(&ioas->lock);
+	weir_ioas_wait_for_calm(ioas);
 	info.alignment = ioas->space.live ? ioas->space.geometry.alignment : (uint64_t)sysconf(_SC_PAGESIZE);
 	info.num_mappings = ioas->num_maps;
 	info.mapped_bytes = ioas->mapped_bytes;

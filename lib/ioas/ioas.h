@@ -22,7 +22,8 @@ struct weir_ioas {
 
 	struct weir_iova iova;
 	struct weir_tree maps; /* by IOVA */
-	uint64_t num_maps, mapped_bytes, lost_bytes;
+	uint64_t num_maps, lost_bytes;
+	_Atomic uint64_t mapped_bytes; /* also read without the lock, to explain a failure */
 
 	uint32_t address_bits;       /* of the space alone */
 	uint32_t narrow_devices[65]; /* how many attached devices have that many address bits */
@@ -61,6 +62,9 @@ int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uin
 int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uint32_t address_bits);
 int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_function *function,
 		   const uint32_t *address_bits, uint32_t num_functions);
+
+/* ioas.c: wait until no transition is under way. The lock is held, and let go of meanwhile. */
+void weir_ioas_wait_for_calm(struct weir_ioas *ioas);
 
 /* ioas.c: how many address bits a mapping may use. The lock is held. */
 uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas);

@@ -144,12 +144,6 @@ static int place_anywhere(struct weir_ioas *ioas, const struct weir_map_opts *o,
 	return error;
 }
 
-static void wait_for_calm(struct weir_ioas *ioas)
-{
-	while (ioas->in_transition)
-		pthread_cond_wait(&ioas->calm, &ioas->lock);
-}
-
 /* One thing less is under way; a transition may be waiting for that. */
 static void arrived(struct weir_ioas *ioas)
 {
@@ -217,7 +211,7 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 		map->prot = WEIR_MAP_READ | WEIR_MAP_WRITE;
 
 	pthread_mutex_lock(&ioas->lock);
-	wait_for_calm(ioas);
+	weir_ioas_wait_for_calm(ioas);
 	error = enter_table(ioas, map, &o);
 	live = ioas->space.live;
 	ioas->under_way += !error;
@@ -272,7 +266,7 @@ int weir_map_close(struct weir_map *map)
 		return 0;
 	ioas = map->ioas;
 	pthread_mutex_lock(&ioas->lock);
-	wait_for_calm(ioas);
+	weir_ioas_wait_for_calm(ioas);
 	map->state = WEIR_MAP_LEAVING;
 	ioas->under_way++;
 	pthread_mutex_unlock(&ioas->lock);
@@ -366,7 +360,7 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 				 "%#" PRIx64 " bytes at IOVA %#" PRIx64 " go beyond the end of the space",
 				 len, iova);
 	pthread_mutex_lock(&ioas->lock);
-	wait_for_calm(ioas);
+	weir_ioas_wait_for_calm(ioas);
 	error = survey(ioas, iova, last, &extent);
 	if (error) {
 		pthread_mutex_unlock(&ioas->lock);
