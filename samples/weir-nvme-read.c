@@ -126,7 +126,7 @@ static int map_buffers(struct session *s)
 {
 	struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_WRITE);
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct weir_ioas_info info;
+	struct weir_ioas_info info = { 0 };
 	int r;
 
 	s->buffers_len = ((size_t)s->options.queue_depth * s->report.request_size + page - 1) & ~(page - 1);

@@ -24,7 +24,8 @@ LANES = [
          budget=60, packages=["build"], build="plain",
          steps=[script("runner", "python3 tests/lib/selftest.py"),
                 gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
-                gtest("unit", "{build}/tests/unit/weir-unit")]),
+                gtest("unit", "{build}/tests/unit/weir-unit"),
+                gtest("nvme", "{build}/tests/unit/weir-nvme-unit")]),
 
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
          budget=120, packages=["build"],
@@ -37,17 +38,21 @@ LANES = [
     Lane("asan", "the unit tests with address and undefined-behaviour sanitizers",
          budget=120, packages=["build"], build="asan",
          steps=[gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
-                gtest("unit", "{build}/tests/unit/weir-unit")]),
+                gtest("unit", "{build}/tests/unit/weir-unit"),
+                gtest("nvme", "{build}/tests/unit/weir-nvme-unit")]),
 
     Lane("tsan", "the unit tests with the thread sanitizer",
          budget=120, packages=["build"], build="tsan",
          steps=[gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
-                gtest("unit", "{build}/tests/unit/weir-unit")]),
+                gtest("unit", "{build}/tests/unit/weir-unit"),
+                gtest("nvme", "{build}/tests/unit/weir-nvme-unit")]),
 
     Lane("valgrind", "the unit tests under valgrind: memory and descriptors",
          budget=180, packages=["build", "check"], build="plain",
          steps=[gtest("unit", "valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 "
-                              "{build}/tests/unit/weir-unit --timeout=120")]),
+                              "{build}/tests/unit/weir-unit --timeout=120"),
+                gtest("nvme", "valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 "
+                              "{build}/tests/unit/weir-nvme-unit --timeout=120")]),
 
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
          budget=300, packages=["build", "vm", "kernel"],

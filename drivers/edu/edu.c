@@ -82,7 +82,7 @@ static int write_register(struct edu *edu, uint32_t offset, uint32_t value)
  */
 static int write_address(struct edu *edu, uint32_t offset, uint64_t address)
 {
-	uint64_t seen;
+	uint64_t seen = 0;
 	int r;
 
 	if (address <= UINT32_MAX)

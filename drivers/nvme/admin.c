@@ -87,8 +87,8 @@ static int give_up(struct nvme_controller *c, const struct admin_command *comman
 static int execute(struct nvme_controller *c, const struct admin_command *command, uint32_t *ret_result)
 {
 	struct nvme_sqe entry = { 0 };
-	struct nvme_completion completion;
-	uint32_t result;
+	struct nvme_completion completion = { 0 };
+	uint32_t result = 0;
 	int r;
 
 	if (c->dead)
@@ -169,7 +169,7 @@ int nvme_admin_set_num_queues(struct nvme_controller *c, uint32_t wanted, uint32
 		.cdw11 = (wanted - 1) << 16 | (wanted - 1),
 		.name = "set number of queues",
 	};
-	uint32_t result, sqs, cqs;
+	uint32_t result = 0, sqs, cqs;
 	int r = execute(c, &command, &result);
 
 	if (r < 0)

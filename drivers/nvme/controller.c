@@ -68,7 +68,7 @@ static int check_class(struct weir_device *device)
 	if (r < 0)
 		return fail(r, "%s", weir_error());
 	if (info.class_code != NVME_CLASS_CODE)
-		return fail(-ENODEV, "%s has class 0x%06x, not an NVMe controller's 0x%06x", info.address,
+		return fail(-ENODEV, "class 0x%06x is not that of an NVMe controller (0x%06x)",
 			    info.class_code, NVME_CLASS_CODE);
 	return 0;
 }
@@ -117,7 +117,7 @@ static int agree_on_queues(struct nvme_controller *c, uint32_t wanted)
 	r = nvme_admin_set_num_queues(c, wanted, &granted);
 	if (r < 0)
 		return r;
-	c->queues = calloc(granted, sizeof *c->queues);
+	c->queues = calloc(granted, sizeof(struct nvme_queue *));
 	if (!c->queues)
 		return fail(-ENOMEM, "no memory for %u queues", granted);
 	c->info.num_queues = granted;

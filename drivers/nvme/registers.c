@@ -90,7 +90,7 @@ static int find_doorbells(struct nvme_registers *regs)
 
 static int check_capabilities(struct nvme_registers *regs)
 {
-	uint32_t low, high;
+	uint32_t low = 0, high = 0;
 	int r;
 
 	r = read32(regs, NVME_REG_VS, &regs->version);

@@ -9,7 +9,7 @@
 
 int privileges_drop(void)
 {
-	struct privileges left;
+	struct privileges left = { 0 };
 	capng_select_t sets = CAPNG_SELECT_CAPS;
 	int r;
 
