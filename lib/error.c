@@ -54,6 +54,9 @@ int weir_opts_read(const void *opts, void *ret_opts, size_t size)
 	memcpy(&given, opts, sizeof(given));
 	if (given < sizeof(given))
 		return weir_fail(-EINVAL, "the options' size is %zu: set it, or use WEIR_OPTS()", given);
+	/* No struct will be that long: nobody has set the size. */
+	if (given > 4096)
+		return weir_fail(-E2BIG, "the options' size is %zu: set it, or use WEIR_OPTS()", given);
 	for (i = size; i < given; i++)
 		if (bytes[i])
 			return weir_fail(-E2BIG,

@@ -58,21 +58,22 @@ static struct weir_tree_node *join(struct weir_tree_node *below, struct weir_tre
 	return above;
 }
 
-static struct weir_tree_node *insert(struct weir_tree_node *tree, struct weir_tree_node *node)
+void weir_tree_insert(struct weir_tree *tree, struct weir_tree_node *node)
 {
-	if (!tree || tree->priority < node->priority) {
-		split(tree, node->key, &node->left, &node->right);
-		tree = node;
-	} else if (node->key < tree->key) {
-		tree->left = insert(tree->left, node);
-	} else {
-		tree->right = insert(tree->right, node);
+	struct weir_tree_node **link = &tree->root;
+
+	node->priority = next_random(tree);
+	while (*link && (*link)->priority >= node->priority) {
+		if ((*link)->heaviest < node->weight)
+			(*link)->heaviest = node->weight;
+		link = node->key < (*link)->key ? &(*link)->left : &(*link)->right;
 	}
-	update(tree);
-	return tree;
+	split(*link, node->key, &node->left, &node->right);
+	update(node);
+	*link = node;
 }
 
-static struct weir_tree_node *remove_node(struct weir_tree_node *tree, struct weir_tree_node *node)
+static struct weir_tree_node *remove_node(struct weir_tree_node *tree, const struct weir_tree_node *node)
 {
 	if (tree == node)
 		return join(tree->left, tree->right);
@@ -84,16 +85,28 @@ static struct weir_tree_node *remove_node(struct weir_tree_node *tree, struct we
 	return tree;
 }
 
-void weir_tree_insert(struct weir_tree *tree, struct weir_tree_node *node)
-{
-	node->priority = next_random(tree);
-	node->left = node->right = NULL;
-	tree->root = insert(tree->root, node);
-}
-
 void weir_tree_remove(struct weir_tree *tree, struct weir_tree_node *node)
 {
-	tree->root = remove_node(tree->root, node);
+	struct weir_tree_node **link = &tree->root;
+
+	/* What has something heavier below it, or nothing that weighs, does not change. */
+	while (*link != node && ((*link)->heaviest > node->weight || !node->weight))
+		link = node->key < (*link)->key ? &(*link)->left : &(*link)->right;
+	*link = remove_node(*link, node);
+}
+
+static void refresh(struct weir_tree_node *tree, const struct weir_tree_node *node)
+{
+	if (tree != node)
+		refresh(node->key < tree->key ? tree->left : tree->right, node);
+	update(tree);
+}
+
+void weir_tree_change(struct weir_tree *tree, struct weir_tree_node *node, uint64_t key, uint64_t weight)
+{
+	node->key = key;
+	node->weight = weight;
+	refresh(tree->root, node);
 }
 
 struct weir_tree_node *weir_tree_at_or_below(const struct weir_tree *tree, uint64_t key)
@@ -124,6 +137,23 @@ struct weir_tree_node *weir_tree_at_or_above(const struct weir_tree *tree, uint6
 		}
 	}
 	return best;
+}
+
+void weir_tree_around(const struct weir_tree *tree, uint64_t key, struct weir_tree_node **ret_below,
+		      struct weir_tree_node **ret_above)
+{
+	struct weir_tree_node *node = tree->root;
+
+	*ret_below = *ret_above = NULL;
+	while (node) {
+		if (node->key < key) {
+			*ret_below = node;
+			node = node->right;
+		} else {
+			*ret_above = node;
+			node = node->left;
+		}
+	}
 }
 
 static struct weir_tree_node *heavy(struct weir_tree_node *node, uint64_t key, uint64_t weight)

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "error.h"
+
 struct weir_tree_node {
 	struct weir_tree_node *left, *right;
 	uint64_t key;
@@ -23,18 +25,26 @@ struct weir_tree {
 };
 
 /* Insert @node, whose key and weight are set; no node has that key. */
-void weir_tree_insert(struct weir_tree *tree, struct weir_tree_node *node);
+WEIR_PRIVATE_API void weir_tree_insert(struct weir_tree *tree, struct weir_tree_node *node);
 
 /* Remove @node, which is in the tree. */
-void weir_tree_remove(struct weir_tree *tree, struct weir_tree_node *node);
+WEIR_PRIVATE_API void weir_tree_remove(struct weir_tree *tree, struct weir_tree_node *node);
+
+/* Give @node, which is in the tree, another key and weight. No other node's key is between its old key and the new. */
+void weir_tree_change(struct weir_tree *tree, struct weir_tree_node *node, uint64_t key, uint64_t weight);
 
 /* The node with the largest key at or below @key, or NULL. */
-struct weir_tree_node *weir_tree_at_or_below(const struct weir_tree *tree, uint64_t key);
+WEIR_PRIVATE_API struct weir_tree_node *weir_tree_at_or_below(const struct weir_tree *tree, uint64_t key);
 
 /* The node with the smallest key at or above @key, or NULL. */
-struct weir_tree_node *weir_tree_at_or_above(const struct weir_tree *tree, uint64_t key);
+WEIR_PRIVATE_API struct weir_tree_node *weir_tree_at_or_above(const struct weir_tree *tree, uint64_t key);
+
+/* The nodes with the largest key below @key and with the smallest key at or above it, or NULL, in one descent. */
+void weir_tree_around(const struct weir_tree *tree, uint64_t key, struct weir_tree_node **ret_below,
+		      struct weir_tree_node **ret_above);
 
 /* The node with the smallest key at or above @key that weighs at least @weight, or NULL. */
-struct weir_tree_node *weir_tree_heavy(const struct weir_tree *tree, uint64_t key, uint64_t weight);
+WEIR_PRIVATE_API struct weir_tree_node *weir_tree_heavy(const struct weir_tree *tree, uint64_t key,
+							uint64_t weight);
 
 #endif

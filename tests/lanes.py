@@ -25,6 +25,7 @@ LANES = [
          steps=[script("runner", "python3 tests/lib/selftest.py"),
                 gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
                 gtest("unit", "{build}/tests/unit/weir-unit"),
+                gtest("core", "{build}/tests/unit/weir-unit-core"),
                 gtest("nvme", "{build}/tests/unit/weir-nvme-unit")]),
 
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
@@ -39,18 +40,22 @@ LANES = [
          budget=120, packages=["build"], build="asan",
          steps=[gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
                 gtest("unit", "{build}/tests/unit/weir-unit"),
+                gtest("core", "{build}/tests/unit/weir-unit-core"),
                 gtest("nvme", "{build}/tests/unit/weir-nvme-unit")]),
 
     Lane("tsan", "the unit tests with the thread sanitizer",
          budget=120, packages=["build"], build="tsan",
          steps=[gtest("shim", "{build}/tests/shim/weir-shim-selftest"),
                 gtest("unit", "{build}/tests/unit/weir-unit"),
+                gtest("core", "{build}/tests/unit/weir-unit-core"),
                 gtest("nvme", "{build}/tests/unit/weir-nvme-unit")]),
 
     Lane("valgrind", "the unit tests under valgrind: memory and descriptors",
          budget=180, packages=["build", "check"], build="plain",
          steps=[gtest("unit", "valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 "
                               "{build}/tests/unit/weir-unit --timeout=120"),
+                gtest("core", "valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 "
+                              "{build}/tests/unit/weir-unit-core --timeout=300"),
                 gtest("nvme", "valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 "
                               "{build}/tests/unit/weir-nvme-unit --timeout=120")]),
 

@@ -3,6 +3,7 @@
 #include "backend/backend.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ static int open_best(struct weir_kernel *kernel)
 {
 	static const struct weir_backend_ops *const container[] = { &weir_backend_type1,
 								    &weir_backend_compat };
+	char said[256] = "";
 	int error = -ENOENT;
 
 	if (iommufd_is_complete(kernel)) {
@@ -67,10 +69,12 @@ static int open_best(struct weir_kernel *kernel)
 	for (size_t i = 0; (error == -ENOENT || error == -EACCES) && i < 2; i++) {
 		int first = error;
 
+		snprintf(said, sizeof(said), "%s", weir_error());
 		kernel->ops = container[i];
 		error = kernel->ops->open(kernel);
-		if (error == -ENOENT)
-			error = first; /* no permission says more than no such interface */
+		if (error == -ENOENT && first != -ENOENT)
+			error = weir_fail(first, "%s",
+					  said); /* no permission says more than no such interface */
 	}
 	if (error == -ENOENT)
 		return weir_fail(

@@ -150,6 +150,8 @@ void weir_function_close(struct weir_function *function);
 /* groups.c: why a function cannot be had, as an errno and a text. @error is what the kernel said. */
 int weir_explain_unbound(const struct weir_sys *sys, const char *address);
 int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *address, int error);
+/* The kernel says -EPERM both to a group that somebody else has and to a platform that it finds unsafe: 0 if not the former. */
+int weir_explain_owned(struct weir_kernel *kernel, uint32_t group, const char *address);
 
 /* The open function of this host at a PCI address, or NULL. */
 struct weir_function *weir_function_find(struct weir_kernel *kernel, const char *address);

@@ -3,6 +3,7 @@
 #include "backend/backend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,7 +166,8 @@ static bool is_harmless(const char *driver)
 	return !strcmp(driver, "pcieport") || !strcmp(driver, "pci-stub");
 }
 
-int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *address, int error)
+/* -EBUSY, and its text, if a sibling's driver is in the way; else 0. */
+static int blame_sibling(const struct weir_sys *sys, uint32_t group, const char *address)
 {
 	char names[1024], driver[64];
 
@@ -175,12 +177,39 @@ int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *ad
 		if (weir_sysfs_driver(sys, name, driver, sizeof(driver)) || is_harmless(driver) ||
 		    is_vfio(sys, name, driver))
 			continue;
+		if (!strcmp(name, address))
+			return weir_explain_unbound(sys, address);
 		return weir_fail(-EBUSY,
 				 "%s shares IOMMU group %" PRIu32
 				 " with %s, which is bound to %s: bind that to vfio-pci too, or "
 				 "unbind it",
 				 address, group, name, driver);
 	}
+	return 0;
+}
+
+int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *address, int error)
+{
+	int blamed = blame_sibling(sys, group, address);
+
+	if (blamed)
+		return blamed;
 	return weir_fail(-EBUSY, "%s (IOMMU group %" PRIu32 ") is open elsewhere: %s", address, group,
 			 strerror(-error));
+}
+
+int weir_explain_owned(struct weir_kernel *kernel, uint32_t group, const char *address)
+{
+	const struct weir_sys *sys = kernel->sys;
+	int blamed = blame_sibling(sys, group, address), fd;
+	char path[32];
+
+	if (blamed || kernel->nodes.given)
+		return blamed;
+	/* The group's node cannot be opened while anything of the group is in use. */
+	snprintf(path, sizeof(path), "/dev/vfio/%" PRIu32, group);
+	fd = sys->open(sys->ctx, path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		sys->close(sys->ctx, fd);
+	return fd == -EBUSY ? weir_explain_busy(sys, group, address, fd) : 0;
 }

@@ -70,9 +70,13 @@ static int parse_uuid(const char *text, uint8_t ret_uuid[16])
 static int explain_bind(struct weir_function *function, int error)
 {
 	const struct weir_sys *sys = function->kernel->sys;
+	int owned;
 
 	switch (error) {
 	case -EPERM:
+		owned = weir_explain_owned(function->kernel, function->group->number, function->address);
+		if (owned)
+			return owned;
 		return weir_fail(error,
 				 "%s: this platform does not isolate interrupts, so any device could raise "
 				 "any; load iommufd with "
@@ -100,8 +104,12 @@ static int iommufd_function_open(struct weir_function *function)
 
 	if (*function->token && (error = parse_uuid(function->token, token)))
 		return error;
-	if (weir_sysfs_vfio_dev(sys, function->address, name, sizeof(name)))
+	error = weir_sysfs_vfio_dev(sys, function->address, name, sizeof(name));
+	if (error == -ENOENT)
 		return weir_explain_unbound(sys, function->address);
+	if (error)
+		return weir_fail(error, "looking for the VFIO node of %s: %s", function->address,
+				 strerror(-error));
 	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
 	function->fd = weir_node_open(&function->kernel->nodes, path);
 	if (function->fd < 0)
@@ -156,11 +164,16 @@ static void hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
 static int space_sleep(struct weir_space *space)
 {
 	uint64_t len;
+	int error;
 
+	/* All of them: one that turned out not to suit the only function is unused, and here still. */
+	while (space->hwpts)
+		hwpt_free(space, space->hwpts);
 	weir_geometry_free(&space->geometry);
 	space->live = false;
-	return weir_iommufd_ioas_unmap(space->kernel->sys, space->kernel->fd, space->ioas, 0, UINT64_MAX,
-				       &len);
+	error = weir_iommufd_ioas_unmap(space->kernel->sys, space->kernel->fd, space->ioas, 0, UINT64_MAX,
+					&len);
+	return error ? weir_fail(error, "IOMMU_IOAS_UNMAP of the whole space: %s", strerror(-error)) : 0;
 }
 
 static int iommufd_enter(struct weir_space *space, struct weir_function *function)
@@ -200,6 +213,7 @@ static int attach(struct weir_space *space, struct weir_function *function, stru
 
 static int read_geometry(struct weir_space *space)
 {
+	enum { MOST_RANGES = 1 << 16 };
 	struct weir_geometry geometry = { .max_mappings = UINT64_MAX };
 	uint32_t room = 16;
 	int error;
@@ -212,10 +226,14 @@ static int read_geometry(struct weir_space *space)
 			return weir_fail(-ENOMEM, "no memory for the IOVA ranges");
 		error = weir_iommufd_iova_ranges(space->kernel->sys, space->kernel->fd, space->ioas,
 						 geometry.ranges, &geometry.num_ranges, &geometry.alignment);
-		if (error != -EMSGSIZE || geometry.num_ranges <= room)
+		if (error != -EMSGSIZE || geometry.num_ranges <= room || geometry.num_ranges > MOST_RANGES)
 			break;
 		room = geometry.num_ranges;
 	}
+	/* What the alignment is used for wants a power of two. */
+	if (!error && (geometry.num_ranges > room || !geometry.alignment ||
+		       (geometry.alignment & (geometry.alignment - 1))))
+		error = -EIO;
 	if (error) {
 		free(geometry.ranges);
 		return weir_fail(error, "IOMMU_IOAS_IOVA_RANGES: %s", strerror(-error));
@@ -263,9 +281,11 @@ static int forget_hwpt(struct weir_space *space, struct weir_hwpt *hwpt, uint32_
 {
 	hwpt->num_functions -= functions;
 	space->num_functions -= functions;
+	if (!space->num_functions)
+		return space_sleep(space);
 	if (!hwpt->num_functions)
 		hwpt_free(space, hwpt);
-	return space->num_functions ? 0 : space_sleep(space);
+	return 0;
 }
 
 static void iommufd_abandon(struct weir_space *space, struct weir_function *function)
@@ -273,7 +293,6 @@ static void iommufd_abandon(struct weir_space *space, struct weir_function *func
 	(void)function;
 	if (space->num_functions)
 		return;
-	hwpt_free(space, space->hwpts);
 	space_sleep(space);
 }
 
@@ -286,6 +305,9 @@ static int iommufd_leave(struct weir_space *space, struct weir_function *functio
 	 * Not left to close(): a mapped BAR, or a copy of the descriptor elsewhere, would keep the device attached.
 	 */
 	error = weir_vfio_device_detach(space->kernel->sys, function->fd);
+	if (error)
+		weir_error_set("VFIO_DEVICE_DETACH_IOMMUFD_PT of %s: %s", function->address,
+			       strerror(-error));
 	later = forget_hwpt(space, group->hwpt, 1);
 	if (!group->functions->next) {
 		group->space = NULL;
@@ -310,6 +332,8 @@ static int iommufd_move(struct weir_space *space, struct weir_function *function
 	error = read_geometry(space);
 	if (error) {
 		weir_vfio_device_attach(space->kernel->sys, function->fd, old_hwpt->id);
+		if (!hwpt->num_functions && space->num_functions)
+			hwpt_free(space, hwpt);
 		return error;
 	}
 	for (struct weir_function *member = group->functions; member; member = member->next)

@@ -51,7 +51,9 @@ static int container_open(struct weir_kernel *kernel)
 		return container;
 	error = check_container(kernel, container);
 	if (error) {
-		kernel->sys->close(kernel->sys->ctx, container);
+		/* One that was handed over stays the caller's. */
+		if (!kernel->nodes.given)
+			kernel->sys->close(kernel->sys->ctx, container);
 		return error;
 	}
 	kernel->fd = container;
@@ -143,15 +145,15 @@ static int read_geometry(struct weir_space *space)
 
 static int explain_join(struct weir_space *space, struct weir_function *function, int error)
 {
+	const char *module = space->kernel->ops->kind == WEIR_BACKEND_COMPAT ? "iommufd" : "vfio_iommu_type1";
+
 	switch (error) {
 	case -EPERM:
 		return weir_fail(error,
 				 "%s: this platform does not isolate interrupts, so any device could raise "
-				 "any; load %s with "
-				 "allow_unsafe_interrupts=1 to accept that",
-				 function->address,
-				 space->kernel->ops->kind == WEIR_BACKEND_COMPAT ? "iommufd"
-										 : "vfio_iommu_type1");
+				 "any; load %s with allow_unsafe_interrupts=1 (kernel command line: "
+				 "%s.allow_unsafe_interrupts=1) to accept that",
+				 function->address, module, module);
 	case -EBUSY:
 		return weir_explain_busy(space->kernel->sys, function->group->number, function->address,
 					 error);
@@ -196,10 +198,18 @@ static int wake_container(struct weir_space *space, struct weir_function *functi
 	return 0;
 }
 
-/* The last group has gone, and with it the container's mappings. */
-static void sleep_container(struct weir_space *space)
+/*
+ * The last group has gone, and with it the container's mappings. If it went in good order, the container is as good as new
+ * and kept for the next space that needs one: handed-over ones do not grow back. /dev/iommu would keep the mappings.
+ */
+static void sleep_container(struct weir_space *space, bool in_order)
 {
-	space->kernel->sys->close(space->kernel->sys->ctx, space->container);
+	struct weir_kernel *kernel = space->kernel;
+
+	if (in_order && kernel->fd < 0 && kernel->ops->kind == WEIR_BACKEND_TYPE1)
+		kernel->fd = space->container;
+	else
+		kernel->sys->close(kernel->sys->ctx, space->container);
 	space->container = -1;
 	space->live = false;
 	weir_geometry_free(&space->geometry);
@@ -219,8 +229,11 @@ static int unjoin(struct weir_space *space, struct weir_function *function)
 {
 	int error = weir_vfio_group_unset_container(space->kernel->sys, function->group->fd);
 
+	if (error)
+		weir_error_set("VFIO_GROUP_UNSET_CONTAINER of IOMMU group %" PRIu32 ": %s",
+			       function->group->number, strerror(-error));
 	if (!space->num_functions)
-		sleep_container(space);
+		sleep_container(space, !error);
 	return error;
 }
 
@@ -280,6 +293,8 @@ static int drop_function(struct weir_space *space, struct weir_function *functio
 	int error = space->kernel->sys->close(space->kernel->sys->ctx, function->fd);
 	int later = 0;
 
+	if (error)
+		weir_error_set("closing %s: %s", function->address, strerror(-error));
 	function->fd = -1;
 	if (group->functions == function && !function->next) {
 		group->space = NULL;

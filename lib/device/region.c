@@ -27,23 +27,25 @@ struct weir_region {
 
 static int read_areas(struct weir_region *region, const struct weir_info_cap *cap)
 {
-	const struct abi_vfio_region_info_cap_sparse_mmap *sparse = cap->start;
+	struct abi_vfio_region_info_cap_sparse_mmap head;
 
-	if (cap->room < sizeof(*sparse) ||
-	    sparse->nr_areas > (cap->room - sizeof(*sparse)) / sizeof(sparse->areas[0]))
+	if (cap->room < sizeof(head))
+		return -EIO;
+	memcpy(&head, cap->start, sizeof(head));
+	if (head.nr_areas > (cap->room - sizeof(head)) / sizeof(head.areas[0]))
 		return -EIO;
 	free(region->areas);
-	region->areas = calloc(sparse->nr_areas ? sparse->nr_areas : 1, sizeof(*region->areas));
+	region->areas = calloc(head.nr_areas ? head.nr_areas : 1, sizeof(*region->areas));
 	if (!region->areas)
 		return -ENOMEM;
-	region->info.num_areas = sparse->nr_areas;
-	for (uint32_t i = 0; i < sparse->nr_areas; i++) {
-		region->areas[i] =
-			(struct weir_region_area){ sparse->areas[i].offset, sparse->areas[i].size };
-		if (sparse->areas[i].offset > region->info.size ||
-		    sparse->areas[i].size > region->info.size - sparse->areas[i].offset)
+	region->info.num_areas = head.nr_areas;
+	_Static_assert(sizeof(head.areas[0]) == sizeof(*region->areas), "same layout");
+	memcpy(region->areas, (const char *)cap->start + sizeof(head),
+	       head.nr_areas * sizeof(*region->areas));
+	for (uint32_t i = 0; i < head.nr_areas; i++)
+		if (region->areas[i].offset > region->info.size ||
+		    region->areas[i].len > region->info.size - region->areas[i].offset)
 			return -EIO;
-	}
 	return 0;
 }
 
@@ -230,7 +232,7 @@ static int check_access(const struct weir_region *region, uint64_t offset, unsig
 	return 0;
 }
 
-/* Where the register is in memory, or NULL when it must go through the descriptor. */
+/* Where a register that the region has is in memory, or NULL when it must go through the descriptor. */
 static volatile void *register_at(struct weir_region *region, uint64_t offset, unsigned int width)
 {
 	unsigned char *mapped = atomic_load_explicit(&region->mapped, memory_order_acquire);
@@ -269,8 +271,8 @@ static int slow_write(struct weir_region *region, uint64_t offset, const void *v
 #define ACCESSORS(bits, from_le, to_le)                                                                      \
 	int weir_region_read##bits(struct weir_region *region, uint64_t offset, uint##bits##_t *ret_value)   \
 	{                                                                                                    \
-		volatile uint##bits##_t *reg = register_at(region, offset, (bits) / 8);                      \
 		int error = check_access(region, offset, (bits) / 8, WEIR_REGION_READ);                      \
+		volatile uint##bits##_t *reg = error ? NULL : register_at(region, offset, (bits) / 8);       \
 		uint##bits##_t value;                                                                        \
                                                                                                              \
 		if (!error && !reg)                                                                          \
@@ -284,8 +286,8 @@ static int slow_write(struct weir_region *region, uint64_t offset, const void *v
 	}                                                                                                    \
 	int weir_region_write##bits(struct weir_region *region, uint64_t offset, uint##bits##_t value)       \
 	{                                                                                                    \
-		volatile uint##bits##_t *reg = register_at(region, offset, (bits) / 8);                      \
 		int error = check_access(region, offset, (bits) / 8, WEIR_REGION_WRITE);                     \
+		volatile uint##bits##_t *reg = error ? NULL : register_at(region, offset, (bits) / 8);       \
                                                                                                              \
 		value = to_le(value);                                                                        \
 		if (error)                                                                                   \

@@ -31,6 +31,17 @@ static void end_transition(struct weir_ioas *ioas)
 	pthread_mutex_unlock(&ioas->lock);
 }
 
+/* @by devices more have that many address bits. */
+static void count_devices(struct weir_ioas *ioas, uint32_t address_bits, int by)
+{
+	uint32_t bits = 0;
+
+	ioas->narrow_devices[address_bits] += (uint32_t)by;
+	while (bits < 64 && !ioas->narrow_devices[bits])
+		bits++;
+	ioas->device_bits = bits;
+}
+
 /* Everything mapped lies below the device's address width. */
 static int check_width(const struct weir_ioas *ioas, const struct weir_function *function,
 		       uint32_t address_bits)
@@ -96,7 +107,7 @@ int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uin
 			ops->abandon(&ioas->space, function);
 	}
 	if (!error)
-		ioas->narrow_devices[address_bits]++;
+		count_devices(ioas, address_bits, 1);
 	end_transition(ioas);
 	return error;
 }
@@ -107,7 +118,7 @@ int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uin
 
 	begin_transition(ioas);
 	error = ioas->space.kernel->ops->leave(&ioas->space, function);
-	ioas->narrow_devices[address_bits]--;
+	count_devices(ioas, address_bits, -1);
 	end_transition(ioas);
 	return error;
 }
@@ -136,8 +147,8 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 			ops->abandon(&to->space, function);
 	}
 	for (uint32_t i = 0; i < num_functions && !error; i++) {
-		from->narrow_devices[address_bits[i]]--;
-		to->narrow_devices[address_bits[i]]++;
+		count_devices(from, address_bits[i], -1);
+		count_devices(to, address_bits[i], 1);
 	}
 	end_transition(to);
 	end_transition(from);

@@ -38,11 +38,7 @@ void weir_ioas_wait_for_calm(struct weir_ioas *ioas)
 
 uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas)
 {
-	uint32_t bits = 0;
-
-	while (bits < 64 && !ioas->narrow_devices[bits])
-		bits++;
-	return bits < ioas->address_bits ? bits : ioas->address_bits;
+	return ioas->device_bits < ioas->address_bits ? ioas->device_bits : ioas->address_bits;
 }
 
 int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, struct weir_ioas **ret_ioas)
@@ -62,6 +58,8 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 	}
 	ioas->host = host;
 	ioas->address_bits = o.address_bits ? o.address_bits : 64;
+	ioas->device_bits = 64;
+	ioas->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	ioas->space.kernel = &host->kernel;
 	error = host->kernel.ops->space_open(&ioas->space);
 	if (error) {
@@ -107,8 +105,6 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	if (ioas->space.num_functions)
 		error = weir_fail(-EBUSY, "%s is attached to this address space: close it first",
 				  attached_device(ioas));
-	else
-		host->num_spaces--;
 	pthread_mutex_unlock(&host->lock);
 	if (error)
 		return error;
@@ -120,6 +116,10 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	pthread_cond_destroy(&ioas->calm);
 	pthread_mutex_destroy(&ioas->lock);
 	free(ioas);
+	/* Last of all: from here on the host may be closed. */
+	pthread_mutex_lock(&host->lock);
+	host->num_spaces--;
+	pthread_mutex_unlock(&host->lock);
 	return 0;
 }
 
@@ -154,7 +154,7 @@ int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size
 
 	pthread_mutex_lock(&ioas->lock);
 	weir_ioas_wait_for_calm(ioas);
-	info.alignment = ioas->space.live ? ioas->space.geometry.alignment : (uint64_t)sysconf(_SC_PAGESIZE);
+	info.alignment = ioas->space.live ? ioas->space.geometry.alignment : ioas->page_size;
 	info.num_mappings = ioas->num_maps;
 	info.mapped_bytes = ioas->mapped_bytes;
 	info.lost_bytes = ioas->lost_bytes;

@@ -26,7 +26,9 @@ struct weir_ioas {
 	_Atomic uint64_t mapped_bytes; /* also read without the lock, to explain a failure */
 
 	uint32_t address_bits;       /* of the space alone */
+	uint32_t device_bits;        /* the fewest of an attached device's, or 64 */
 	uint32_t narrow_devices[65]; /* how many attached devices have that many address bits */
+	uint64_t page_size;          /* of the processor's */
 };
 
 enum weir_map_state {

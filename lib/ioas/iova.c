@@ -81,15 +81,24 @@ void weir_iova_finish(struct weir_iova *iova)
 	}
 }
 
+static void hole_change(struct weir_iova *iova, struct weir_tree_node *hole, uint64_t start, uint64_t last)
+{
+	weir_tree_change(&iova->holes, hole, start, last - start);
+}
+
 static void carve(struct weir_iova *iova, struct weir_tree_node *hole, uint64_t start, uint64_t last)
 {
 	uint64_t hole_start = hole->key, hole_last = last_of(hole);
 
-	hole_remove(iova, hole);
-	if (start > hole_start)
-		hole_insert(iova, hole_start, start - 1);
-	if (last < hole_last)
-		hole_insert(iova, last + 1, hole_last);
+	if (start > hole_start) {
+		hole_change(iova, hole, hole_start, start - 1);
+		if (last < hole_last)
+			hole_insert(iova, last + 1, hole_last);
+	} else if (last < hole_last) {
+		hole_change(iova, hole, last + 1, hole_last);
+	} else {
+		hole_remove(iova, hole);
+	}
 	iova->num_taken++;
 }
 
@@ -149,18 +158,23 @@ int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t len)
 void weir_iova_give(struct weir_iova *iova, uint64_t start, uint64_t len)
 {
 	uint64_t last = start + (len - 1);
-	struct weir_tree_node *below = weir_tree_at_or_below(&iova->holes, start);
-	struct weir_tree_node *above =
-		last == UINT64_MAX ? NULL : weir_tree_at_or_above(&iova->holes, last + 1);
+	struct weir_tree_node *below, *above;
 
-	if (below && last_of(below) == start - 1 && start) {
-		start = below->key;
-		hole_remove(iova, below);
-	}
-	if (above && above->key == last + 1) {
+	/* No hole begins within what is taken. */
+	weir_tree_around(&iova->holes, start, &below, &above);
+	if (below && last_of(below) != start - 1)
+		below = NULL;
+	if (above && above->key - 1 != last)
+		above = NULL;
+	if (below && above) {
 		last = last_of(above);
 		hole_remove(iova, above);
 	}
-	hole_insert(iova, start, last);
+	if (below)
+		hole_change(iova, below, below->key, last);
+	else if (above)
+		hole_change(iova, above, start, last_of(above));
+	else
+		hole_insert(iova, start, last);
 	iova->num_taken--;
 }

@@ -6,19 +6,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "error.h"
 
-static uint64_t page_size(void)
-{
-	return (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static int check_request(const void *addr, uint64_t len, const struct weir_map_opts *o)
+static int check_request(const struct weir_ioas *ioas, const void *addr, uint64_t len,
+			 const struct weir_map_opts *o)
 {
 	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED;
-	const uint64_t mask = page_size() - 1;
+	const uint64_t mask = ioas->page_size - 1;
 
 	if (o->flags & ~known)
 		return weir_fail(-EINVAL, "unknown flags %#x", o->flags & ~known);
@@ -110,7 +105,7 @@ static int take_somewhere(struct weir_ioas *ioas, uint64_t limit, struct weir_io
 	if (error == -ENOSPC)
 		error = take_within(
 			ioas,
-			(struct weir_iova_range){ page_size(), limit < four_gib ? limit : four_gib - 1 },
+			(struct weir_iova_range){ ioas->page_size, limit < four_gib ? limit : four_gib - 1 },
 			wish, ret_iova);
 	return error;
 }
@@ -134,7 +129,7 @@ static int place_anywhere(struct weir_ioas *ioas, const struct weir_map_opts *o,
 		error = take_somewhere(ioas, limit, &wish, ret_iova);
 	}
 	if (error == -ENOSPC) {
-		wish.align = page_size();
+		wish.align = ioas->page_size;
 		wish.remainder = 0;
 		error = take_somewhere(ioas, limit, &wish, ret_iova);
 	}
@@ -198,7 +193,7 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 	int error = weir_opts_read(opts, &o, sizeof(o));
 
 	if (!error)
-		error = check_request(addr, len, &o);
+		error = check_request(ioas, addr, len, &o);
 	if (error)
 		return error;
 	map = malloc(sizeof(*map));

@@ -18,7 +18,8 @@ int weir_info_get(const struct weir_sys *sys, int fd, unsigned long request, uin
 		  void **ret_answer, uint32_t *ret_size);
 
 /*
- * One capability: its id, where it starts (header included) and how many bytes there are from there to the end.
+ * One capability: its id, where it starts (header included) and how many bytes there are from there to the end. It is
+ * aligned to 4 bytes only, as kernels before 6.6 put one right behind the other: what has 64-bit members is copied out.
  */
 struct weir_info_cap {
 	uint32_t id;

@@ -20,6 +20,10 @@ int weir_nodes_init(struct weir_nodes *nodes, const struct weir_sys *sys, const 
 	if (!nodes->left)
 		return weir_fail(-ENOMEM, "no memory for %u handed-over descriptors", num);
 	for (; nodes->num < num; nodes->num++) {
+		if (!given[nodes->num].path || given[nodes->num].fd < 0) {
+			weir_nodes_finish(nodes, false);
+			return weir_fail(-EINVAL, "node %u has no path, or no descriptor", nodes->num);
+		}
 		nodes->left[nodes->num].fd = given[nodes->num].fd;
 		nodes->left[nodes->num].path = strdup(given[nodes->num].path);
 		if (!nodes->left[nodes->num].path) {
@@ -58,7 +62,7 @@ static int take_given(struct weir_nodes *nodes, const char *path)
 
 	pthread_mutex_lock(&nodes->lock);
 	for (uint32_t i = 0; i < nodes->num; i++) {
-		if (strcmp(nodes->left[i].path, path))
+		if (strcmp(nodes->left[i].path, path) != 0)
 			continue;
 		fd = nodes->left[i].fd;
 		free((char *)nodes->left[i].path);

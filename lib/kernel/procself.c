@@ -109,7 +109,8 @@ static const char *next_area(const char *line, struct area *ret_area)
 	ret_area->last = end - 1;
 	ret_area->readable = mode[0] == 'r';
 	ret_area->writable = mode[1] == 'w';
-	ret_area->name = line + name_at;
+	/* What %*s skips may be on the next line, when fields are missing in this one. */
+	ret_area->name = name_at && line + name_at < newline ? line + name_at : newline;
 	while (ret_area->name < newline && *ret_area->name == ' ')
 		ret_area->name++;
 	ret_area->name_len = (int)(newline - ret_area->name);

@@ -165,7 +165,7 @@ int weir_sysfs_reserved_window(const struct weir_sys *sys, uint32_t group, unsig
 			       struct weir_reserved_window *ret_window)
 {
 	char path[80], text[4096];
-	const char *at = text;
+	char *at = text;
 	int error;
 
 	snprintf(path, sizeof(path), IOMMU_GROUPS "%" PRIu32 "/reserved_regions", group);
@@ -177,6 +177,8 @@ int weir_sysfs_reserved_window(const struct weir_sys *sys, uint32_t group, unsig
 		if (at)
 			at++;
 	}
+	if (at)
+		at[strcspn(at, "\n")] = '\0';
 	if (!at || sscanf(at, "%" SCNx64 " %" SCNx64 " %23s", &ret_window->range.start,
 			  &ret_window->range.last, ret_window->kind) != 3)
 		return -ENOENT;

@@ -9,10 +9,12 @@
 
 #include <weir/ioas.h>
 
+#include "error.h"
+
 enum { WEIR_PCI_ADDRESS_SIZE = 16 };
 
 /* Bring "0000:01:00.0" or "01:00.0" into the long form. Returns 0, or -EINVAL with a text. */
-int weir_pci_address(const char *text, char ret_address[WEIR_PCI_ADDRESS_SIZE]);
+WEIR_PRIVATE_API int weir_pci_address(const char *text, char ret_address[WEIR_PCI_ADDRESS_SIZE]);
 
 /* Is there such a device? */
 bool weir_sysfs_device_exists(const struct weir_sys *sys, const char *address);

@@ -26,20 +26,22 @@ int weir_type1_set_iommu(const struct weir_sys *sys, int container, unsigned int
 
 static int read_ranges(const struct weir_info_cap *cap, struct weir_type1_info *info)
 {
-	const struct abi_vfio_iommu_type1_info_cap_iova_range *ranges = cap->start;
+	struct abi_vfio_iommu_type1_info_cap_iova_range head;
 	size_t size;
 
-	if (cap->room < sizeof(*ranges) ||
-	    ranges->nr_iovas > (cap->room - sizeof(*ranges)) / sizeof(ranges->iova_ranges[0]))
+	if (cap->room < sizeof(head))
+		return -EIO;
+	memcpy(&head, cap->start, sizeof(head));
+	if (head.nr_iovas > (cap->room - sizeof(head)) / sizeof(head.iova_ranges[0]))
 		return -EIO;
 	_Static_assert(sizeof(struct weir_iova_range) == sizeof(struct abi_vfio_iova_range), "same layout");
-	size = ranges->nr_iovas * sizeof(ranges->iova_ranges[0]);
+	size = head.nr_iovas * sizeof(head.iova_ranges[0]);
 	free(info->ranges);
 	info->ranges = malloc(size ? size : 1);
 	if (!info->ranges)
 		return -ENOMEM;
-	memcpy(info->ranges, ranges->iova_ranges, size);
-	info->num_ranges = ranges->nr_iovas;
+	memcpy(info->ranges, (const char *)cap->start + sizeof(head), size);
+	info->num_ranges = head.nr_iovas;
 	return 0;
 }
 

@@ -73,6 +73,13 @@ void t_after_case(void (*hook)(struct t *t));
 /* Where ASSERT_OK and its like find the detail text of this thread's last error; it may return NULL or "". */
 void t_set_error_detail(const char *(*detail)(void));
 
+/*
+ * Add a line to the record that --record=FILE makes of the case, next to the checks it makes: something that must be the same
+ * on every host of a kind. t_record_forget(): nothing of this case so far can be compared (it depends on timing, say).
+ */
+__attribute__((format(printf, 1, 2))) void t_record(const char *format, ...);
+void t_record_forget(void);
+
 /* How a forked child ends in which a check failed. */
 enum { T_CHILD_FAILED = 99 };
 

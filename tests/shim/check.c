@@ -51,6 +51,9 @@ static bool wrong_result(struct t_at at, const char *call, int64_t result, const
 
 bool t_check_ok(struct t_at at, const char *call, int64_t result)
 {
+	char name[32];
+
+	t_record("%s = %s", call, error_name(result, name, sizeof(name)));
 	return result == 0 || wrong_result(at, call, result, "0");
 }
 
@@ -59,6 +62,7 @@ bool t_check_error(struct t_at at, const char *call, int64_t result, const char 
 	char name[32];
 	char expected[128];
 
+	t_record("%s = %s", call, error_name(result, name, sizeof(name)));
 	if (result == error)
 		return true;
 	error_name(error, name, sizeof(name));
@@ -73,6 +77,7 @@ bool t_check_error(struct t_at at, const char *call, int64_t result, const char 
 
 bool t_check_true(struct t_at at, const char *text, bool value)
 {
+	t_record("%s is %s", text, value ? "true" : "false");
 	if (!value)
 		t_fail(at, "%s\nis false", text);
 	return value;
@@ -80,6 +85,7 @@ bool t_check_true(struct t_at at, const char *text, bool value)
 
 bool t_check_false(struct t_at at, const char *text, bool value)
 {
+	t_record("%s is %s", text, value ? "true" : "false");
 	if (value)
 		t_fail(at, "%s\nis true", text);
 	return !value;
@@ -117,6 +123,7 @@ bool t_check_ints(struct t_at at, const char *a_text, struct t_int a, enum t_op 
 	char a_decimal[32];
 	char b_decimal[32];
 
+	t_record("%s %s %s is %s", a_text, ops[op], b_text, holds[op] ? "true" : "false");
 	if (!holds[op])
 		t_fail(at, "%s %s %s\nleft:  %s (%#" PRIx64 ")\nright: %s (%#" PRIx64 ")", a_text, ops[op],
 		       b_text, decimal(a, a_decimal, sizeof(a_decimal)), a.bits,
@@ -135,6 +142,7 @@ bool t_check_strings(struct t_at at, const char *a_text, const char *a, const ch
 {
 	bool same = a && b ? strcmp(a, b) == 0 : a == b;
 
+	t_record("%s == %s is %s", a_text, b_text, same ? "true" : "false");
 	if (!same)
 		t_fail(at, "%s is the same text as %s\nleft:  %s\nright: %s", a_text, b_text, shown(a),
 		       shown(b));
@@ -145,6 +153,7 @@ bool t_check_contains(struct t_at at, const char *text_text, const char *text, c
 {
 	bool found = text && needle && strstr(text, needle);
 
+	t_record("%s contains %s is %s", text_text, shown(needle), found ? "true" : "false");
 	if (!found)
 		t_fail(at, "%s has in it: %s\ntext:  %s", text_text, shown(needle), shown(text));
 	return found;
@@ -168,6 +177,7 @@ bool t_check_memory(struct t_at at, const char *a_text, const void *a, const cha
 
 	while (offset < len && left[offset] == right[offset])
 		offset++;
+	t_record("%s == %s is %s", a_text, b_text, offset == len ? "true" : "false");
 	if (offset == len)
 		return true;
 	some = len - offset < 16 ? len - offset : 16;

@@ -222,6 +222,7 @@ void t_run_case(const struct t_case *test, const struct t_host *host, t_failure_
 
 	*ret_result = (struct t_result){ 0 };
 	running = &run;
+	t_record_begin();
 	t_watchdog_start(test, host, default_timeout);
 	if (before_hook)
 		call_guarded(&t, before_hook);
@@ -232,4 +233,5 @@ void t_run_case(const struct t_case *test, const struct t_host *host, t_failure_
 	running = NULL;
 	ret_result->failed = atomic_load(&run.failed);
 	free(run.deferred);
+	t_record_end(test, host, ret_result);
 }

@@ -64,6 +64,12 @@ bool t_ledger_is_first_of_host(size_t index);
 typedef void t_complain_fn(const char *text);
 void t_ledger_compare(const char *file, t_complain_fn *complain);
 
+/* record.c: write down what cases saw, to be compared with what they saw elsewhere. Nothing happens until it is opened. */
+bool t_record_open(const char *path);
+void t_record_close(void);
+void t_record_begin(void);
+void t_record_end(const struct t_case *test, const struct t_host *host, const struct t_result *result);
+
 /* words.c: copy the next word of a list like "A, B" to @ret_word and move on; false at the end. */
 bool t_next_word(const char **list, char *ret_word, size_t size);
 bool t_has_word(const char *list, const char *word);

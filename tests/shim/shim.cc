@@ -157,12 +157,15 @@ Options parse(int argc, char **argv)
 			add_hosts(value, &options);
 		else if ((value = value_of(argv[i], "--expected-skips=")))
 			options.expected_skips = value;
-		else if ((value = value_of(argv[i], "--timeout=")))
+		else if ((value = value_of(argv[i], "--record="))) {
+			if (!t_record_open(value))
+				refuse("cannot write " + std::string(value));
+		} else if ((value = value_of(argv[i], "--timeout=")))
 			set_timeout(value);
 		else
 			refuse("unknown option " + std::string(argv[i]) +
 			       "; GoogleTest's own (--help), --host=NAME,..., --expected-skips=FILE, "
-			       "--timeout=SECONDS; "
+			       "--timeout=SECONDS, --record=FILE; "
 			       "hosts: " +
 			       host_names());
 	}
@@ -184,6 +187,8 @@ int main(int argc, char **argv)
 	testing::AddGlobalTestEnvironment(new Ledger(options.expected_skips));
 
 	const int status = RUN_ALL_TESTS();
+
+	t_record_close();
 
 	if (!testing::GTEST_FLAG(list_tests) && testing::UnitTest::GetInstance()->test_to_run_count() == 0)
 		refuse("no test was run: none is of that name, or this program has none");

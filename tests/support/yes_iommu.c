@@ -54,10 +54,11 @@ uint64_t yes_unmap(struct yes_kernel *yes, uint64_t iova, uint64_t len)
 	return unmapped * PAGE;
 }
 
-bool yes_is_mapping(unsigned long request)
+bool yes_is_mapping(int kind, unsigned long request)
 {
-	/* The numbers are distinct from those of every other kind of descriptor but one: a device's 0x71 and 0x72. */
-	return request == ABI_IOMMU_IOAS_MAP || request == ABI_IOMMU_IOAS_UNMAP;
+	return (kind == YES_IOMMU && (request == ABI_IOMMU_IOAS_MAP || request == ABI_IOMMU_IOAS_UNMAP)) ||
+	       ((kind == YES_IOMMU || kind == YES_CONTAINER) &&
+		(request == ABI_VFIO_IOMMU_MAP_DMA || request == ABI_VFIO_IOMMU_UNMAP_DMA));
 }
 
 static int map(struct yes_kernel *yes, uint64_t iova, uint64_t len)
@@ -72,17 +73,39 @@ static int unmap(struct yes_kernel *yes, uint64_t iova, uint64_t *len)
 	if (!yes->pages)
 		return 0;
 	*len = yes_unmap(yes, iova, *len);
-	return *len || iova == 0 ? 0 : -ENOENT;
+	return 0;
 }
 
-int yes_map_ioctl(struct yes_kernel *yes, unsigned long request, void *arg)
+/* /dev/iommu complains when there was nothing, unless it was told to unmap everything; the container does not. */
+static int ioas_unmap(struct yes_kernel *yes, struct abi_iommu_ioas_unmap *cmd)
 {
-	struct abi_iommu_ioas_map *mapping = arg;
-	struct abi_iommu_ioas_unmap *unmapping = arg;
+	bool everything = !cmd->iova && cmd->length == UINT64_MAX;
+	int error;
 
-	if (request == ABI_IOMMU_IOAS_MAP)
+	if (cmd->ioas_id != atomic_load_explicit(&yes->tracked, memory_order_relaxed))
+		return 0;
+	error = unmap(yes, cmd->iova, &cmd->length);
+
+	return !error && !cmd->length && !everything ? -ENOENT : error;
+}
+
+int yes_map_ioctl(struct yes_kernel *yes, const struct yes_fd *file, unsigned long request, void *arg)
+{
+	const struct abi_iommu_ioas_map *mapping = arg;
+	const struct abi_vfio_iommu_type1_dma_map *dma = arg;
+	struct abi_vfio_iommu_type1_dma_unmap *no_dma = arg;
+
+	if (request == ABI_IOMMU_IOAS_MAP) {
+		atomic_store_explicit(&yes->tracked, mapping->ioas_id, memory_order_relaxed);
 		return map(yes, mapping->iova, mapping->length);
-	return unmap(yes, unmapping->iova, &unmapping->length);
+	}
+	if (request == ABI_IOMMU_IOAS_UNMAP)
+		return ioas_unmap(yes, arg);
+	if (!atomic_load_explicit(&file->has_iommu, memory_order_relaxed))
+		return -EINVAL;
+	if (request == ABI_VFIO_IOMMU_MAP_DMA)
+		return map(yes, dma->iova, dma->size);
+	return unmap(yes, no_dma->iova, &no_dma->size);
 }
 
 static struct yes_object *object_get(struct yes_kernel *yes, int owner, uint32_t id)
@@ -210,8 +233,6 @@ static int container_info(struct abi_vfio_iommu_type1_info *info)
 int yes_container_ioctl(struct yes_kernel *yes, int fd, unsigned long request, void *arg)
 {
 	struct yes_fd *file = yes_fd_get(yes, fd);
-	struct abi_vfio_iommu_type1_dma_map *mapping = arg;
-	struct abi_vfio_iommu_type1_dma_unmap *unmapping = arg;
 
 	switch (request) {
 	case ABI_VFIO_GET_API_VERSION:
@@ -226,10 +247,6 @@ int yes_container_ioctl(struct yes_kernel *yes, int fd, unsigned long request, v
 		return 0;
 	case ABI_VFIO_IOMMU_GET_INFO:
 		return file->has_iommu ? container_info(arg) : -EINVAL;
-	case ABI_VFIO_IOMMU_MAP_DMA:
-		return file->has_iommu ? map(yes, mapping->iova, mapping->size) : -EINVAL;
-	case ABI_VFIO_IOMMU_UNMAP_DMA:
-		return file->has_iommu ? unmap(yes, unmapping->iova, &unmapping->size) : -EINVAL;
 	default:
 		return -ENOTTY;
 	}

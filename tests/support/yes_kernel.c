@@ -58,9 +58,9 @@ static int node_number(const char *path, const char *before)
 {
 	size_t len = strlen(before);
 
-	return !strncmp(path, before, len) && path[len] >= '0' && path[len] <= '9' ?
-		       (int)strtol(path + len, NULL, 10) :
-		       -1;
+	return !strncmp(path, before, len) && path[len] >= '0' && path[len] <= '9'
+		       ? (int)strtol(path + len, NULL, 10)
+		       : -1;
 }
 
 static int open_node(struct yes_kernel *yes, const char *path)
@@ -91,7 +91,8 @@ static int yes_open(void *ctx, const char *path, int flags)
 	static const struct {
 		const char *path, *text;
 	} files[] = {
-		{ "/proc/self/limits", "Max locked memory         8388608              8388608              bytes\n" },
+		{ "/proc/self/limits",
+		  "Max locked memory         8388608              8388608              bytes\n" },
 		{ "/proc/self/status", "Name:\ttest\nVmLck:\t       0 kB\nCapEff:\t0000000000000000\n" },
 		{ "/proc/self/maps", "00001000-7ffffffff000 rw-p 00000000 00:00 0 \n" },
 	};
@@ -149,7 +150,7 @@ static int yes_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 {
 	struct yes_kernel *yes = ctx;
 	struct yes_fd *file = yes_fd_get(yes, fd);
-	int result = begin(yes);
+	int result = begin(yes), kind;
 
 	if (result)
 		return result;
@@ -157,10 +158,11 @@ static int yes_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 		return result;
 	if (!file)
 		return -EBADF;
-	if (yes_is_mapping(request))
-		return yes_map_ioctl(yes, request, arg);
+	kind = atomic_load_explicit(&file->kind, memory_order_relaxed);
+	if (yes_is_mapping(kind, request))
+		return yes_map_ioctl(yes, file, request, arg);
 	pthread_mutex_lock(&yes->lock);
-	switch (atomic_load_explicit(&file->kind, memory_order_relaxed)) {
+	switch (kind) {
 	case YES_IOMMU:
 		result = yes_iommu_ioctl(yes, fd, request, arg);
 		break;

@@ -53,7 +53,7 @@ struct yes_fd {
 };
 
 struct yes_object {
-	uint32_t id; /* 0: free */
+	uint32_t id;   /* 0: free */
 	uint32_t ioas; /* of a page table: for which space; 0: it is a space */
 	uint32_t users;
 	unsigned int iommu; /* of a page table: for devices behind which IOMMU */
@@ -87,7 +87,9 @@ struct yes_kernel {
 	_Atomic unsigned long long num_mapped;
 	_Atomic unsigned char *pages; /* tracked: is there a mapping? */
 	uint64_t first_page, num_pages;
-	_Atomic unsigned int overlaps; /* pages mapped twice, and pages unmapped that were not mapped in full */
+	_Atomic uint32_t tracked; /* on /dev/iommu: in which space */
+	_Atomic unsigned int
+		overlaps;     /* pages mapped twice, and pages unmapped that were not mapped in full */
 	pthread_mutex_t lock; /* guards what follows */
 	struct yes_object objects[YES_OBJECTS];
 	uint32_t last_id;
@@ -98,7 +100,7 @@ struct yes_kernel {
 void yes_kernel_init(struct yes_kernel *yes);
 void yes_kernel_finish(struct yes_kernel *yes);
 
-/* Note which pages of [first, last] are mapped from now on, in whatever space. */
+/* Note which pages of [first, last] are mapped from now on, in the one space that the case maps into. */
 void yes_kernel_track(struct yes_kernel *yes, uint64_t first, uint64_t last);
 
 /* The @nth call from now fails with @error, and only that one. close and munmap do their work all the same. */

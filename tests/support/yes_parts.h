@@ -25,8 +25,8 @@ void yes_map(struct yes_kernel *yes, uint64_t iova, uint64_t len);
 uint64_t yes_unmap(struct yes_kernel *yes, uint64_t iova, uint64_t len);
 
 /* The ioctls, by the descriptor's kind. The lock is held for all but mapping and unmapping, which come first. */
-bool yes_is_mapping(unsigned long request);
-int yes_map_ioctl(struct yes_kernel *yes, unsigned long request, void *arg);
+bool yes_is_mapping(int kind, unsigned long request);
+int yes_map_ioctl(struct yes_kernel *yes, const struct yes_fd *file, unsigned long request, void *arg);
 int yes_iommu_ioctl(struct yes_kernel *yes, int fd, unsigned long request, void *arg);
 int yes_container_ioctl(struct yes_kernel *yes, int fd, unsigned long request, void *arg);
 int yes_group_ioctl(struct yes_kernel *yes, int fd, unsigned long request, void *arg);

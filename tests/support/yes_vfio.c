@@ -200,6 +200,14 @@ static void close_iommu(struct yes_kernel *yes, int fd)
 		yes_unmap(yes, 0, UINT64_MAX);
 }
 
+/* Groups that are still in it have nothing any more. */
+static void forget_container(struct yes_kernel *yes, int fd)
+{
+	for (int i = 0; i < YES_GROUPS; i++)
+		if (yes->containers[i] == fd)
+			leave_container(yes, (unsigned int)i);
+}
+
 void yes_closed(struct yes_kernel *yes, int fd, enum yes_kind kind)
 {
 	unsigned int index = (unsigned int)index_of(yes, fd);
@@ -207,6 +215,10 @@ void yes_closed(struct yes_kernel *yes, int fd, enum yes_kind kind)
 	switch (kind) {
 	case YES_IOMMU:
 		close_iommu(yes, fd);
+		forget_container(yes, fd);
+		break;
+	case YES_CONTAINER:
+		forget_container(yes, fd);
 		break;
 	case YES_GROUP:
 		if (yes->containers[index] >= 0)

@@ -26,7 +26,7 @@ static void *fail_elsewhere(void *arg)
 	struct thread_texts *texts = arg;
 
 	strncpy(texts->before, weir_error(), sizeof(texts->before) - 1);
-	weir_fail(-EIO, "elsewhere");
+	weir_error_set("elsewhere");
 	strncpy(texts->after, weir_error(), sizeof(texts->after) - 1);
 	return NULL;
 }
@@ -36,7 +36,7 @@ UNIT(error, each_thread_has_a_text_of_its_own)
 	struct thread_texts texts = { .before = "?" };
 	pthread_t thread;
 
-	weir_fail(-EIO, "here");
+	weir_error_set("here");
 	ASSERT_EQ(0, pthread_create(&thread, NULL, fail_elsewhere, &texts));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_STREQ("", texts.before);
@@ -68,7 +68,7 @@ UNIT(error, a_long_text_is_cut)
 
 UNIT(error, words_in_front_say_what_was_being_done)
 {
-	weir_fail(-EIO, "%s", "100%s");
+	weir_error_set("%s", "100%s");
 	EXPECT_EQ(-EPERM, weir_fail_within(-EPERM, "opening %s", "it"));
 	EXPECT_STREQ("opening it: 100%s", weir_error());
 }
@@ -104,7 +104,8 @@ UNIT(error, no_options_are_all_zero)
 UNIT(error, what_older_options_lack_is_zero)
 {
 	/* Exactly as long as they say, so that the sanitizers see what is read behind them. */
-	static const size_t sizes[] = { offsetof(struct opts, a), offsetof(struct opts, b), offsetof(struct opts, c) };
+	static const size_t sizes[] = { offsetof(struct opts, a), offsetof(struct opts, b),
+					offsetof(struct opts, c) };
 	struct opts full = { .a = 1, .b = 2, .c = 3 };
 
 	for (size_t i = 0; i < 3; i++) {

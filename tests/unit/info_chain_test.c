@@ -154,12 +154,12 @@ UNIT(info_chain, a_chain_that_lies_ends_where_it_does)
 		uint32_t first, next;
 		unsigned int found;
 	} rows[] = {
-		{ 32, 32, 1 },         /* itself */
-		{ 64, 32, 1 },         /* backwards: a loop */
-		{ 32, 41, 1 },         /* unaligned */
-		{ 32, 121, 1 },        { 32, 124, 1 },     /* half a header */
-		{ 32, 128, 1 },        { 32, 4096, 1 },    /* outside */
-		{ 32, 0xfffffffc, 1 }, { 33, 0, 0 },       { 121, 0, 0 },
+		{ 32, 32, 1 },                          /* itself */
+		{ 64, 32, 1 },                          /* backwards: a loop */
+		{ 32, 41, 1 },                          /* unaligned */
+		{ 32, 121, 1 },        { 32, 124, 1 },  /* half a header */
+		{ 32, 128, 1 },        { 32, 4096, 1 }, /* outside */
+		{ 32, 0xfffffffc, 1 }, { 33, 0, 0 },         { 121, 0, 0 },
 		{ 128, 0, 0 },         { UINT32_MAX, 0, 0 }, { 0xfffffffc, 0, 0 },
 	};
 
@@ -179,7 +179,8 @@ UNIT(info_chain, a_chain_that_lies_ends_where_it_does)
 /* The container's info: a chain that holds how many mappings it takes, and a list of ranges behind that. */
 static void put_container_info(struct answer *answer, uint32_t ranges_at, uint32_t num)
 {
-	struct abi_vfio_iommu_type1_info info = { .flags = ABI_VFIO_IOMMU_INFO_PGSIZES | ABI_VFIO_IOMMU_INFO_CAPS,
+	struct abi_vfio_iommu_type1_info info = { .flags = ABI_VFIO_IOMMU_INFO_PGSIZES |
+							   ABI_VFIO_IOMMU_INFO_CAPS,
 						  .iova_pgsizes = 0x40201000,
 						  .cap_offset = sizeof(info) };
 	uint32_t avail = 1000;

@@ -246,9 +246,9 @@ UNIT(iova, one_page_is_all_of_a_range_of_one_page)
 UNIT(iova, the_top_of_the_space_is_as_good_as_any)
 {
 	struct weir_iova *iova = new_iova(t);
-	struct weir_iova_wish wish = {
-		.len = PAGE, .align = PAGE, .within = { UINT64_MAX - (PAGE - 1), UINT64_MAX }
-	};
+	struct weir_iova_wish wish = { .len = PAGE,
+				       .align = PAGE,
+				       .within = { UINT64_MAX - (PAGE - 1), UINT64_MAX } };
 	uint64_t start;
 
 	EXPECT_EQ(UINT64_MAX - (PAGE - 1), take(iova, wish));
@@ -285,9 +285,9 @@ UNIT(iova, passes_over_any_number_of_holes_that_lie_wrongly)
 {
 	enum { HOLES = 200 };
 	struct weir_iova *iova = new_iova(t);
-	struct weir_iova_wish wish = {
-		.len = 0x200000, .align = 0x200000, .within = { 0, ((uint64_t)HOLES + 1) * 0x400000 - 1 }
-	};
+	struct weir_iova_wish wish = { .len = 0x200000,
+				       .align = 0x200000,
+				       .within = { 0, ((uint64_t)HOLES + 1) * 0x400000 - 1 } };
 
 	/* Every 4 MiB a page is taken, 1 MiB in: what is left of it is larger than 2 MiB, and one aligned range in each fits. */
 	for (uint64_t i = 0; i < HOLES; i++)

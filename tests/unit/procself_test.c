@@ -41,7 +41,8 @@ UNIT(procself, the_limit_and_how_this_process_stands_to_it)
 	EXPECT_FALSE(memlock.exempt);
 
 	fake_file(fake, STATUS, "Name:\tx\nCapEff:\t0000000000004000\n");
-	fake_file(fake, LIMITS, "Max locked memory         unlimited            unlimited            bytes     \n");
+	fake_file(fake, LIMITS,
+		  "Max locked memory         unlimited            unlimited            bytes     \n");
 	ASSERT_OK(weir_procself_memlock(&fake->table, &memlock));
 	EXPECT_EQ(UINT64_MAX, memlock.limit);
 	EXPECT_EQ(0, memlock.locked);
@@ -78,7 +79,8 @@ UNIT(procself, what_cannot_be_read_says_so)
 
 UNIT(procself, a_status_that_makes_no_sense_counts_as_nothing)
 {
-	static const char *const texts[] = { "", "\n", "\nVmLck:", "\nVmLck:\nCapEff:", "\nVmLck: x kB\nCapEff: y\n" };
+	static const char *const texts[] = { "", "\n",
+					     "\nVmLck:", "\nVmLck:\nCapEff:", "\nVmLck: x kB\nCapEff: y\n" };
 	struct fake_sys *fake = usual(t);
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -115,11 +117,11 @@ static struct fake_sys *with_maps(struct t *t, const char *text)
 	return fake;
 }
 
-#define SOME_MAPS                                                    \
-	"1000-3000 r--p 00000000 08:01 42         /usr/bin/program\n" \
-	"3000-5000 rw-p 00000000 00:00 0 \n"                          \
-	"5000-6000 rw-s 00001000 00:05 43         /memfd:a name (deleted)\n" \
-	"8000-9000 rw-p 00000000 00:00 0          [heap]\n"           \
+#define SOME_MAPS                                                                                            \
+	"1000-3000 r--p 00000000 08:01 42         /usr/bin/program\n"                                        \
+	"3000-5000 rw-p 00000000 00:00 0 \n"                                                                 \
+	"5000-6000 rw-s 00001000 00:05 43         /memfd:a name (deleted)\n"                                 \
+	"8000-9000 rw-p 00000000 00:00 0          [heap]\n"                                                  \
 	"9000-a000 ---p 00000000 00:00 0 \n"
 
 UNIT(procself, memory_without_flaw_may_lie_in_several_mappings)
@@ -179,7 +181,15 @@ UNIT(procself, the_whole_of_memory_may_be_one_mapping)
 UNIT(procself, maps_that_make_no_sense_are_holes)
 {
 	static const char *const texts[] = {
-		"", "\n", "nonsense\n", "1000\n", "1000-\n", "1000-2000\n", "1000-2000 rw-p 0 0:0 0", "-\n\n\n", "1000-2000 \n",
+		"",
+		"\n",
+		"nonsense\n",
+		"1000\n",
+		"1000-\n",
+		"1000-2000\n",
+		"1000-2000 rw-p 0 0:0 0",
+		"-\n\n\n",
+		"1000-2000 \n",
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -206,7 +216,7 @@ UNIT(procself, a_long_name_is_cut)
 	size_t len = (size_t)sprintf(text, "1000-2000 r--p 0 0:0 0 /");
 
 	memset(text + len, 'n', 4000);
-	strcpy(text + len + 4000, "\n");
+	memcpy(text + len + 4000, "\n", 2);
 	flaw = flaw_of(with_maps(t, text), 0x1000, 0x1fff, true);
 	EXPECT_EQ(sizeof(flaw.what) - 1, strlen(flaw.what));
 }

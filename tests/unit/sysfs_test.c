@@ -16,9 +16,9 @@ UNIT(sysfs, addresses_come_out_in_the_long_form)
 	static const struct {
 		const char *text, *normal;
 	} rows[] = {
-		{ "0000:01:00.0", "0000:01:00.0" },  { "01:00.0", "0000:01:00.0" },
-		{ "1:2.3", "0000:01:02.3" },         { "10000:e1:00.0", "10000:e1:00.0" },
-		{ "FFFF:AB:1F.7", "ffff:ab:1f.7" },  { "ffffff:00:00.0", "ffffff:00:00.0" },
+		{ "0000:01:00.0", "0000:01:00.0" }, { "01:00.0", "0000:01:00.0" },
+		{ "1:2.3", "0000:01:02.3" },        { "10000:e1:00.0", "10000:e1:00.0" },
+		{ "FFFF:AB:1F.7", "ffff:ab:1f.7" }, { "ffffff:00:00.0", "ffffff:00:00.0" },
 	};
 	char address[WEIR_PCI_ADDRESS_SIZE];
 
@@ -32,9 +32,9 @@ UNIT(sysfs, addresses_come_out_in_the_long_form)
 UNIT(sysfs, what_is_no_address_is_refused)
 {
 	static const char *const texts[] = {
-		"",          ":",          "01:00",        "01:00.8",      "01:20.0",        "100:00.0",
-		"01:00.0 ",  " 01:00.0",   "01:00.0\n",    "0000:01:00",   "0000:01:00.00",  "0000:0x1:00.0",
-		"-1:00.0",   "+1:00.0",    "1000000:01:00.0", "../../etc", "0000:01:00.0/x", "0:0:0:0.0",
+		"",         ":",        "01:00",           "01:00.8",    "01:20.0",        "100:00.0",
+		"01:00.0 ", " 01:00.0", "01:00.0\n",       "0000:01:00", "0000:01:00.00",  "0000:0x1:00.0",
+		"-1:00.0",  "+1:00.0",  "1000000:01:00.0", "../../etc",  "0000:01:00.0/x", "0:0:0:0.0",
 	};
 	char address[WEIR_PCI_ADDRESS_SIZE] = "untouched";
 
@@ -61,8 +61,10 @@ UNIT(sysfs, the_group_is_the_last_part_of_a_link)
 
 UNIT(sysfs, a_group_that_is_no_number_is_an_error)
 {
-	static const char *const targets[] = { "", "/", "groups/", "groups/x", "groups/1x", "groups/-1",
-					       "groups/4294967295", "groups/99999999999999" };
+	static const char *const targets[] = {
+		"",          "/",         "groups/",           "groups/x",
+		"groups/1x", "groups/-1", "groups/4294967295", "groups/99999999999999"
+	};
 	struct fake_sys *fake = fake_sys_new(t);
 	uint32_t group = 99;
 
@@ -124,10 +126,14 @@ UNIT(sysfs, members_of_a_group_are_told_one_after_the_other)
 	struct fake_sys *fake = fake_sys_new(t);
 	char names[32];
 
-	fake_dir(fake, "/sys/kernel/iommu_groups/7/devices", "0000:01:00.0\0000:01:00.1");
+	fake_dir(fake, "/sys/kernel/iommu_groups/7/devices",
+		 "0000:01:00.0\0"
+		 "0000:01:00.1");
 	ASSERT_OK(weir_sysfs_group_devices(&fake->table, 7, names, sizeof(names)));
-	EXPECT_MEMEQ("0000:01:00.0\0" "000:01:00.1\0", names, 26);
-	EXPECT_ERR(-ENOSPC, weir_sysfs_group_devices(&fake->table, 7, names, 25));
+	EXPECT_MEMEQ("0000:01:00.0\0"
+		     "0000:01:00.1\0",
+		     names, 27);
+	EXPECT_ERR(-ENOSPC, weir_sysfs_group_devices(&fake->table, 7, names, 26));
 	EXPECT_ERR(-ENOENT, weir_sysfs_group_devices(&fake->table, 8, names, sizeof(names)));
 }
 
@@ -156,8 +162,10 @@ UNIT(sysfs, reserved_windows_come_one_by_one)
 
 UNIT(sysfs, windows_that_make_no_sense_end_the_list)
 {
-	static const char *const texts[] = { "", "\n", "nonsense\n", "0x1\n", "0x1 0x2\n", "0x1 0x2\n0x3 0x4 msi\n",
-					     "0x1 0x2 ", "\n\n0x1 0x2 msi\n" };
+	static const char *const texts[] = { "",           "\n",
+					     "nonsense\n", "0x1\n",
+					     "0x1 0x2\n",  "0x1 0x2\n0x3 0x4 msi\n",
+					     "0x1 0x2 ",   "\n\n0x1 0x2 msi\n" };
 	struct fake_sys *fake = fake_sys_new(t);
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -173,6 +181,7 @@ UNIT(sysfs, windows_that_make_no_sense_end_the_list)
 
 UNIT(sysfs, a_huge_list_of_windows_is_read_within_bounds)
 {
+	static const char row[] = "0x1000 0x1fff reserved \n";
 	static char text[20000];
 	struct fake_sys *fake = fake_sys_new(t);
 	struct weir_reserved_window window = { 0 };
@@ -182,8 +191,8 @@ UNIT(sysfs, a_huge_list_of_windows_is_read_within_bounds)
 	memset(text, '1', sizeof(text) - 1);
 	fake_file(fake, WINDOWS, text);
 	EXPECT_ERR(-ENOENT, weir_sysfs_reserved_window(&fake->table, 7, &line, &window));
-	for (size_t i = 0; i + 24 < sizeof(text); i += 24)
-		memcpy(text + i, "0x1000 0x1fff reserved \n", 24);
+	for (size_t i = 0; i + sizeof(row) < sizeof(text); i += sizeof(row) - 1)
+		memcpy(text + i, row, sizeof(row) - 1);
 	for (line = 0; line < 1000;) {
 		error = weir_sysfs_reserved_window(&fake->table, 7, &line, &window);
 		if (error)

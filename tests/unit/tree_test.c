@@ -85,6 +85,21 @@ static void take(struct model *model)
 		model->sorted[i] = model->sorted[i + 1];
 }
 
+/* Another key, anywhere between the neighbours', and another weight. */
+static void change(struct model *model)
+{
+	uint64_t low, high;
+	size_t at;
+
+	if (!model->num)
+		return;
+	at = draw(model) % model->num;
+	low = at ? model->sorted[at - 1]->key + 1 : 0;
+	high = at + 1 < model->num ? model->sorted[at + 1]->key - 1 : UINT64_MAX;
+	weir_tree_change(&model->tree, model->sorted[at],
+			 low + draw(model) % (high - low < 50 ? high - low + 1 : 50), draw(model) % 100);
+}
+
 static const struct weir_tree_node *model_heavy(const struct model *model, uint64_t key, uint64_t weight)
 {
 	for (size_t i = position(model, key); i < model->num; i++)
@@ -96,12 +111,16 @@ static const struct weir_tree_node *model_heavy(const struct model *model, uint6
 static void ask(struct model *model)
 {
 	uint64_t key = draw_key(model), weight = draw(model) % 120;
+	struct weir_tree_node *around_below, *around_above;
 	size_t at = position(model, key);
 	const struct weir_tree_node *above = at < model->num ? model->sorted[at] : NULL;
 	const struct weir_tree_node *below = has(model, key) ? above : at ? model->sorted[at - 1] : NULL;
 
 	ASSERT_EQ((uintptr_t)above, (uintptr_t)weir_tree_at_or_above(&model->tree, key));
 	ASSERT_EQ((uintptr_t)below, (uintptr_t)weir_tree_at_or_below(&model->tree, key));
+	weir_tree_around(&model->tree, key, &around_below, &around_above);
+	ASSERT_EQ((uintptr_t)above, (uintptr_t)around_above);
+	ASSERT_EQ((uintptr_t)(at ? model->sorted[at - 1] : NULL), (uintptr_t)around_below);
 	ASSERT_EQ((uintptr_t)model_heavy(model, key, weight),
 		  (uintptr_t)weir_tree_heavy(&model->tree, key, weight));
 }
@@ -160,12 +179,14 @@ static void run(struct model *model, unsigned int operations)
 	for (unsigned int i = 0; i < operations; i++) {
 		/* Waves of growing and shrinking, down to nothing. */
 		bool grow = (i / 5000) % 2 == 0;
-		unsigned int what = (unsigned int)(draw(model) % 8);
+		unsigned int what = (unsigned int)(draw(model) % 9);
 
 		if (what < (grow ? 5u : 2u))
 			add(model);
 		else if (what < 7)
 			take(model);
+		else if (what < 8)
+			change(model);
 		else
 			ask(model);
 		if (i % 1000 == 0)
@@ -210,7 +231,8 @@ UNIT(tree, of_nothing_has_no_answers)
 UNIT(tree, knows_both_ends_of_the_key_space)
 {
 	struct weir_tree tree = { 0 };
-	struct weir_tree_node lowest = { .key = 0, .weight = 7 }, highest = { .key = UINT64_MAX, .weight = 9 };
+	struct weir_tree_node lowest = { .key = 0, .weight = 7 },
+			      highest = { .key = UINT64_MAX, .weight = 9 };
 
 	weir_tree_insert(&tree, &highest);
 	weir_tree_insert(&tree, &lowest);
