@@ -80,6 +80,12 @@ WEIR_API int weir_sim_open(const struct weir_sim_opts *opts, struct weir_sim **r
  */
 WEIR_API int weir_sim_close(struct weir_sim *sim);
 
+/*
+ * Give the machine's nodes to another user, as chown would: a process that has dropped its privileges may
+ * still open them. Since 0.1.
+ */
+WEIR_API void weir_sim_set_owner(struct weir_sim *sim, unsigned int uid);
+
 /* The system calls of this machine, for weir_host_open(). Valid until weir_sim_close(). Since 0.1. */
 WEIR_API const struct weir_sys *weir_sim_sys(struct weir_sim *sim);
 
@@ -166,8 +172,8 @@ struct weir_sim_slot {
  *
  * Returns 0 and in @ret_device (may be NULL) the device, which lives until the machine is closed or it is
  * unplugged; or -EINVAL with a text (a BAR whose length is no power of two or does not fit, an MSI-X table
- * outside its BAR, an address that is none), -EEXIST (the address is taken), -ENOMEM, or what the model's
- * create returned. Since 0.1.
+ * outside its BAR, an address that is none), -EEXIST (the address is taken), -ENOSPC (bus 0 is full), -ENOMEM,
+ * or what the model's create returned. Since 0.1.
  */
 WEIR_API int weir_sim_add(struct weir_sim *sim, const struct weir_sim_model *model,
 			  const struct weir_sim_slot *slot, const void *config,
@@ -240,10 +246,10 @@ WEIR_API uint64_t weir_sim_num_faults(struct weir_sim *sim);
 WEIR_API size_t weir_sim_faults(struct weir_sim *sim, struct weir_sim_fault *ret_faults, size_t room);
 
 /*
- * Make the n-th call from now on (1: the next) that the machine answers fail with @error (a negative
- * errno), without doing anything; with @copy_back, do it, and fail with -EFAULT when the answer is copied
- * back, as the kernel does with a bad pointer. n = 0 takes that back. weir_sim_num_calls(): how many calls
- * the machine has answered. Since 0.1.
+ * Make the n-th call from now on (1: the next) through the machine's table, whether answered or passed on,
+ * fail with @error (a negative errno), without doing anything; with @copy_back, do it, and fail with -EFAULT
+ * when the answer is copied back, as the kernel does with a bad pointer. A close that fails has closed. n = 0
+ * takes that back. weir_sim_num_calls(): how many calls there were. Since 0.1.
  */
 WEIR_API void weir_sim_fail_call(struct weir_sim *sim, uint64_t n, int error, bool copy_back);
 WEIR_API uint64_t weir_sim_num_calls(struct weir_sim *sim);

@@ -12,11 +12,25 @@
 #define SIM_READ  1u
 #define SIM_WRITE 2u
 
+enum { SIM_IOMMU_PAGE = 4096 }; /* the smallest page of the IOMMU, and what the cache holds */
+
+/* What one page of I/O addresses stands for. */
+struct sim_translation {
+	struct sim_pages *pages;
+	uint64_t offset; /* of the page's first byte */
+	uint32_t prot;
+};
+
 struct sim_domain {
 	struct weir_sim *sim;
 	uint32_t address_bits;
 	struct weir_tree entries; /* by IOVA */
 	struct sim_tlb *tlb;
+	/*
+	 * Find what the page at @iova stands for, -EFAULT if for nothing. That of a plain table looks into entries. One that a program
+	 * writes itself (nested) has its own: as it asks only when the cache has no answer, changes show after sim_domain_invalidate().
+	 */
+	int (*walk)(const struct sim_domain *domain, uint64_t iova, struct sim_translation *ret_translation);
 };
 
 /* What devices of a group cannot use, and why. */
@@ -35,6 +49,12 @@ int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struc
 
 /* Remove entries that lie in the range, whole ones, and what the cache holds of them. */
 void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len);
+
+/* Make two entries of the one that reaches across @iova. -ENOMEM */
+int sim_domain_split(struct sim_domain *domain, uint64_t iova);
+
+/* Forget what the cache holds of the range. */
+void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t len);
 
 /* DMA. Splits at page borders; translates through the cache; reports what it blocks. -EFAULT: blocked; else the target's error. */
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf, size_t len, bool write);

@@ -3,8 +3,11 @@
  * /dev/iommu: one instance a descriptor.
  *
  *     iommufd.c         framing of the commands, the table of objects by id, options
- *     iommufd_ioas.c    address spaces: areas, reserved ranges, automatic IOVAs, copy, map by file
- *     iommufd_hwpt.c    page tables: automatic and manual; devices bound, attached, replaced, detached
+ *     iommufd_areas.c   address spaces (ioas.h): areas, reserved and allowed ranges, automatic IOVAs, page tables
+ *     iommufd_ioas.c    the commands on them: map, unmap, copy, map by file
+ *     iommufd_hwpt.c    page tables, and the commands on them
+ *     iommufd_device.c  devices bound, attached, replaced, detached; automatic page tables
+ *     iommufd_fault.c   queues of page faults
  *     iommufd_compat.c  the container's ioctls answered by an IOAS
  */
 #ifndef WEIR_SIM_IOMMUFD_H
@@ -34,7 +37,10 @@ struct sim_iommufd {
 /* Is this file an iommufd? */
 struct sim_iommufd *sim_iommufd_of(struct sim_file *file);
 
-/* iommufd_hwpt.c: BIND, ATTACH and DETACH of a VFIO device. Errno order of kernel-interface A.8, A.9, B.2. */
+/*
+ * iommufd_device.c: BIND, ATTACH and DETACH of a VFIO device. Errno order of kernel-interface A.8, A.9, B.2. Binding fills in the device's
+ * iommufd and dev_id, unbinding clears them.
+ */
 int sim_iommufd_bind(struct sim_iommufd *iommufd, struct weir_sim_device *device, uint32_t *ret_dev_id);
 void sim_iommufd_unbind(struct weir_sim_device *device); /* at the last close; detaches */
 int sim_iommufd_attach(struct weir_sim_device *device, uint32_t *pt_id);

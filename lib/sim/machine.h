@@ -6,7 +6,12 @@
  *     file.c       descriptors: real ones (one end of a socket pair), each with a file of ours behind it
  *     user.c       copying from and to the caller's pointers, which may be bad
  *     trouble.c    calls that fail, are cut short or late on request
- *     sysfs.c      /sys, /dev and /proc/self as far as weir looks at them
+ *     machine.c    opening, closing, locking, time (steps, and the thread); public functions without a better place
+ *     plug.c       devices coming and going: checks of a model, its BARs' memory, the slot
+ *     fork.c       the machine in a forked child, which has a copy of it
+ *     paths.c      names: links followed, a table of patterns searched, directories listed
+ *     sysfs.c      that table: /sys, /dev and /proc/self as far as drivers look at them
+ *     bind.c       which driver has a device
  *     pages.c      memory that can be mapped for DMA: pinned, charged, read and written
  *     domain.c     an IOMMU page table, its translation cache, and the faults it reports
  *     iommufd*.c   /dev/iommu: objects, IOAS, page tables
@@ -21,6 +26,7 @@
 #define WEIR_SIM_MACHINE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <weir/sim.h>
@@ -42,7 +48,9 @@ struct weir_sim {
 
 	struct sim_file *files;          /* open file descriptions */
 	struct weir_sim_device *devices; /* in order of their addresses */
+	struct weir_sim_device *removed; /* unplugged: gone, but somebody's mapping may still name them */
 	struct sim_group *groups;        /* in order of their numbers */
+	struct sim_mapping *mappings;    /* of BARs, by the program */
 
 	struct sim_trouble trouble;
 	struct sim_fault_log {
@@ -52,11 +60,34 @@ struct weir_sim {
 
 	/* What is pinned and charged by everything in this machine: added to /proc/self/status. */
 	uint64_t pinned_bytes, locked_bytes;
+	uint64_t user_locked_bytes; /* charged to the user, of which no file tells (kernel-interface A.5) */
 
 	pthread_t thread;
 	bool thread_runs, thread_stops;
 	pthread_cond_t work; /* there may be something to do for the thread */
+	atomic_uint waiting; /* for the lock: the thread lets them in first */
+
+	atomic_int *mark; /* on a page that the kernel clears in a forked child; NULL: it cannot */
 };
+
+/* Take the machine's lock. -EOWNERDEAD: this is a forked child, and its copy of the machine was made halfway through something. */
+int sim_lock(struct weir_sim *sim);
+void sim_unlock(struct weir_sim *sim);
+
+/* In a forked child, the first time: make the copy a machine of its own. 0 or -EOWNERDEAD. For sim_lock(). */
+int sim_fork_check(struct weir_sim *sim);
+
+/* Start the thread; the lock is held. */
+int sim_thread_start(struct weir_sim *sim);
+
+/* At the end. */
+void sim_free_devices(struct weir_sim *sim);
+
+/* Devices that are to be unbound or unplugged and have been closed meanwhile. Called after every call. */
+void sim_devices_settle(struct weir_sim *sim);
+
+/* Fill in the table of system calls. */
+void sim_sys_init(struct weir_sim *sim);
 
 /* Something happened that devices may have to act on. */
 void sim_wake(struct weir_sim *sim);

@@ -26,13 +26,17 @@ struct sim_pages {
 	bool writable;         /* devices may write */
 	enum sim_charge charge; /* decided when it is made */
 	unsigned char *addr;   /* MEMORY: where in the process; FILE: where the machine has mapped it while pinned */
-	int pid;               /* MEMORY: whose */
+	void *mapping;         /* FILE, while pinned: what is to be unmapped, and how much */
+	size_t mapping_len;
 	int fd;                /* FILE: a descriptor of our own */
 	uint64_t offset;       /* FILE: of the first byte; BAR: likewise */
 	struct weir_sim_device *device; /* BAR */
 	unsigned int bar;
 	bool revoked; /* BAR, by dma-buf: for ever */
 };
+
+/* The page size of the machine, which is that of the real one. */
+uint64_t sim_page_size(void);
 
 /* Make one; one reference. -ENOMEM, for a file -EBADF. What the memory is like shows only when it is pinned. */
 int sim_pages_memory(struct weir_sim *sim, uint64_t addr, uint64_t len, bool writable, enum sim_charge charge,
@@ -44,13 +48,23 @@ int sim_pages_bar(struct weir_sim_device *device, unsigned int bar, uint64_t off
 void sim_pages_hold(struct sim_pages *pages);
 void sim_pages_put(struct sim_pages *pages);
 
-/* -EFAULT: not there, or not writable; -EINVAL: a file that is no shmem or hugetlbfs, or too short; -ENOMEM: over RLIMIT_MEMLOCK. */
+/*
+ * -EFAULT: not there, not writable, or a BAR that is mapped into the process (a container makes a BAR object of such a range instead, and
+ * gets -EFAULT only while the device's memory is off); -EINVAL: a file that is no shmem or hugetlbfs, or too short; -ENOMEM: over
+ * RLIMIT_MEMLOCK; -ENODEV: revoked.
+ */
 int sim_pages_pin(struct sim_pages *pages);
 void sim_pages_unpin(struct sim_pages *pages);
 
 /* The data path of DMA. -EFAULT when the memory has gone; -EIO when the device does not answer. */
 int sim_pages_read(struct sim_pages *pages, uint64_t offset, void *buf, size_t len);
 int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, size_t len);
+
+/* The address in the process, or the offset in the file or BAR, of the byte at @offset. */
+uint64_t sim_pages_address(const struct sim_pages *pages, uint64_t offset);
+
+/* Has the calling thread this capability (of <linux/capability.h>) in effect? */
+bool sim_capable(unsigned int capability);
 
 /* How the caller is charged when it maps now: NONE with CAP_IPC_LOCK, else @otherwise. */
 enum sim_charge sim_charge_now(enum sim_charge otherwise);

@@ -10,8 +10,8 @@
 struct weir_sim;
 
 struct sim_trouble {
-	uint64_t num_calls;   /* calls answered so far */
-	uint64_t fail_at;     /* num_calls of the call that fails; 0: none */
+	uint64_t num_calls; /* calls answered so far */
+	uint64_t fail_at;   /* num_calls of the call that fails; 0: none */
 	int fail_error;
 	bool fail_copy_back;
 	bool copy_back_fails; /* of the call under way */

@@ -7,7 +7,11 @@
 
 /* @from, @to: pointers of the caller's. 0 or -EFAULT. */
 int sim_copy_in(void *to, uint64_t from, size_t len);
-int sim_copy_out(struct weir_sim *sim, uint64_t to, const void *from, size_t len); /* subject to weir_sim_fail_call(copy_back) */
+int sim_copy_out(struct weir_sim *sim, uint64_t to, const void *from,
+		 size_t len); /* subject to weir_sim_fail_call(copy_back) */
+
+/* A string of at most @size bytes, its zero byte included. 0, -EFAULT, -ENAMETOOLONG. */
+int sim_copy_string(char *to, const char *from, size_t size);
 
 /*
  * The framing of iommufd's commands (kernel-interface A.1): the struct at @arg, u32 size first, copied into @ret_cmd of @size bytes; a missing tail

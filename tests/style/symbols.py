@@ -4,7 +4,11 @@ import re
 import subprocess
 from pathlib import Path
 
-SHARED, STATIC = "lib/libweir.so", "lib/libweir.a"
+# Each library, its version script, and how the names may begin that its static twin shares with its user.
+LIBRARIES = (("lib/libweir", "lib/weir.map", ("weir_",)),
+             ("lib/sim/libweir-sim", "lib/sim/weir-sim.map", ("weir_", "sim_")))
+# The version of what only our own add-on libraries use.
+PRIVATE = "WEIR_PRIVATE"
 
 
 def nm(*arguments):
@@ -16,28 +20,35 @@ def nm(*arguments):
 
 def prefix(build):
     """A static library shares one namespace with its user."""
-    defined = nm("--extern-only", "--defined-only", build / STATIC)
-    return [f"{STATIC} defines {name}" for _, name in defined if not name.startswith("weir_")] or \
-           ([] if defined else [f"{STATIC} defines nothing"])
+    problems = []
+    for library, _, beginnings in LIBRARIES:
+        defined = nm("--extern-only", "--defined-only", build / f"{library}.a")
+        problems += [f"{library}.a defines {name}" for _, name in defined if not name.startswith(beginnings)] or \
+                    ([] if defined else [f"{library}.a defines nothing"])
+    return problems
 
 
-def version_script():
-    """The names that the version scripts list as global."""
-    names = set()
-    for script in Path("lib").glob("*.map"):
-        text = re.sub(r"/\*.*?\*/|#[^\n]*", "", script.read_text(), flags=re.DOTALL)
-        for part in re.findall(r"global:(.*?)(?:local:|\})", text, flags=re.DOTALL):
-            names |= {name.strip() for name in part.split(";") if name.strip()}
-    return names
+def version_script(script):
+    """The names that a version script lists as global, each with its version."""
+    text = re.sub(r"/\*.*?\*/|#[^\n]*", "", Path(script).read_text(), flags=re.DOTALL)
+    return {name.strip(): version for version, part in re.findall(r"(\S+)\s*\{\s*global:(.*?)(?:local:|\})", text, flags=re.DOTALL)
+            for name in part.split(";") if name.strip()}
 
 
 def exported(build):
-    """The shared library exports what its version script lists, under a version, and nothing else."""
+    """The shared libraries export what their version scripts list, under a version, and nothing else."""
+    return [problem for library, script, _ in LIBRARIES for problem in exported_by(build / f"{library}.so", script)]
+
+
+def exported_by(library, script):
     # An absolute symbol is a version's own.
-    found = {name for kind, name in nm("--dynamic", "--defined-only", "--with-symbol-versions", build / SHARED) if kind != "A"}
-    listed = version_script()
+    found = {name for kind, name in nm("--dynamic", "--defined-only", "--with-symbol-versions", library) if kind != "A"}
+    listed = version_script(script)
     names = {name.split("@")[0] for name in found}
+    declared = set(re.findall(r"\w+", " ".join(header.read_text() for header in Path("include/weir").glob("*.h"))))
     return [f"exported without a version: {name}" for name in sorted(found) if "@" not in name] + \
-           [f"exported, but not listed in lib/*.map: {name}" for name in sorted(names - listed)] + \
-           [f"listed in lib/*.map, but not exported: {name}" for name in sorted(listed - names)] + \
-           ([] if listed else ["no version script lists anything"])
+           [f"exported, but not listed in {script}: {name}" for name in sorted(names - listed.keys())] + \
+           [f"listed in {script}, but not exported: {name}" for name in sorted(listed.keys() - names)] + \
+           [f"{script} lists under {version} what is {'' if name in declared else 'not '}in a public header: {name}"
+            for name, version in sorted(listed.items()) if (name in declared) == (version == PRIVATE)] + \
+           ([] if listed else [f"{script} lists nothing"])
