@@ -47,34 +47,31 @@ void weir_geometry_free(struct weir_geometry *geometry)
 	*geometry = (struct weir_geometry){ 0 };
 }
 
-/* iommufd needs VFIO's character devices beside it: a kernel may have the one and not the other. */
-static bool iommufd_is_complete(struct weir_kernel *kernel)
-{
-	if (kernel->nodes.given)
-		return weir_nodes_have(&kernel->nodes, "/dev/vfio/devices/");
-	return weir_sysfs_has_vfio_cdev(kernel->sys);
-}
-
+/*
+ * iommufd serves only with VFIO's character devices beside it, and a kernel may have the one and not the other (6.2 to 6.5; later ones
+ * by configuration). Their directory appears with the first device that is bound; so if nothing else will do, iommufd is tried
+ * without it too.
+ */
 static int open_best(struct weir_kernel *kernel)
 {
-	static const struct weir_backend_ops *const container[] = { &weir_backend_type1,
-								    &weir_backend_compat };
+	const bool devices = weir_nodes_have_cdevs(&kernel->nodes);
+	const struct weir_backend_ops *const order[] = {
+		devices ? &weir_backend_iommufd : &weir_backend_type1,
+		devices ? &weir_backend_type1 : &weir_backend_compat,
+		devices ? &weir_backend_compat : &weir_backend_iommufd,
+	};
 	char said[256] = "";
 	int error = -ENOENT;
 
-	if (iommufd_is_complete(kernel)) {
-		kernel->ops = &weir_backend_iommufd;
-		error = kernel->ops->open(kernel);
-	}
-	for (size_t i = 0; (error == -ENOENT || error == -EACCES) && i < 2; i++) {
+	for (size_t i = 0; (error == -ENOENT || error == -EACCES) && i < 3; i++) {
 		int first = error;
 
 		snprintf(said, sizeof(said), "%s", weir_error());
-		kernel->ops = container[i];
+		kernel->ops = order[i];
 		error = kernel->ops->open(kernel);
+		/* That something may not be used says more than that something else does not exist. */
 		if (error == -ENOENT && first != -ENOENT)
-			error = weir_fail(first, "%s",
-					  said); /* no permission says more than no such interface */
+			error = weir_fail(first, "%s", said);
 	}
 	if (error == -ENOENT)
 		return weir_fail(

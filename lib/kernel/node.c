@@ -45,13 +45,20 @@ void weir_nodes_finish(struct weir_nodes *nodes, bool close)
 	pthread_mutex_destroy(&nodes->lock);
 }
 
-bool weir_nodes_have(struct weir_nodes *nodes, const char *path)
+bool weir_nodes_have_cdevs(struct weir_nodes *nodes)
 {
+	static const char directory[] = "/dev/vfio/devices";
 	bool found = false;
+	char name[1];
 
+	if (!nodes->given) {
+		ssize_t used = nodes->sys->list_dir(nodes->sys->ctx, directory, name, sizeof(name));
+
+		return used > 0 || used == -ENOSPC;
+	}
 	pthread_mutex_lock(&nodes->lock);
 	for (uint32_t i = 0; i < nodes->num && !found; i++)
-		found = !strncmp(nodes->left[i].path, path, strlen(path));
+		found = !strncmp(nodes->left[i].path, directory, strlen(directory));
 	pthread_mutex_unlock(&nodes->lock);
 	return found;
 }

@@ -25,8 +25,8 @@ int weir_nodes_init(struct weir_nodes *nodes, const struct weir_sys *sys, const 
 /* Forget what was handed over, and with @close, close what is left of it. */
 void weir_nodes_finish(struct weir_nodes *nodes, bool close);
 
-/* Is @path among those handed over, or a path that begins with it? */
-bool weir_nodes_have(struct weir_nodes *nodes, const char *path);
+/* Are there character devices of VFIO (/dev/vfio/devices/vfioN)? */
+bool weir_nodes_have_cdevs(struct weir_nodes *nodes);
 
 /*
  * A descriptor of the node at @path, read-write and close-on-exec, now the caller's; or a negative errno

@@ -116,14 +116,6 @@ int weir_sysfs_vfio_dev(const struct weir_sys *sys, const char *address, char *r
 	return -ENOENT;
 }
 
-bool weir_sysfs_has_vfio_cdev(const struct weir_sys *sys)
-{
-	char name[1];
-	ssize_t used = sys->list_dir(sys->ctx, "/sys/class/vfio-dev", name, sizeof(name));
-
-	return used >= 0 || used == -ENOSPC;
-}
-
 int weir_sysfs_driver(const struct weir_sys *sys, const char *address, char *ret_name, size_t size)
 {
 	char path[64];

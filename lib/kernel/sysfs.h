@@ -25,9 +25,6 @@ int weir_sysfs_iommu_group(const struct weir_sys *sys, const char *address, uint
 /* "vfio3", the device's character device below /dev/vfio/devices; -ENOENT: it has none. */
 int weir_sysfs_vfio_dev(const struct weir_sys *sys, const char *address, char *ret_name, size_t size);
 
-/* Does the kernel know VFIO character devices at all? */
-bool weir_sysfs_has_vfio_cdev(const struct weir_sys *sys);
-
 /* The driver that the device is bound to; -ENOENT: none. */
 int weir_sysfs_driver(const struct weir_sys *sys, const char *address, char *ret_name, size_t size);
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* /dev/vfio/vfio: a container of groups, and the IOMMU it is given once it has one (kernel-interface C.1, C.2). */
+/*
+ * /dev/vfio/vfio: a container of groups, and the IOMMU it is given once it has one (kernel-interface C.1,
+ * C.2).
+ */
 #include "sim/container.h"
 
 #include <errno.h>
@@ -100,7 +103,9 @@ static int set_iommu(struct sim_container *container, unsigned long type)
 
 	if (!container->num_groups || container->iommu_type)
 		return -EINVAL;
-	/* No driver says that it can do that: -ENODEV. One says so of its extensions, too, and then refuses. */
+	/*
+	 * No driver says that it can do that: -ENODEV. One says so of its extensions, too, and then refuses.
+	 */
 	if (check_extension(container, type) <= 0)
 		return -ENODEV;
 	if (type != ABI_VFIO_TYPE1_IOMMU && type != ABI_VFIO_TYPE1v2_IOMMU)
@@ -132,7 +137,10 @@ bool sim_container_range(const struct sim_container *container, unsigned int i,
 	return ret_range->start <= ret_range->end;
 }
 
-/* The chain in the order of the kernel (C.2): 2, 3, 1. Every link is a multiple of 8 bytes, the offsets count from the command. */
+/*
+ * The chain in the order of the kernel (C.2): 2, 3, 1. Every link is a multiple of 8 bytes, the offsets count
+ * from the command.
+ */
 struct chain {
 	struct abi_vfio_iommu_type1_info_cap_migration migration;
 	struct abi_vfio_iommu_type1_info_dma_avail available;

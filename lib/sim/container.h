@@ -30,12 +30,16 @@ int sim_container_dirty(struct sim_container *container, void *arg);
 void sim_container_unmap_all(struct sim_container *container);
 
 /* What the groups in it can address: the @i-th range, false when there is none. */
-bool sim_container_range(const struct sim_container *container, unsigned int i, struct abi_vfio_iova_range *ret_range);
+bool sim_container_range(const struct sim_container *container, unsigned int i,
+			 struct abi_vfio_iova_range *ret_range);
 
 /* Is this file a container? */
 struct sim_container *sim_container_of(struct sim_file *file);
 
-/* A group comes in (-EPERM without isolated interrupts, -EINVAL when a mapping meets its windows, -EBUSY) or leaves; the last drops all mappings. */
+/*
+ * A group comes in (-EPERM without isolated interrupts, -EINVAL when a mapping meets its windows, -EBUSY) or
+ * leaves; the last drops all mappings.
+ */
 int sim_container_add_group(struct sim_container *container, struct sim_group *group);
 void sim_container_remove_group(struct sim_container *container, struct sim_group *group);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * /dev/vfio/N: a group, which is put into a container, or into an iommufd that serves as one, and gives out descriptors of its devices
- * (kernel-interface B.2).
+ * /dev/vfio/N: a group, which is put into a container, or into an iommufd that serves as one, and gives out
+ * descriptors of its devices (kernel-interface B.2).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,9 @@ static int set_container(struct sim_group *group, void *arg)
 	return sim_compat_add_group(iommufd, group);
 }
 
-/* Devices opened in the container keep the group there; those on an iommufd have a hold on it of their own. */
+/*
+ * Devices opened in the container keep the group there; those on an iommufd have a hold on it of their own.
+ */
 static int unset_container(struct sim_group *group)
 {
 	if (!has_container(group))
@@ -184,19 +186,22 @@ static bool is_uuid(const char *text)
 	return true;
 }
 
-/* 1: this device is meant; 0: another; or what is wrong with the options. No function here has a token, so giving one is wrong too. */
+/*
+ * 1: this device is meant; 0: another; or what is wrong with the options. No function here has a token, so
+ * giving one is wrong too.
+ */
 static int match(const struct weir_sim_device *device, const char *name)
 {
 	static const char token[] = "vf_token=";
 	size_t len = strlen(device->address);
 	bool has_token = false;
 
-	if (strncmp(device->address, name, len) || (name[len] && name[len] != ' '))
+	if (strncmp(device->address, name, len) != 0 || (name[len] && name[len] != ' '))
 		return 0;
 	for (name += len; *name; name++) {
 		if (*name == ' ')
 			continue;
-		if (has_token || strncmp(name, token, strlen(token)))
+		if (has_token || strncmp(name, token, strlen(token)) != 0)
 			return -EINVAL;
 		name += strlen(token);
 		if (strlen(name) < UUID_LEN || !is_uuid(name))

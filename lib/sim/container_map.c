@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Type1's mappings (kernel-interface C.3 to C.6). A mapping is the unit of everything: version 2 refuses to cut one, version 1 takes the whole
- * or nothing. Memory is pinned and charged when it is mapped.
+ * Type1's mappings (kernel-interface C.3 to C.6). A mapping is the unit of everything: version 2 refuses to
+ * cut one, version 1 takes the whole or nothing. Memory is pinned and charged when it is mapped.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -145,7 +145,10 @@ static int add(struct sim_container *container, const struct abi_vfio_iommu_type
 	return 0;
 }
 
-/* The memory of a mapping is at another address now. The pages are the same to the kernel; for us they are where they are. */
+/*
+ * The memory of a mapping is at another address now. The pages are the same to the kernel; for us they are
+ * where they are.
+ */
 static int update_vaddr(struct sim_container *container, const struct abi_vfio_iommu_type1_dma_map *cmd,
 			struct dma *dma)
 {
@@ -189,8 +192,8 @@ static int check_bitmap(uint64_t len, const struct abi_vfio_bitmap *bitmap)
 }
 
 /*
- * Everything that is mapped counts as dirty (C.5). The kernel writes whole words, and of the first keeps only what lies below the mapping: the
- * bitmap's first bit stands for @base.
+ * Everything that is mapped counts as dirty (C.5). The kernel writes whole words, and of the first keeps only
+ * what lies below the mapping: the bitmap's first bit stands for @base.
  */
 static int mark_dirty(struct sim_container *container, const struct dma *dma, uint64_t base,
 		      const struct abi_vfio_bitmap *bitmap)
@@ -302,7 +305,10 @@ struct unmap {
 	struct abi_vfio_bitmap bitmap;
 };
 
-/* Version 1 goes no further when the first mapping begins before the range; of one that begins in it, it takes all. */
+/*
+ * Version 1 goes no further when the first mapping begins before the range; of one that begins in it, it
+ * takes all.
+ */
 static bool is_out(const struct sim_container *container, const struct unmap *range, const struct dma *dma)
 {
 	return container->iommu_type == ABI_VFIO_TYPE1_IOMMU && dma->node.key < range->iova;

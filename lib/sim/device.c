@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* PCI functions: their groups, what opening, closing and resetting does to them, their BARs, and what models may ask. */
+/*
+ * PCI functions: their groups, what opening, closing and resetting does to them, their BARs, and what models
+ * may ask.
+ */
 #include "sim/device.h"
 
 #include <errno.h>
@@ -35,16 +38,20 @@ struct weir_sim_device *sim_group_next(const struct sim_group *group, const stru
 	return next;
 }
 
+/* Drivers that do no DMA of their own, and VFIO's. */
+static bool is_harmless(const char *driver)
+{
+	return !*driver || !strcmp(driver, "vfio-pci") || !strcmp(driver, "pci-stub") ||
+	       !strcmp(driver, "pcieport");
+}
+
 bool sim_group_viable(const struct sim_group *group)
 {
-	for (const struct weir_sim_device *device = sim_group_next(group, NULL); device;
-	     device = sim_group_next(group, device)) {
-		if (device->gone || !*device->driver)
-			continue;
-		if (strcmp(device->driver, "vfio-pci") && strcmp(device->driver, "pci-stub") &&
-		    strcmp(device->driver, "pcieport"))
+	const struct weir_sim_device *device = NULL;
+
+	while ((device = sim_group_next(group, device)))
+		if (!device->gone && !is_harmless(device->driver))
 			return false;
-	}
 	return true;
 }
 
@@ -64,8 +71,8 @@ bool sim_device_can_reset(const struct weir_sim_device *device)
 }
 
 /*
- * DMA mappings and interrupts stay as VFIO has set them up, and the kernel restores configuration space, COMMAND included: after a reset a
- * device masters the bus again if it did before (kernel-interface B.7).
+ * DMA mappings and interrupts stay as VFIO has set them up, and the kernel restores configuration space,
+ * COMMAND included: after a reset a device masters the bus again if it did before (kernel-interface B.7).
  */
 void sim_device_reset(struct weir_sim_device *device)
 {

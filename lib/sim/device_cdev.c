@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * /dev/vfio/devices/vfioN. Anyone may open it; the one who binds it to an iommufd has the device, and there is no way back but to close it
- * (kernel-interface B.2).
+ * /dev/vfio/devices/vfioN. Anyone may open it; the one who binds it to an iommufd has the device, and there
+ * is no way back but to close it (kernel-interface B.2).
  */
 #include "sim/device.h"
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Configuration space, as VFIO shows it: a mixture of the device's own and of what the kernel keeps for itself (kernel-interface B.4).
+ * Configuration space, as VFIO shows it: a mixture of the device's own and of what the kernel keeps for
+ * itself (kernel-interface B.4).
  *
- * COMMAND is real, but for its INTx bit, which stands for a mask; BARs hold what was written to them and move nothing; MSI can be enabled here
- * only after SET_IRQS has done it, MSI-X not at all; a function reset asked for here is done by the kernel.
+ * COMMAND is real, but for its INTx bit, which stands for a mask; BARs hold what was written to them and move
+ * nothing; MSI can be enabled here only after SET_IRQS has done it, MSI-X not at all; a function reset asked
+ * for here is done by the kernel.
  */
 #include "sim/device.h"
 

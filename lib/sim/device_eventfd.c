@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Eventfds that the program gives: signalled for interrupts, and watched to unmask INTx and to write registers. */
+/*
+ * Eventfds that the program gives: signalled for interrupts, and watched to unmask INTx and to write
+ * registers.
+ */
 #include "sim/device.h"
 
 #include <endian.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* VFIO_DEVICE_FEATURE: what vfio-pci answers for a plain function (kernel-interface B.8), and low power, the one such feature it has. */
+/*
+ * VFIO_DEVICE_FEATURE: what vfio-pci answers for a plain function (kernel-interface B.8), and low power, the
+ * one such feature it has.
+ */
 #include "sim/device.h"
 
 #include <errno.h>
@@ -33,8 +36,9 @@ static int check(const struct feature_cmd *cmd, uint32_t directions, size_t min)
 	return 1;
 }
 
-/* ---- Low power: no mapping answers until the end; other accesses wake the device for as long as they take ---- */
+/* ---- Low power ---- */
 
+/* No mapping answers until the end; other accesses wake the device for as long as they take. */
 static int low_power_begin(struct weir_sim_device *device, int wakeup_fd)
 {
 	if (device->low_power)
@@ -113,7 +117,9 @@ static int dispatch(struct weir_sim_device *device, const struct feature_cmd *cm
 	case ABI_VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
 		return low_power_exit(device, cmd);
 	case ABI_VFIO_DEVICE_FEATURE_DMA_BUF:
-		/* As a driver of the kernel's without support for it says; before 6.19 none had heard of it. */
+		/*
+		 * As a driver of the kernel's without support for it says; before 6.19 none had heard of it.
+		 */
 		return sim_has_dma_buf(device->sim) ? -EOPNOTSUPP : -ENOTTY;
 	case ABI_VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2:
 		/* Since 7.1, and what it asks first is whether the device has the precopy states. */

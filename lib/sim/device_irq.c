@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Interrupts as VFIO gives them: five indices, each a block of eventfds (kernel-interface B.6). The order of the checks is vfio-pci's.
+ * Interrupts as VFIO gives them: five indices, each a block of eventfds (kernel-interface B.6). The order of
+ * the checks is vfio-pci's.
  *
- * INTx, MSI and MSI-X exclude each other. ERR and REQ are no interrupts of the device but messages of the kernel's, and follow rules of their
- * own.
+ * INTx, MSI and MSI-X exclude each other. ERR and REQ are no interrupts of the device but messages of the
+ * kernel's, and follow rules of their own.
  */
 #include "sim/device.h"
 
@@ -86,7 +87,10 @@ void sim_irq_signal(struct weir_sim_device *device, unsigned int index, unsigned
 		sim_eventfd_signal(irq->eventfds[vector]);
 }
 
-/* The pin says that the device wants something; VFIO masks it with each signal until the program has seen to that. */
+/*
+ * The pin says that the device wants something; VFIO masks it with each signal until the program has seen to
+ * that.
+ */
 void sim_irq_intx(struct weir_sim_device *device)
 {
 	struct sim_irq_index *irq = &device->irqs[INTX];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * RAM BARs in the program's address space. What is mapped is the memory behind the BAR; while it does not answer, its place is taken by an empty
- * file, so that touching it raises SIGBUS as in the kernel (kernel-interface B.5), and by all ones for good when the device has gone.
+ * RAM BARs in the program's address space. What is mapped is the memory behind the BAR; while it does not
+ * answer, its place is taken by an empty file, so that touching it raises SIGBUS as in the kernel
+ * (kernel-interface B.5), and by all ones for good when the device has gone.
  */
 #include "sim/device.h"
 
@@ -20,39 +21,48 @@ static enum sim_shows what_shows(const struct weir_sim_device *device)
 	return sim_device_memory_enabled(device) && !device->low_power ? SIM_SHOWS_RAM : SIM_SHOWS_NOTHING;
 }
 
-static void show_ones(struct sim_mapping *mapping)
+static bool show_ones(const struct sim_mapping *mapping)
 {
 	void *at = mmap(mapping->addr, mapping->len, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 	if (at == MAP_FAILED)
-		return;
+		return false;
 	memset(at, 0xff, mapping->len);
-	mprotect(at, mapping->len, mapping->prot);
+	return mprotect(at, mapping->len, mapping->prot) == 0;
 }
 
-static void show_nothing(struct sim_mapping *mapping)
+static bool show_file(const struct sim_mapping *mapping, int fd, uint64_t offset)
+{
+	return mmap(mapping->addr, mapping->len, mapping->prot, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) !=
+	       MAP_FAILED;
+}
+
+static bool show_nothing(const struct sim_mapping *mapping)
 {
 	int fd = memfd_create("weir-sim-off", MFD_CLOEXEC);
+	bool shown = fd >= 0 && show_file(mapping, fd, 0);
 
-	if (fd < 0)
-		return;
-	mmap(mapping->addr, mapping->len, mapping->prot, MAP_SHARED | MAP_FIXED, fd, 0);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	return shown;
 }
 
+/* Where there is no memory for it, the mapping stays as it is until the next time. */
 static void show(struct sim_mapping *mapping, enum sim_shows what)
 {
+	bool shown;
+
 	if (mapping->shows == what)
 		return;
-	mapping->shows = what;
 	if (what == SIM_SHOWS_ONES)
-		show_ones(mapping);
+		shown = show_ones(mapping);
 	else if (what == SIM_SHOWS_NOTHING)
-		show_nothing(mapping);
+		shown = show_nothing(mapping);
 	else
-		mmap(mapping->addr, mapping->len, mapping->prot, MAP_SHARED | MAP_FIXED,
-		     mapping->device->bars[mapping->bar].ram_fd, (off_t)mapping->offset);
+		shown = show_file(mapping, mapping->device->bars[mapping->bar].ram_fd, mapping->offset);
+	if (shown)
+		mapping->shows = what;
 }
 
 void sim_mapping_update(struct weir_sim_device *device)
@@ -113,7 +123,10 @@ static void cut(struct weir_sim *sim, struct sim_mapping *mapping, unsigned char
 		rest.offset += (uint64_t)(end - mapping->addr);
 		rest.addr = end;
 		rest.len = (size_t)(last - end);
-		/* Without memory for the record, what is left there stays mapped but is no longer looked after. */
+		/*
+		 * Without memory for the record, what is left there stays mapped but is no longer looked
+		 * after.
+		 */
 		add_mapping(sim, &rest);
 	}
 	if (start > mapping->addr)

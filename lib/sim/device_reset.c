@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Resets that programs ask for: of the function, or of its bus with all that is on it (kernel-interface B.7). */
+/*
+ * Resets that programs ask for: of the function, or of its bus with all that is on it (kernel-interface B.7).
+ */
 #include "sim/device.h"
 
 #include <errno.h>

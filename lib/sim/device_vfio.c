@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* What every VFIO device answers, however it was opened: what it is, its regions, and accesses to them (kernel-interface B.3, B.4). */
+/*
+ * What every VFIO device answers, however it was opened: what it is, its regions, and accesses to them
+ * (kernel-interface B.3, B.4).
+ */
 #include "sim/device.h"
 
 #include <errno.h>
@@ -40,7 +43,10 @@ static void describe_bar(const struct weir_sim_device *device, struct abi_vfio_r
 	if (!bar->spec.len)
 		return;
 	info->flags = ABI_VFIO_REGION_INFO_FLAG_READ | ABI_VFIO_REGION_INFO_FLAG_WRITE;
-	/* Registers that a model answers cannot be reached by loads and stores: as if another driver had claimed their page. */
+	/*
+	 * Registers that a model answers cannot be reached by loads and stores: as if another driver had
+	 * claimed their page.
+	 */
 	if (!bar->ram)
 		return;
 	info->flags |= ABI_VFIO_REGION_INFO_FLAG_MMAP;
@@ -97,7 +103,10 @@ static int get_region_info(struct weir_sim_device *device, void *arg)
 
 /* ---- Accesses ---- */
 
-/* How much of an access is one piece: the MSI-X table's part, a page of RAM, or what a register can be at most. */
+/*
+ * How much of an access is one piece: the MSI-X table's part, a page of RAM, or what a register can be at
+ * most.
+ */
 static size_t piece_of(const struct weir_sim_device *device, unsigned int bar, uint64_t offset, size_t len,
 		       bool *ret_table)
 {
@@ -112,7 +121,10 @@ static size_t piece_of(const struct weir_sim_device *device, unsigned int bar, u
 	return end - offset < len ? (size_t)(end - offset) : len;
 }
 
-/* Ports of a device that does not decode them, and everything of one that has gone, read as ones. Memory is -EIO (B.4). */
+/*
+ * Ports of a device that does not decode them, and everything of one that has gone, read as ones. Memory is
+ * -EIO (B.4).
+ */
 static int read_piece(struct weir_sim_device *device, unsigned int bar, uint64_t offset, unsigned char *bytes,
 		      size_t len, bool table)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* PCI configuration space: the offsets and bits that the simulated machine gives a meaning to, and access to its little-endian fields. */
+/*
+ * PCI configuration space: the offsets and bits that the simulated machine gives a meaning to, and access to
+ * its little-endian fields.
+ */
 #ifndef WEIR_SIM_PCI_H
 #define WEIR_SIM_PCI_H
 

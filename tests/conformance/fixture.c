@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The hosts that conformance runs on, and what cases start from. */
 #include "conformance/fixture.h"
+#include "conformance/faults.h"
+#include "conformance/machine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,19 +154,47 @@ static bool device_can(struct t *t, const char *name, enum weir_cap cap)
 	return can;
 }
 
-static bool edus_share_a_group(void)
+static bool share_a_group(const char *one, const char *other)
 {
-	char path[2][128], group[2][256] = { { 0 } };
-	const char *address[2] = { address_or_null("EDU0"), address_or_null("EDU1") };
+	const char *address[2] = { address_or_null(one), address_or_null(other) };
 
-	for (int i = 0; i < 2; i++) {
-		if (!address[i])
-			return false;
-		snprintf(path[i], sizeof(path[i]), "/sys/bus/pci/devices/%s/iommu_group", address[i]);
-		if (readlink(path[i], group[i], sizeof(group[i]) - 1) < 0)
-			return false;
-	}
-	return !strcmp(strrchr(group[0], '/'), strrchr(group[1], '/'));
+	return address[0] && address[1] && group_of(address[0]) == group_of(address[1]);
+}
+
+/* Whether EDU0 can be opened at all; -EPERM on a machine that does not isolate interrupts. Stays as it is. */
+static int try_device(struct t *t)
+{
+	static int result = 1;
+	struct weir_device *device;
+	struct weir_ioas *ioas;
+
+	if (result <= 0 || !address_or_null("EDU0"))
+		return result <= 0 ? result : -ENODEV;
+	ASSERT_OK(weir_ioas_open(host_of(t), NULL, &ioas));
+	result = weir_device_open(ioas, address_or_null("EDU0"), NULL, &device);
+	if (!result)
+		weir_device_close(device);
+	ASSERT_OK(weir_ioas_close(ioas));
+	return result;
+}
+
+static bool has_iommu(void)
+{
+	return address_or_null("EDU0") && group_of(address_or_null("EDU0")) >= 0;
+}
+
+/* What the machine is, apart from its devices: 1 or 0, or -1 when @capability is none of that. */
+static int machine_has(struct t *t, const char *capability)
+{
+	if (!strcmp(capability, "NVME_DRIVER"))
+		return access("/sys/bus/pci/drivers/nvme", F_OK) == 0;
+	if (!strcmp(capability, "NO_IOMMUFD"))
+		return access("/dev/iommu", F_OK) != 0;
+	if (!strcmp(capability, "NO_IOMMU"))
+		return !has_iommu();
+	if (!strcmp(capability, "UNISOLATED_INTERRUPTS"))
+		return has_iommu() && try_device(t) == -EPERM;
+	return -1;
 }
 
 static bool kernel_log_readable(void)
@@ -177,14 +208,26 @@ static bool kernel_log_readable(void)
 
 static bool has(struct t *t, const char *capability)
 {
+	int machine = machine_has(t, capability);
+
+	if (machine >= 0)
+		return machine;
 	if (!strcmp(capability, "DMA_DEVICE"))
-		return address_or_null("EDU0") != NULL;
+		return try_device(t) == 0;
 	if (!strcmp(capability, "EDU_PAIR"))
-		return edus_share_a_group();
+		return try_device(t) == 0 && share_a_group("EDU0", "EDU1");
+	if (!strcmp(capability, "NVME_PAIR"))
+		return try_device(t) == 0 && share_a_group("NVME0", "NVME1");
+	if (!strcmp(capability, "ON_ROOT_BUS"))
+		return try_device(t) == 0 && !strncmp(address_of(t, "NVME0"), "0000:00:", 8);
 	if (!strcmp(capability, "ROOT"))
 		return geteuid() == 0;
 	if (!strcmp(capability, "KERNEL_LOG"))
 		return kernel_log_readable();
+	if (!strcmp(capability, "FAULT_COUNT"))
+		return faults_counted();
+	if (!strcmp(capability, "MAP_LIMIT"))
+		return address_or_null("EDU0") && !device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
 	if (!strcmp(capability, "MOVE"))
 		return device_can(t, "EDU0", WEIR_CAP_MOVE) || device_can(t, "NVME0", WEIR_CAP_MOVE);
 	if (!strcmp(capability, "RESET"))
@@ -195,7 +238,7 @@ static bool has(struct t *t, const char *capability)
 		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
 	if (!strcmp(capability, "EXACT_UNMAP"))
 		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
-	return address_or_null(capability) != NULL;
+	return address_or_null(capability) && try_device(t) == 0;
 }
 
 static uint64_t pinned_before;

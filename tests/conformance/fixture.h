@@ -9,6 +9,13 @@
  *   DMA_DEVICE                                     EDU0
  *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
  *   ROOT                                           the case may change user and limits
+ *   MAP_LIMIT                                      it says no to MANY_MAPS
+ *   FAULT_COUNT                                    /proc/interrupts counts the interrupts by which IOMMUs report faults
+ *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group
+ *   ON_ROOT_BUS                                    NVME0 sits on a root bus
+ *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
+ *   NO_IOMMUFD, NO_IOMMU                           the machine has none; without an IOMMU no device counts as there
+ *   UNISOLATED_INTERRUPTS                          it does not isolate interrupts, and nobody consented to that: likewise
  *   KERNEL_LOG                                     the kernel's log can be read, and shows IOMMU faults
  */
 #ifndef TESTS_CONFORMANCE_FIXTURE_H

@@ -330,13 +330,13 @@ static ssize_t yes_list_dir(void *ctx, const char *path, char *buf, size_t len)
 	if (error)
 		return error;
 	device = device_of(path, "/vfio-dev");
-	if (yes->no_cdev && (device >= 0 || !strcmp(path, "/sys/class/vfio-dev")))
+	if (yes->no_cdev && (device >= 0 || !strcmp(path, "/dev/vfio/devices")))
 		return -ENOENT;
 	if (device >= 0) {
 		snprintf(name, sizeof(name), "vfio%d", device);
 		return give(name, strlen(name) + 1, buf, len);
 	}
-	if (!strcmp(path, "/sys/class/vfio-dev"))
+	if (!strcmp(path, "/dev/vfio/devices"))
 		return give("vfio0", 6, buf, len);
 	if (!strcmp(path, "/sys/kernel/iommu_groups/3/devices"))
 		return give(YES_ADDRESS_2 "\0" YES_ADDRESS_3, sizeof(YES_ADDRESS_2 "\0" YES_ADDRESS_3), buf,

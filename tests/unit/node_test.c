@@ -29,7 +29,9 @@ UNIT(node, errors_name_the_node_and_what_to_do)
 		EXPECT_ERR(rows[i].error, weir_node_open(&nodes, "/dev/x"));
 		EXPECT_CONTAINS(weir_error(), rows[i].words);
 	}
-	EXPECT_FALSE(weir_nodes_have(&nodes, "/dev/"));
+	EXPECT_FALSE(weir_nodes_have_cdevs(&nodes));
+	fake_dir(fake, "/dev/vfio/devices", "vfio0\0vfio1");
+	EXPECT_TRUE(weir_nodes_have_cdevs(&nodes));
 	weir_nodes_finish(&nodes, true);
 }
 
@@ -46,7 +48,7 @@ static void open_given(struct fake_sys *fake, struct weir_node *nodes, unsigned 
 UNIT(node, each_handed_over_descriptor_is_used_once)
 {
 	struct weir_node given[] = {
-		{ "/dev/a", -1 }, { "/dev/b", -1 }, { "/dev/a", -1 }, { "/dev/vfio/1", -1 }
+		{ "/dev/a", -1 }, { "/dev/b", -1 }, { "/dev/a", -1 }, { "/dev/vfio/devices/vfio1", -1 }
 	};
 	struct fake_sys *fake = fake_sys_new(t);
 	struct weir_nodes nodes;
@@ -54,8 +56,7 @@ UNIT(node, each_handed_over_descriptor_is_used_once)
 
 	open_given(fake, given, 4);
 	ASSERT_OK(weir_nodes_init(&nodes, &fake->table, given, 4));
-	EXPECT_TRUE(weir_nodes_have(&nodes, "/dev/vfio/"));
-	EXPECT_FALSE(weir_nodes_have(&nodes, "/dev/c"));
+	EXPECT_TRUE(weir_nodes_have_cdevs(&nodes));
 	first = weir_node_open(&nodes, "/dev/a");
 	second = weir_node_open(&nodes, "/dev/a");
 	EXPECT_NE(first, second);

@@ -15,7 +15,7 @@
 
 #include "sim/pci.h"
 
-/* Descriptors ------------------------------------------------------------------------------------------- */
+/* Descriptors -------------------------------------------------------------------------------------------- */
 
 struct open_fd {
 	struct weir_sim *sim;
@@ -56,7 +56,7 @@ void close_node(struct weir_sim *sim, int fd)
 	EXPECT_OK(sys->close(sys->ctx, fd));
 }
 
-/* Commands ---------------------------------------------------------------------------------------------- */
+/* Commands ----------------------------------------------------------------------------------------------- */
 
 int call(struct weir_sim *sim, int fd, uint32_t request, void *arg)
 {
@@ -160,7 +160,33 @@ int hwpt_alloc(struct weir_sim *sim, int iommufd, uint32_t dev_id, uint32_t ioas
 	return error;
 }
 
-/* Devices ----------------------------------------------------------------------------------------------- */
+int copy_at(struct weir_sim *sim, int iommufd, uint32_t from, uint64_t from_iova, uint64_t len, uint32_t to,
+	    uint64_t iova, uint32_t flags)
+{
+	union cmd cmd = { .copy = { .flags = flags | FIXED,
+				    .src_ioas_id = from,
+				    .dst_ioas_id = to,
+				    .length = len,
+				    .src_iova = from_iova,
+				    .dst_iova = iova } };
+
+	return command(sim, iommufd, 0x83, &cmd);
+}
+
+struct ranges ranges_of(struct weir_sim *sim, int iommufd, uint32_t ioas)
+{
+	struct ranges ranges;
+	union cmd cmd = { .ranges = {
+				  .ioas_id = ioas, .num_iovas = 4, .allowed_iovas = (uintptr_t)ranges.at } };
+
+	memset(&ranges, 0, sizeof(ranges));
+	EXPECT_OK(command(sim, iommufd, 0x84, &cmd));
+	ranges.num = cmd.ranges.num_iovas;
+	ranges.alignment = cmd.ranges.out_iova_alignment;
+	return ranges;
+}
+
+/* Devices ------------------------------------------------------------------------------------------------ */
 
 int open_cdev(struct t *t, struct weir_sim *sim, const struct weir_sim_device *device)
 {
@@ -213,6 +239,13 @@ void set_bus_master(struct weir_sim *sim, int cdev)
 		  sizeof(value));
 }
 
+bool reaches(struct weir_sim_device *device, uint64_t iova)
+{
+	char byte;
+
+	return weir_sim_device_dma_read(device, iova, &byte, 1) == 0;
+}
+
 struct board new_board(struct t *t)
 {
 	struct board board = { .sim = new_machine(t, NULL) };
@@ -226,7 +259,7 @@ struct board new_board(struct t *t)
 	return board;
 }
 
-/* Memory ------------------------------------------------------------------------------------------------ */
+/* Memory ------------------------------------------------------------------------------------------------- */
 
 struct memory {
 	void *addr;
@@ -268,15 +301,17 @@ int new_memfd(struct t *t, size_t len)
 	return fd;
 }
 
-/* Rights ------------------------------------------------------------------------------------------------ */
+/* Rights ------------------------------------------------------------------------------------------------- */
 
-typedef struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+struct caps {
+	struct __user_cap_data_struct words[_LINUX_CAPABILITY_U32S_3];
+};
 
-static void change_caps(caps *caps, bool set)
+static void change_caps(struct caps *caps, bool set)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 
-	ASSERT_OK(syscall(set ? SYS_capset : SYS_capget, &header, *caps));
+	ASSERT_OK(syscall(set ? SYS_capset : SYS_capget, &header, caps->words));
 }
 
 static void restore_capabilities(void *arg)
@@ -287,14 +322,14 @@ static void restore_capabilities(void *arg)
 
 void drop_capabilities(struct t *t)
 {
-	caps *before = malloc(sizeof(*before)), none;
+	struct caps *before = malloc(sizeof(*before)), none;
 
 	ASSERT_TRUE(before);
 	change_caps(before, false);
 	t_defer(t, restore_capabilities, before);
-	memcpy(&none, before, sizeof(none));
+	none = *before;
 	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		none[i].effective = 0;
+		none.words[i].effective = 0;
 	change_caps(&none, true);
 }
 

@@ -76,6 +76,16 @@ int map_file(struct weir_sim *sim, int iommufd, uint32_t ioas, int fd, uint64_t 
 int unmap(struct weir_sim *sim, int iommufd, uint32_t ioas, uint64_t iova, uint64_t *len);
 int hwpt_alloc(struct weir_sim *sim, int iommufd, uint32_t dev_id, uint32_t ioas, uint32_t *ret_hwpt);
 
+int copy_at(struct weir_sim *sim, int iommufd, uint32_t from, uint64_t from_iova, uint64_t len, uint32_t to,
+	    uint64_t iova, uint32_t flags);
+
+struct ranges {
+	struct abi_iommu_iova_range at[4];
+	uint32_t num;
+	uint64_t alignment;
+};
+struct ranges ranges_of(struct weir_sim *sim, int iommufd, uint32_t ioas);
+
 /* A toy's character device: opened, bound, with bus mastering on. */
 int open_cdev(struct t *t, struct weir_sim *sim, const struct weir_sim_device *device);
 int bind_cdev(struct weir_sim *sim, int cdev, int iommufd, uint32_t *ret_dev_id);
@@ -83,6 +93,9 @@ int attach(struct weir_sim *sim, int cdev, uint32_t *pt_id);
 int attach_to(struct weir_sim *sim, int cdev, uint32_t pt_id);
 int detach(struct weir_sim *sim, int cdev);
 void set_bus_master(struct weir_sim *sim, int cdev);
+
+/* Can it read a byte there? */
+bool reaches(struct weir_sim_device *device, uint64_t iova);
 
 struct board {
 	struct weir_sim *sim;

@@ -61,7 +61,7 @@ static int64_t disable(struct rig *rig, uint32_t index)
 	return set_none(rig, TRIGGER, index, 0, 0);
 }
 
-/* What is there ----------------------------------------------------------------------------------------- */
+/* What is there ------------------------------------------------------------------------------------------ */
 
 struct info_row {
 	uint32_t index;
@@ -112,7 +112,7 @@ UNIT(sim_irq, info_wants_its_whole_struct)
 	EXPECT_ERR(-EFAULT, call(rig->sim, rig->fd, ABI_VFIO_DEVICE_GET_IRQ_INFO, before_hole(t) - 4));
 }
 
-/* The frame of SET_IRQS --------------------------------------------------------------------------------- */
+/* The frame of SET_IRQS ---------------------------------------------------------------------------------- */
 
 UNIT(sim_irq, frames_that_are_refused)
 {
@@ -190,7 +190,7 @@ UNIT(sim_irq, only_eventfds_will_do)
 	close(ends[1]);
 }
 
-/* MSI and MSI-X ----------------------------------------------------------------------------------------- */
+/* MSI and MSI-X ------------------------------------------------------------------------------------------ */
 
 static void raise_msi(struct rig *rig, unsigned int vector)
 {
@@ -287,27 +287,6 @@ UNIT(sim_irq, only_msix_grows)
 	EXPECT_EQ(signals(fd), 1);
 }
 
-UNIT(sim_irq, an_old_kernel_grows_nothing)
-{
-	struct weir_sim *sim = new_machine(t, &WEIR_OPTS(weir_sim_opts, .age = WEIR_SIM_6_1));
-	struct abi_vfio_irq_info info = { .argsz = sizeof(info), .index = MSIX };
-	struct weir_sim_device *device;
-	int group, container, fd;
-
-	ASSERT_OK(weir_sim_add(sim, &probe_model, NULL, NULL, &device));
-	group = group_node(device);
-	container = node(sim, "/dev/vfio/vfio");
-	EXPECT_OK(call(sim, group, ABI_VFIO_GROUP_SET_CONTAINER, &container));
-	EXPECT_OK(call_value(sim, container, ABI_VFIO_SET_IOMMU, ABI_VFIO_TYPE1v2_IOMMU));
-	fd = (int)call(sim, group, ABI_VFIO_GROUP_GET_DEVICE_FD, device->address);
-	EXPECT_OK(call(sim, fd, ABI_VFIO_DEVICE_GET_IRQ_INFO, &info));
-	EXPECT_EQ(info.flags, 0x9);
-	EXPECT_ERR(-ENOTTY, call_value(sim, fd, ABI_VFIO_DEVICE_BIND_IOMMUFD, 0));
-	done(sim, fd);
-	done(sim, group);
-	done(sim, container);
-}
-
 UNIT(sim_irq, an_error_takes_the_block_down)
 {
 	struct rig *rig = rig_new(t, &probe_model, BY_CDEV);
@@ -394,7 +373,7 @@ UNIT(sim_irq, enable_bits_in_configuration_space)
 	EXPECT_EQ(get16(rig->sim, rig->fd, msi), 0x84 | PCI_MSI_ENABLE | 1 << PCI_MSI_ENABLED_SHIFT);
 }
 
-/* INTx -------------------------------------------------------------------------------------------------- */
+/* INTx --------------------------------------------------------------------------------------------------- */
 
 UNIT(sim_irq, intx_is_masked_with_each_signal)
 {
@@ -487,7 +466,7 @@ UNIT(sim_irq, intx_follows_the_command_register)
 	EXPECT_EQ(signals(fd), 1);
 }
 
-/* ERR and REQ ------------------------------------------------------------------------------------------- */
+/* ERR and REQ -------------------------------------------------------------------------------------------- */
 
 UNIT(sim_irq, messages_of_the_kernel)
 {

@@ -207,8 +207,8 @@ UNIT(sim_nvme, queues_take_turns)
 	for (unsigned int qid = 1; qid <= 4; qid++) {
 		EXPECT_TRUE(rig_take(rig, qid, &entry));
 		EXPECT_TRUE(rig_take(rig, qid, &entry));
-		EXPECT_FALSE(rig_take(rig, qid, &entry));
 		EXPECT_EQ(entry.sq_head, 2);
+		EXPECT_FALSE(rig_take(rig, qid, &entry));
 	}
 	EXPECT_EQ(bench_run(bench), 3);
 }

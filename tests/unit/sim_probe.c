@@ -3,6 +3,8 @@
 #include "sim_probe.h"
 
 #include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +98,7 @@ struct probe *probe_of(const struct weir_sim_device *device)
 	return device->state;
 }
 
-/* Calls ------------------------------------------------------------------------------------------------- */
+/* Calls -------------------------------------------------------------------------------------------------- */
 
 int node(struct weir_sim *sim, const char *path)
 {
@@ -194,7 +196,7 @@ void put16(struct weir_sim *sim, int fd, uint64_t offset, uint16_t value)
 	ASSERT_EQ(put(sim, fd, offset, &value, sizeof(value)), 2);
 }
 
-/* Rig --------------------------------------------------------------------------------------------------- */
+/* Rig ---------------------------------------------------------------------------------------------------- */
 
 static void rig_close(void *arg)
 {
@@ -249,7 +251,7 @@ struct rig *rig_new(struct t *t, const struct weir_sim_model *model, enum way wa
 	return rig;
 }
 
-/* Odds and ends ----------------------------------------------------------------------------------------- */
+/* Odds and ends ------------------------------------------------------------------------------------------ */
 
 struct piece {
 	void *addr;
@@ -303,4 +305,26 @@ uint64_t signals(int fd)
 	uint64_t count = 0;
 
 	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+static sigjmp_buf fault;
+
+static void on_fault(int signal)
+{
+	siglongjmp(fault, signal);
+}
+
+int touch(volatile unsigned char *at)
+{
+	struct sigaction action = { .sa_handler = on_fault }, bus, segv;
+	int raised;
+
+	sigaction(SIGBUS, &action, &bus);
+	sigaction(SIGSEGV, &action, &segv);
+	raised = sigsetjmp(fault, 1);
+	if (!raised)
+		(void)*at;
+	sigaction(SIGBUS, &bus, NULL);
+	sigaction(SIGSEGV, &segv, NULL);
+	return raised;
 }

@@ -81,6 +81,9 @@ unsigned char *memory(struct t *t, size_t len);
 /* A page that can be touched, with one behind it that cannot: the address of its end. */
 unsigned char *before_hole(struct t *t);
 
+/* The signal that reading the byte raises; 0 for none. */
+int touch(volatile unsigned char *at);
+
 /* An eventfd that is closed with the case, non-blocking; how often it was signalled since the last look. */
 int event(struct t *t);
 uint64_t signals(int fd);

@@ -110,17 +110,6 @@ UNIT(sysfs, the_character_device_is_found_among_other_names)
 	EXPECT_STREQ("vfio12", name);
 }
 
-UNIT(sysfs, character_devices_are_known_by_their_class)
-{
-	struct fake_sys *fake = fake_sys_new(t);
-
-	EXPECT_FALSE(weir_sysfs_has_vfio_cdev(&fake->table));
-	fake_name(fake, "/sys/class/vfio-dev", "", 0);
-	EXPECT_TRUE(weir_sysfs_has_vfio_cdev(&fake->table));
-	fake_dir(fake, "/sys/class/vfio-dev", "vfio0\0vfio1");
-	EXPECT_TRUE(weir_sysfs_has_vfio_cdev(&fake->table));
-}
-
 UNIT(sysfs, members_of_a_group_are_told_one_after_the_other)
 {
 	struct fake_sys *fake = fake_sys_new(t);

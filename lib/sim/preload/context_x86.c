@@ -64,10 +64,9 @@ static void find_vectors(struct sim_x86_cpu *cpu, unsigned char *frame)
 {
 	static const struct {
 		unsigned int number, first, lane, num;
-	} parts[] = { { SSE, 0, 0, 1 },
-		      { AVX, 0, 1, 1 },
-		      { UPPER_HALF, 0, 2, 2 },
-		      { UPPER_16, NUM_CLASSIC, 0, 4 } };
+	} parts[] = {
+		{ SSE, 0, 0, 1 }, { AVX, 0, 1, 1 }, { UPPER_HALF, 0, 2, 2 }, { UPPER_16, NUM_CLASSIC, 0, 4 }
+	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		place(cpu, component(frame, parts[i].number, NUM_CLASSIC * parts[i].num * SIM_LANE),
@@ -76,9 +75,10 @@ static void find_vectors(struct sim_x86_cpu *cpu, unsigned char *frame)
 
 int sim_context_step(ucontext_t *context, const struct sim_memory *memory)
 {
-	static const int order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				       REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-				       REG_R12, REG_R13, REG_R14, REG_R15 };
+	static const int order[16] = {
+		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+		REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15
+	};
 	uint64_t *gregs = (uint64_t *)(void *)context->uc_mcontext.gregs;
 	struct sim_x86_cpu cpu = { .ip = &gregs[REG_RIP], .flags = &gregs[REG_EFL] };
 

@@ -12,7 +12,7 @@ enum { NONE = 31 }; /* register 31: sp as a base, else nothing: reads as zero, w
 
 struct access {
 	unsigned int base, first, second;
-	unsigned int num; /* registers: 1 or 2 */
+	unsigned int num;   /* registers: 1 or 2 */
 	unsigned int width; /* of each, in memory */
 	bool vector, load;
 	bool is_signed, to_32; /* loads: the sign is extended, to 32 bits only */

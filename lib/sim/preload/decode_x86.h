@@ -14,14 +14,14 @@ struct x86_insn {
 	bool opsize, addr32, rep, repne;
 	bool rex, w, r, x, b; /* REX or its like in VEX, where rex is set too */
 	bool vex, evex;
-	bool r2;              /* EVEX: fifth bit of the register */
+	bool r2; /* EVEX: fifth bit of the register */
 	unsigned int vector_len, vvvv;
 	enum x86_prefix vex_prefix;
 	unsigned int map; /* 0: one byte; 1: 0F; 2: 0F 38; 3: 0F 3A */
 	unsigned char opcode;
 	unsigned int mod, reg, rm; /* reg without its extension */
 	bool ip_relative;
-	uint64_t addr; /* of the memory operand */
+	uint64_t addr;      /* of the memory operand */
 	unsigned int width; /* of an integer operand that is not a byte: 2, 4, 8 */
 };
 

@@ -242,7 +242,7 @@ static int single_bit(struct x86_insn *insn)
 		return error;
 	if (insn->reg != BT)
 		error = x86_store(insn, insn->width,
-				  insn->reg == BTS ? value | bit
+				  insn->reg == BTS   ? value | bit
 				  : insn->reg == BTR ? value & ~bit
 						     : value ^ bit);
 	if (!error)

@@ -7,7 +7,8 @@
 
 enum {
 	STORE = 1 << 0,
-	HALF = 1 << 1, /* a load leaves the rest of the lane as it is (with VEX: takes it from a third register) */
+	HALF = 1
+	       << 1, /* a load leaves the rest of the lane as it is (with VEX: takes it from a third register) */
 	HIGH = 1 << 2, /* the upper half of the lane */
 	WHOLE = 0,     /* as long as the register is */
 	BY_W = 255,    /* 4 bytes, or with W 8 */
@@ -21,41 +22,41 @@ struct form {
 };
 
 static const struct form forms[] = {
-	{ 1, 0x10, X86_NONE, WHOLE, 0 },         /* movups */
-	{ 1, 0x10, X86_66, WHOLE, 0 },           /* movupd */
-	{ 1, 0x10, X86_F3, 4, 0 },               /* movss */
-	{ 1, 0x10, X86_F2, 8, 0 },               /* movsd */
+	{ 1, 0x10, X86_NONE, WHOLE, 0 }, /* movups */
+	{ 1, 0x10, X86_66, WHOLE, 0 },   /* movupd */
+	{ 1, 0x10, X86_F3, 4, 0 },       /* movss */
+	{ 1, 0x10, X86_F2, 8, 0 },       /* movsd */
 	{ 1, 0x11, X86_NONE, WHOLE, STORE },
 	{ 1, 0x11, X86_66, WHOLE, STORE },
 	{ 1, 0x11, X86_F3, 4, STORE },
 	{ 1, 0x11, X86_F2, 8, STORE },
-	{ 1, 0x12, X86_NONE, 8, HALF },          /* movlps */
-	{ 1, 0x12, X86_66, 8, HALF },            /* movlpd */
+	{ 1, 0x12, X86_NONE, 8, HALF }, /* movlps */
+	{ 1, 0x12, X86_66, 8, HALF },   /* movlpd */
 	{ 1, 0x13, X86_NONE, 8, HALF | STORE },
 	{ 1, 0x13, X86_66, 8, HALF | STORE },
-	{ 1, 0x16, X86_NONE, 8, HALF | HIGH },   /* movhps */
-	{ 1, 0x16, X86_66, 8, HALF | HIGH },     /* movhpd */
+	{ 1, 0x16, X86_NONE, 8, HALF | HIGH }, /* movhps */
+	{ 1, 0x16, X86_66, 8, HALF | HIGH },   /* movhpd */
 	{ 1, 0x17, X86_NONE, 8, HALF | HIGH | STORE },
 	{ 1, 0x17, X86_66, 8, HALF | HIGH | STORE },
-	{ 1, 0x28, X86_NONE, WHOLE, 0 },         /* movaps */
-	{ 1, 0x28, X86_66, WHOLE, 0 },           /* movapd */
+	{ 1, 0x28, X86_NONE, WHOLE, 0 }, /* movaps */
+	{ 1, 0x28, X86_66, WHOLE, 0 },   /* movapd */
 	{ 1, 0x29, X86_NONE, WHOLE, STORE },
 	{ 1, 0x29, X86_66, WHOLE, STORE },
-	{ 1, 0x2b, X86_NONE, WHOLE, STORE },     /* movntps */
-	{ 1, 0x2b, X86_66, WHOLE, STORE },       /* movntpd */
-	{ 1, 0x6e, X86_66, BY_W, 0 },            /* movd, movq */
-	{ 1, 0x6f, X86_66, WHOLE, 0 },           /* movdqa */
-	{ 1, 0x6f, X86_F3, WHOLE, 0 },           /* movdqu */
-	{ 1, 0x6f, X86_F2, WHOLE, 0 },           /* vmovdqu8, vmovdqu16 */
+	{ 1, 0x2b, X86_NONE, WHOLE, STORE }, /* movntps */
+	{ 1, 0x2b, X86_66, WHOLE, STORE },   /* movntpd */
+	{ 1, 0x6e, X86_66, BY_W, 0 },        /* movd, movq */
+	{ 1, 0x6f, X86_66, WHOLE, 0 },       /* movdqa */
+	{ 1, 0x6f, X86_F3, WHOLE, 0 },       /* movdqu */
+	{ 1, 0x6f, X86_F2, WHOLE, 0 },       /* vmovdqu8, vmovdqu16 */
 	{ 1, 0x7e, X86_66, BY_W, STORE },
-	{ 1, 0x7e, X86_F3, 8, 0 },               /* movq */
+	{ 1, 0x7e, X86_F3, 8, 0 }, /* movq */
 	{ 1, 0x7f, X86_66, WHOLE, STORE },
 	{ 1, 0x7f, X86_F3, WHOLE, STORE },
 	{ 1, 0x7f, X86_F2, WHOLE, STORE },
-	{ 1, 0xd6, X86_66, 8, STORE },           /* movq */
-	{ 1, 0xe7, X86_66, WHOLE, STORE },       /* movntdq */
-	{ 1, 0xf0, X86_F2, WHOLE, 0 },           /* lddqu */
-	{ 2, 0x2a, X86_66, WHOLE, 0 },           /* movntdqa */
+	{ 1, 0xd6, X86_66, 8, STORE },     /* movq */
+	{ 1, 0xe7, X86_66, WHOLE, STORE }, /* movntdq */
+	{ 1, 0xf0, X86_F2, WHOLE, 0 },     /* lddqu */
+	{ 2, 0x2a, X86_66, WHOLE, 0 },     /* movntdqa */
 };
 
 static enum x86_prefix prefix_of(const struct x86_insn *insn)

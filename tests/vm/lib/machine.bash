@@ -3,9 +3,11 @@
 #   kernel   the program in tests/vm/lib that provides the kernel
 #   append   kernel arguments of the machine
 #   hardware QEMU arguments of the machine
+#   accel    how QEMU runs the processors
 #   binding  "refused" if the devices cannot be bound to vfio-pci
 # and calls the functions below for what sits in it.
 kernel=kernel
+accel=tcg
 append=()
 hardware=()
 devices=()
