@@ -17,6 +17,7 @@
 
 #include "kernel/node.h"
 #include "kernel/sysfs.h"
+#include "kernel/vfio_abi.h"
 
 struct weir_backend_ops;
 
@@ -117,8 +118,10 @@ struct weir_backend_ops {
 	/* 0, or -EOPNOTSUPP with the reason as text; -ENOTTY: not a question for the backend. */
 	int (*can)(struct weir_function *function, enum weir_cap cap);
 
-	int (*hot_reset_targets)(struct weir_function *function, struct weir_hot_reset_target *targets,
-				 size_t *num);
+	/* Whose a function in reach of a hot reset is: its group, and whether it is ours. */
+	void (*hot_reset_target)(struct weir_function *function,
+				 const struct abi_vfio_pci_dependent_device *device,
+				 struct weir_hot_reset_target *target);
 	int (*hot_reset)(struct weir_function *function);
 };
 
@@ -152,6 +155,13 @@ int weir_explain_unbound(const struct weir_sys *sys, const char *address);
 int weir_explain_busy(const struct weir_sys *sys, uint32_t group, const char *address, int error);
 /* The kernel says -EPERM both to a group that somebody else has and to a platform that it finds unsafe: 0 if not the former. */
 int weir_explain_owned(struct weir_kernel *kernel, uint32_t group, const char *address);
+
+/*
+ * Who a hot reset of the function reaches. *@num: in, room in @targets; out, how many there are; -ENOSPC when they do not fit,
+ * -ENODEV when its bus cannot be reset.
+ */
+int weir_hot_reset_targets(struct weir_function *function, struct weir_hot_reset_target *targets,
+			   size_t *num);
 
 /* The open function of this host at a PCI address, or NULL. */
 struct weir_function *weir_function_find(struct weir_kernel *kernel, const char *address);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "kernel/vfio_device.h"
 
 struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number)
 {
@@ -212,4 +213,24 @@ int weir_explain_owned(struct weir_kernel *kernel, uint32_t group, const char *a
 	if (fd >= 0)
 		sys->close(sys->ctx, fd);
 	return fd == -EBUSY ? weir_explain_busy(sys, group, address, fd) : 0;
+}
+
+int weir_hot_reset_targets(struct weir_function *function, struct weir_hot_reset_target *targets, size_t *num)
+{
+	struct abi_vfio_pci_hot_reset_info *info;
+	size_t room = *num;
+	int error = weir_vfio_device_hot_reset_info(function->kernel->sys, function->fd, &info);
+
+	if (error)
+		return error;
+	*num = info->count;
+	for (size_t i = 0; i < info->count && i < room; i++) {
+		const struct abi_vfio_pci_dependent_device *device = &info->devices[i];
+
+		snprintf(targets[i].address, sizeof(targets[i].address), "%04x:%02x:%02x.%x", device->segment,
+			 device->bus, device->devfn >> 3, device->devfn & 7u);
+		function->kernel->ops->hot_reset_target(function, device, &targets[i]);
+	}
+	free(info);
+	return *num > room ? -ENOSPC : 0;
 }

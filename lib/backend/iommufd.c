@@ -382,27 +382,13 @@ static int iommufd_can(struct weir_function *function, enum weir_cap cap)
 	}
 }
 
-static int iommufd_hot_reset_targets(struct weir_function *function, struct weir_hot_reset_target *targets,
-				     size_t *num)
+static void iommufd_hot_reset_target(struct weir_function *function,
+				     const struct abi_vfio_pci_dependent_device *device,
+				     struct weir_hot_reset_target *target)
 {
-	struct abi_vfio_pci_hot_reset_info *info;
-	size_t room = *num;
-	int error = weir_vfio_device_hot_reset_info(function->kernel->sys, function->fd, &info);
-
-	if (error)
-		return error;
-	*num = info->count;
-	for (size_t i = 0; i < info->count && i < room; i++) {
-		const struct abi_vfio_pci_dependent_device *device = &info->devices[i];
-
-		snprintf(targets[i].address, sizeof(targets[i].address), "%04x:%02x:%02x.%x", device->segment,
-			 device->bus, device->devfn >> 3, device->devfn & 7u);
-		targets[i].ours = device->devid != ABI_VFIO_PCI_DEVID_NOT_OWNED;
-		targets[i].iommu_group = UINT32_MAX;
-		weir_sysfs_iommu_group(function->kernel->sys, targets[i].address, &targets[i].iommu_group);
-	}
-	free(info);
-	return *num > room ? -ENOSPC : 0;
+	target->ours = device->devid != ABI_VFIO_PCI_DEVID_NOT_OWNED;
+	target->iommu_group = UINT32_MAX;
+	weir_sysfs_iommu_group(function->kernel->sys, target->address, &target->iommu_group);
 }
 
 static int iommufd_hot_reset(struct weir_function *function)
@@ -426,6 +412,6 @@ const struct weir_backend_ops weir_backend_iommufd = {
 	.install = iommufd_install,
 	.remove = iommufd_remove,
 	.can = iommufd_can,
-	.hot_reset_targets = iommufd_hot_reset_targets,
+	.hot_reset_target = iommufd_hot_reset_target,
 	.hot_reset = iommufd_hot_reset,
 };

@@ -366,26 +366,12 @@ static int container_can(struct weir_function *function, enum weir_cap cap)
 	}
 }
 
-static int container_hot_reset_targets(struct weir_function *function, struct weir_hot_reset_target *targets,
-				       size_t *num)
+static void container_hot_reset_target(struct weir_function *function,
+				       const struct abi_vfio_pci_dependent_device *device,
+				       struct weir_hot_reset_target *target)
 {
-	struct abi_vfio_pci_hot_reset_info *info;
-	size_t room = *num;
-	int error = weir_vfio_device_hot_reset_info(function->kernel->sys, function->fd, &info);
-
-	if (error)
-		return error;
-	*num = info->count;
-	for (size_t i = 0; i < info->count && i < room; i++) {
-		const struct abi_vfio_pci_dependent_device *device = &info->devices[i];
-
-		snprintf(targets[i].address, sizeof(targets[i].address), "%04x:%02x:%02x.%x", device->segment,
-			 device->bus, device->devfn >> 3, device->devfn & 7u);
-		targets[i].iommu_group = device->group_id;
-		targets[i].ours = weir_group_find(function->kernel, device->group_id) != NULL;
-	}
-	free(info);
-	return *num > room ? -ENOSPC : 0;
+	target->iommu_group = device->group_id;
+	target->ours = weir_group_find(function->kernel, device->group_id) != NULL;
 }
 
 /*
@@ -398,7 +384,7 @@ static int container_hot_reset(struct weir_function *function)
 	size_t num = 64;
 	int groups[64];
 	uint32_t num_groups = 0;
-	int error = container_hot_reset_targets(function, targets, &num);
+	int error = weir_hot_reset_targets(function, targets, &num);
 
 	if (error)
 		return error;
@@ -419,7 +405,7 @@ static int container_hot_reset(struct weir_function *function)
 	.space_close = container_space_close, .function_open = container_function_open,                      \
 	.function_close = container_function_close, .enter = container_enter, .commit = container_commit,    \
 	.abandon = container_abandon, .leave = container_leave, .install = container_install,                \
-	.remove = container_remove, .can = container_can, .hot_reset_targets = container_hot_reset_targets,  \
+	.remove = container_remove, .can = container_can, .hot_reset_target = container_hot_reset_target,    \
 	.hot_reset = container_hot_reset
 
 const struct weir_backend_ops weir_backend_type1 = { .kind = WEIR_BACKEND_TYPE1, CONTAINER_OPS };

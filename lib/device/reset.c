@@ -51,7 +51,7 @@ int weir_device_hot_reset_targets(struct weir_device *device, struct weir_hot_re
 	int error;
 
 	pthread_mutex_lock(&device->host->lock);
-	error = device->host->kernel.ops->hot_reset_targets(device->function, targets, num);
+	error = weir_hot_reset_targets(device->function, targets, num);
 	pthread_mutex_unlock(&device->host->lock);
 	if (error == -ENOSPC)
 		return weir_fail(error, "a hot reset of %s reaches %zu functions; there is room for %zu",
@@ -64,7 +64,7 @@ static int check_targets(struct weir_device *device)
 {
 	struct weir_hot_reset_target targets[64];
 	size_t num = 64;
-	int error = device->host->kernel.ops->hot_reset_targets(device->function, targets, &num);
+	int error = weir_hot_reset_targets(device->function, targets, &num);
 
 	if (error)
 		return explain_targets(device, error);

@@ -173,6 +173,10 @@ struct sim_mapping *sim_mapping_find(struct weir_sim *sim, uint64_t addr, uint64
 void sim_mapping_gone(struct weir_sim *sim, void *addr, size_t len);
 void sim_mapping_update(struct weir_sim_device *device);
 
+/* Can a BAR be mapped? Are these registers, mapped without access, whose faults are to be served? */
+bool sim_bar_can_map(const struct weir_sim_device *device, unsigned int bar);
+bool sim_mapping_traps(const struct sim_mapping *mapping);
+
 /* device_irq.c */
 int sim_irq_info(struct weir_sim_device *device, void *arg);
 int sim_irq_set(struct weir_sim_device *device, void *arg);

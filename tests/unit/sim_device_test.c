@@ -180,6 +180,21 @@ UNIT(sim_device, function_reset_by_a_bit)
 	EXPECT_EQ(get16(rig->sim, rig->fd, control), value);
 }
 
+UNIT(sim_device, conventional_functions_have_a_bit_of_their_own_for_that)
+{
+	struct weir_sim_model model = plain_model;
+	struct rig *rig;
+	uint64_t control;
+
+	model.flags |= WEIR_SIM_FLR;
+	rig = rig_new(t, &model, BY_CDEV);
+	control = CONFIG + rig->device->caps.features + PCI_FEATURES_CONTROL;
+	EXPECT_EQ(get32(rig->sim, rig->fd, control - 4), 0x03060013);
+	put16(rig->sim, rig->fd, control, PCI_FEATURES_FUNCTION_RESET);
+	EXPECT_EQ(probe_of(rig->device)->num_resets, 2); /* one was at open */
+	EXPECT_EQ(get16(rig->sim, rig->fd, control), 0);
+}
+
 UNIT(sim_device, in_d3_nothing_answers)
 {
 	struct rig *rig = rig_new(t, &probe_model, BY_CDEV);

@@ -68,16 +68,17 @@ UNIT(sim_edu_driver, its_blocked_dma_is_reported)
 {
 	struct sim_host *host = sim_host_open(t, WEIR_BACKEND_IOMMUFD);
 	struct edu *edu = an_edu(t, host);
+	uint64_t nowhere = sim_host_nowhere(t, host);
 	struct weir_sim_fault faults[3];
 
-	EXPECT_OK(edu_dma(edu, EDU_TO_MEMORY, 0x5000, 0, 64, EDU_BY_INTERRUPT, TIMEOUT_MS));
-	EXPECT_OK(edu_dma(edu, EDU_FROM_MEMORY, 0x6040, 0, 64, EDU_BY_POLLING, TIMEOUT_MS));
+	EXPECT_OK(edu_dma(edu, EDU_TO_MEMORY, nowhere, 0, 64, EDU_BY_INTERRUPT, TIMEOUT_MS));
+	EXPECT_OK(edu_dma(edu, EDU_FROM_MEMORY, nowhere + 0x40, 0, 64, EDU_BY_POLLING, TIMEOUT_MS));
 	EXPECT_EQ(weir_sim_num_faults(host->sim), 2);
 	ASSERT_EQ(weir_sim_faults(host->sim, faults, 3), 2);
 	EXPECT_STREQ(faults[0].address, "0000:00:01.0");
-	EXPECT_EQ(faults[0].iova, 0x5000);
+	EXPECT_EQ(faults[0].iova, nowhere);
 	EXPECT_TRUE(faults[0].write);
-	EXPECT_EQ(faults[1].iova, 0x6040);
+	EXPECT_EQ(faults[1].iova, nowhere + 0x40);
 	EXPECT_FALSE(faults[1].write);
 }
 

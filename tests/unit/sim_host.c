@@ -81,3 +81,16 @@ void *sim_host_memory(struct t *t, struct sim_host *host, size_t len, uint64_t *
 	*ret_iova = weir_map_iova(memory->map);
 	return memory->addr;
 }
+
+uint64_t sim_host_nowhere(struct t *t, struct sim_host *host)
+{
+	static _Alignas(4096) char page[4096];
+	struct weir_map *map;
+	uint64_t iova;
+
+	(void)t;
+	ASSERT_OK(weir_ioas_map(host->ioas, page, sizeof(page), NULL, &map));
+	iova = weir_map_iova(map);
+	ASSERT_OK(weir_map_close(map));
+	return iova;
+}

@@ -28,4 +28,7 @@ struct weir_device *sim_host_device(struct t *t, struct sim_host *host, const ch
 /* Memory of @len bytes, mapped for devices; its IOVA. */
 void *sim_host_memory(struct t *t, struct sim_host *host, size_t len, uint64_t *ret_iova);
 
+/* A page of IOVAs that nothing is mapped at, until something else is. */
+uint64_t sim_host_nowhere(struct t *t, struct sim_host *host);
+
 #endif

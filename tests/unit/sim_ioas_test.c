@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Address spaces of the simulated /dev/iommu: room, automatic addresses, options, accounting (kernel-interface A.4, A.5). */
+/* Address spaces of the simulated /dev/iommu: their room, options and accounts (kernel-interface A.4, A.5). */
 #include "sim_iommu.h"
 
 #include <errno.h>

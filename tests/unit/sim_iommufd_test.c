@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The simulated /dev/iommu: how commands are framed, objects, what older kernels lack (kernel-interface A.1 to A.3, F). */
+/* The simulated /dev/iommu: commands, objects, and what older kernels lack (kernel-interface A.1 to A.3, F). */
 #include "sim_iommu.h"
 
 #include <errno.h>

@@ -12,7 +12,7 @@
 
 #include "sim_host.h"
 
-enum { PAGE = 4096, TIMEOUT_MS = 10000, DEPTH = 16, BUFFER = 1 << 20, IMAGE_LEN = 16 << 20 };
+enum { PAGE = 4096, TIMEOUT_MS = 10000, DEPTH = 16, BUFFER = 1 << 20, IMAGE_LEN = 4 << 20 };
 
 #define FIRST "0000:00:01.0"
 
@@ -243,15 +243,16 @@ UNIT(sim_nvme_driver, works_step_by_step)
 UNIT(sim_nvme_trouble, memory_that_is_not_mapped_fails_the_request_alone)
 {
 	struct disk *disk = a_disk(t, NVME_WAIT_INTERRUPTS, NULL, close_controller);
+	uint64_t nowhere = sim_host_nowhere(t, disk->host);
 	struct weir_sim_fault fault;
 
-	EXPECT_EQ(nvme_queue_read(disk->queue, &disk->ns, 0, 0x7000, PAGE, TIMEOUT_MS), -EFAULT);
+	EXPECT_EQ(nvme_queue_read(disk->queue, &disk->ns, 0, nowhere, PAGE, TIMEOUT_MS), -EFAULT);
 	EXPECT_CONTAINS(nvme_error(), "data transfer error");
 	EXPECT_EQ(weir_sim_num_faults(disk->host->sim), 1);
 	ASSERT_EQ(weir_sim_faults(disk->host->sim, &fault, 1), 1);
-	EXPECT_EQ(fault.iova, 0x7000);
+	EXPECT_EQ(fault.iova, nowhere);
 	EXPECT_TRUE(fault.write);
-	EXPECT_EQ(nvme_queue_write(disk->queue, &disk->ns, 0, 0x7000, 16 * PAGE, TIMEOUT_MS), -EFAULT);
+	EXPECT_EQ(nvme_queue_write(disk->queue, &disk->ns, 0, nowhere, 16 * PAGE, TIMEOUT_MS), -EFAULT);
 	expect_ok(nvme_queue_read(disk->queue, &disk->ns, 0, disk->iova, PAGE, TIMEOUT_MS));
 }
 

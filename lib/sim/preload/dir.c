@@ -24,13 +24,15 @@ struct listing {
 	struct dirent entry;
 };
 
-static struct listing *all;
+static struct listing *_Atomic all;
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct listing *of(DIR *dir)
 {
 	struct listing *listing;
 
+	if (!all)
+		return NULL;
 	pthread_mutex_lock(&all_lock);
 	for (listing = all; listing && listing != (void *)dir;)
 		listing = listing->next;
@@ -124,12 +126,16 @@ EXPORT DIR *fdopendir(int fd)
 
 static void unlist(struct listing *listing)
 {
-	struct listing **link = &all;
+	struct listing *before;
 
 	pthread_mutex_lock(&all_lock);
-	while (*link != listing)
-		link = &(*link)->next;
-	*link = listing->next;
+	before = all;
+	if (before == listing)
+		all = listing->next;
+	while (before->next != listing && before != listing)
+		before = before->next;
+	if (before != listing)
+		before->next = listing->next;
 	pthread_mutex_unlock(&all_lock);
 }
 
@@ -352,14 +358,27 @@ static void *open_any(const char *path)
 	return opendir(path);
 }
 
-EXPORT int glob(const char *pattern, int flags, int (*on_error)(const char *path, int error), glob_t *result)
+static int use_ours(glob_t *result, int flags)
 {
-	if (flags & GLOB_ALTDIRFUNC || strncmp(pattern, "/", 1))
-		return NEXT(glob)(pattern, flags, on_error, result);
+	if (flags & GLOB_ALTDIRFUNC)
+		return flags;
 	result->gl_closedir = close_listing;
 	result->gl_readdir = read_listing;
 	result->gl_opendir = open_any;
 	result->gl_lstat = lstat;
 	result->gl_stat = stat;
-	return NEXT(glob)(pattern, flags | GLOB_ALTDIRFUNC, on_error, result);
+	return flags | GLOB_ALTDIRFUNC;
+}
+
+_Static_assert(sizeof(glob_t) == sizeof(glob64_t), "a 64-bit machine");
+
+EXPORT int glob(const char *pattern, int flags, int (*on_error)(const char *path, int error), glob_t *result)
+{
+	return NEXT(glob)(pattern, use_ours(result, flags), on_error, result);
+}
+
+EXPORT int glob64(const char *pattern, int flags, int (*on_error)(const char *path, int error),
+		  glob64_t *result)
+{
+	return NEXT(glob64)(pattern, use_ours((glob_t *)(void *)result, flags), on_error, result);
 }
