@@ -2,7 +2,7 @@
 /*
  * weir-sim-model: a device that does not exist, and a driver for it.
  *
- * The upper half is a model on weir/sim.h: a machine that reverses bytes, wherever its driver has mapped them.
+ * The upper half is a model on weir/sim.h: a machine that reverses bytes, wherever its driver mapped them.
  * The lower half is that driver: given another host than the simulated one, it would drive the real thing.
  */
 #include <err.h>
@@ -18,7 +18,7 @@
 enum { SOURCE, TARGET, LENGTH, STATUS, NUM_REGISTERS };
 enum { IDLE, RUN, DONE, FAULT }; /* STATUS; a driver writes RUN */
 
-/* The device ---------------------------------------------------------------------------------------------- */
+/* The device --------------------------------------------------------------------------------------------- */
 
 struct reverser {
 	struct weir_sim_device *device;
@@ -93,7 +93,7 @@ static const struct weir_sim_model model = {
 	.step = step,
 };
 
-/* The driver ---------------------------------------------------------------------------------------------- */
+/* The driver --------------------------------------------------------------------------------------------- */
 
 static void must(int r, const char *what)
 {

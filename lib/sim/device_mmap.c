@@ -2,7 +2,8 @@
 /*
  * RAM BARs in the program's address space. What is mapped is the memory behind the BAR; while it does not
  * answer, its place is taken by an empty file, so that touching it raises SIGBUS as in the kernel
- * (kernel-interface B.5), and by all ones for good when the device has gone.
+ * (kernel-interface B.5), and by all ones for good when the device has gone. Registers can be mapped only
+ * for the preloaded library, which executes the loads and stores itself.
  */
 #include "sim/device.h"
 
@@ -48,6 +49,35 @@ static bool show_nothing(const struct sim_mapping *mapping)
 	return shown;
 }
 
+/* Registers: every access faults, and whoever has set sim->traps serves the fault. */
+static void *map_bar(const struct sim_mapping *mapping, int flags)
+{
+	const struct sim_bar *bar = &mapping->device->bars[mapping->bar];
+
+	if (bar->ram)
+		return mmap(mapping->addr, mapping->len, mapping->prot, flags, bar->ram_fd,
+			    (off_t)mapping->offset);
+	flags = (flags & ~MAP_TYPE) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	return mmap(mapping->addr, mapping->len, PROT_NONE, flags, -1, 0);
+}
+
+static bool show_bar(const struct sim_mapping *mapping)
+{
+	return map_bar(mapping, MAP_SHARED | MAP_FIXED) != MAP_FAILED;
+}
+
+bool sim_mapping_traps(const struct sim_mapping *mapping)
+{
+	return !mapping->device->bars[mapping->bar].ram && mapping->shows == SIM_SHOWS_RAM;
+}
+
+bool sim_bar_can_map(const struct weir_sim_device *device, unsigned int bar)
+{
+	const struct weir_sim_bar *spec = &device->bars[bar].spec;
+
+	return device->bars[bar].ram || (device->sim->traps && spec->len && !(spec->flags & WEIR_SIM_BAR_IO));
+}
+
 /* Where there is no memory for it, the mapping stays as it is until the next time. */
 static void show(struct sim_mapping *mapping, enum sim_shows what)
 {
@@ -60,7 +90,7 @@ static void show(struct sim_mapping *mapping, enum sim_shows what)
 	else if (what == SIM_SHOWS_NOTHING)
 		shown = show_nothing(mapping);
 	else
-		shown = show_file(mapping, mapping->device->bars[mapping->bar].ram_fd, mapping->offset);
+		shown = show_bar(mapping);
 	if (shown)
 		mapping->shows = what;
 }
@@ -158,7 +188,7 @@ static int check(const struct weir_sim_device *device, size_t len, int flags, ui
 		return -EINVAL;
 	if ((flags & MAP_TYPE) != MAP_SHARED && (flags & MAP_TYPE) != MAP_SHARED_VALIDATE)
 		return -EINVAL;
-	if (bar >= ABI_VFIO_PCI_ROM_REGION_INDEX || !device->bars[bar].ram)
+	if (bar >= ABI_VFIO_PCI_ROM_REGION_INDEX || !sim_bar_can_map(device, (unsigned int)bar))
 		return -EINVAL;
 	size = (device->bars[bar].spec.len + page - 1) & ~(page - 1);
 	len = (len + page - 1) & ~(page - 1);
@@ -179,7 +209,8 @@ int sim_vfio_mmap(struct sim_file *file, struct weir_sim_device *device, void *a
 	mapping.bar = (unsigned int)(offset >> INDEX_SHIFT);
 	mapping.offset = offset & ((UINT64_C(1) << INDEX_SHIFT) - 1);
 	mapping.len = (len + page - 1) & ~(page - 1);
-	at = mmap(addr, mapping.len, prot, flags, device->bars[mapping.bar].ram_fd, (off_t)mapping.offset);
+	mapping.addr = addr;
+	at = map_bar(&mapping, flags);
 	if (at == MAP_FAILED)
 		return -errno;
 	if (flags & MAP_FIXED) /* what was there before has been replaced */

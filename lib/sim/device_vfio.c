@@ -44,10 +44,10 @@ static void describe_bar(const struct weir_sim_device *device, struct abi_vfio_r
 		return;
 	info->flags = ABI_VFIO_REGION_INFO_FLAG_READ | ABI_VFIO_REGION_INFO_FLAG_WRITE;
 	/*
-	 * Registers that a model answers cannot be reached by loads and stores: as if another driver had
-	 * claimed their page.
+	 * Registers that a model answers cannot be reached by loads and stores, as if another driver had
+	 * claimed their page: unless somebody serves the faults.
 	 */
-	if (!bar->ram)
+	if (!sim_bar_can_map(device, info->index))
 		return;
 	info->flags |= ABI_VFIO_REGION_INFO_FLAG_MMAP;
 	if (device->model->msix_vectors && device->model->msix_bar == info->index)

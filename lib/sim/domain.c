@@ -144,8 +144,7 @@ int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struc
 {
 	struct entry *entry;
 
-	/* An entry that allows nothing is one that is not there: the page tables' code refuses
-	 * (kernel-interface A.15). */
+	/* An entry that allows nothing is none: the page tables' code refuses it (A.15). */
 	if (!prot)
 		return -EINVAL;
 	entry = malloc(sizeof(*entry));
@@ -236,8 +235,7 @@ static int access_page(struct sim_domain *domain, const struct weir_sim_device *
 	bool window = window_at(iova);
 	int error;
 
-	/* A write there is an interrupt, whatever the table says, and none that anybody waits for: models
-	 * have their own way. */
+	/* A write there is an interrupt, whatever the table says. Models raise theirs in another way. */
 	if (window && write)
 		return 0;
 	if (window || translate(domain, iova, write, &to)) {

@@ -72,12 +72,10 @@ int sim_ioas_split(struct sim_ioas *ioas, uint64_t iova);
 uint32_t sim_ioas_ranges(const struct sim_ioas *ioas, struct abi_iommu_iova_range *ranges, uint32_t room);
 bool sim_ioas_is_reserved(const struct sim_ioas *ioas, uint64_t start, uint64_t last);
 
-/* Confine automatic addresses to @num ranges, ascending, which become the space's. -EADDRINUSE: one of them
- * is reserved. */
+/* Confine automatic addresses to @num ascending ranges, which become the space's. -EADDRINUSE: reserved */
 int sim_ioas_allow(struct sim_ioas *ioas, struct abi_iommu_iova_range *ranges, uint32_t num);
 
-/* Reserve a range; give back all that an owner has reserved. -EADDRINUSE: something there is mapped or
- * allowed. */
+/* Reserve a range (-EADDRINUSE: mapped or allowed); give back all that an owner has reserved. */
 int sim_ioas_reserve(struct sim_ioas *ioas, uint64_t start, uint64_t last, const void *owner);
 void sim_ioas_unreserve(struct sim_ioas *ioas, const void *owner);
 

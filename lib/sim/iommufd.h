@@ -3,7 +3,8 @@
  * /dev/iommu: one instance a descriptor.
  *
  *     iommufd.c         framing of the commands, the table of objects by id, options
- *     iommufd_areas.c   address spaces (ioas.h): areas, reserved and allowed ranges, automatic IOVAs, page tables
+ *     iommufd_areas.c   address spaces (ioas.h): areas, and the page tables they are in
+ *     iommufd_space.c   their room: reserved and allowed ranges, automatic IOVAs
  *     iommufd_ioas.c    the commands on them: map, unmap, copy, map by file
  *     iommufd_hwpt.c    page tables, and the commands on them
  *     iommufd_device.c  devices bound, attached, replaced, detached; automatic page tables
@@ -38,15 +39,18 @@ struct sim_iommufd {
 struct sim_iommufd *sim_iommufd_of(struct sim_file *file);
 
 /*
- * iommufd_device.c: BIND, ATTACH and DETACH of a VFIO device. Errno order of kernel-interface A.8, A.9, B.2. Binding fills in the device's
- * iommufd and dev_id, unbinding clears them.
+ * iommufd_device.c: BIND, ATTACH and DETACH of a VFIO device. Errno order of kernel-interface A.8, A.9, B.2.
+ * Binding fills in the device's iommufd and dev_id, unbinding clears them.
  */
 int sim_iommufd_bind(struct sim_iommufd *iommufd, struct weir_sim_device *device, uint32_t *ret_dev_id);
 void sim_iommufd_unbind(struct weir_sim_device *device); /* at the last close; detaches */
 int sim_iommufd_attach(struct weir_sim_device *device, uint32_t *pt_id);
 int sim_iommufd_detach(struct weir_sim_device *device);
 
-/* iommufd_compat.c: a group is put into this iommufd as its container (makes the compat IOAS), and taken out; a device of it is opened and closed. */
+/*
+ * iommufd_compat.c: a group is put into this iommufd as its container (makes the compat IOAS), and taken out;
+ * a device of it is opened and closed.
+ */
 int sim_compat_add_group(struct sim_iommufd *iommufd, struct sim_group *group);
 void sim_compat_remove_group(struct sim_iommufd *iommufd, struct sim_group *group);
 int sim_compat_open_device(struct sim_iommufd *iommufd, struct weir_sim_device *device);

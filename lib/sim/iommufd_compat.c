@@ -42,8 +42,7 @@ int sim_cmd_vfio_ioas(struct sim_call *call)
 
 /* Groups and their devices ------------------------------------------------------------------------------- */
 
-/* The IOAS that is made here is like one that the program made: it can be found, destroyed, and outlives the
- * group. */
+/* The IOAS made here is like those that programs make: it can be destroyed, and outlives the group. */
 int sim_compat_add_group(struct sim_iommufd *iommufd, struct sim_group *group)
 {
 	struct sim_ioas *ioas;

@@ -224,8 +224,7 @@ static int new_automatic(struct sim_bound *bound, struct sim_ioas *ioas, struct 
 	return error;
 }
 
-/* To one of the automatic tables of the space, or else to a new one. -EINVAL from one means that the next is
- * tried. */
+/* To one of the space's automatic tables, or else to a new one. -EINVAL means that the next is tried. */
 static int put_on_ioas(struct sim_bound *bound, struct sim_ioas *ioas, struct sim_hwpt **ret_hwpt)
 {
 	for (struct sim_hwpt *hwpt = ioas->hwpts; hwpt; hwpt = hwpt->next) {
@@ -277,8 +276,7 @@ int sim_iommufd_detach(struct weir_sim_device *device)
 
 /* Hardware information (A.10) ---------------------------------------------------------------------------- */
 
-/* What QEMU's intel-iommu says of itself with caching-mode and intremap on, and 48 bits; ours may have
- * others. */
+/* What QEMU's intel-iommu says of itself with caching-mode and intremap on; but for the width. */
 static struct abi_iommu_hw_info_vtd hw_info(const struct weir_sim *sim)
 {
 	uint64_t cap = 0x00d2008c222f0686, mgaw = 0x3f << 16;

@@ -66,44 +66,53 @@ void sim_fault_queue_free(struct sim_fault_queue *queue)
 	free(queue);
 }
 
-static int open_queue(struct sim_iommufd *iommufd, struct sim_fault_queue **ret_queue)
+/* A queue and its open file. */
+static int open_queue(struct sim_iommufd *iommufd, struct sim_fault_queue *queue)
 {
-	struct sim_fault_queue *queue = calloc(1, sizeof(*queue));
-	int result = queue ? sim_object_add(iommufd, &queue->object, SIM_FAULT) : -ENOMEM;
+	int fd = sim_file_open(iommufd->sim, &ops, queue, &queue->file);
 
-	if (result) {
-		free(queue);
-		return result;
-	}
-	queue->iommufd = iommufd;
-	result = sim_file_open(iommufd->sim, &ops, queue, &queue->file);
-	if (result < 0) {
-		sim_object_destroy(iommufd, &queue->object);
-		return result;
-	}
+	if (fd < 0)
+		return fd;
 	queue->object.users = 1;
 	sim_file_hold(iommufd->file);
+	return fd;
+}
+
+static int new_queue(struct sim_iommufd *iommufd, struct sim_fault_queue **ret_queue)
+{
+	struct sim_fault_queue *queue = calloc(1, sizeof(*queue));
+	int error = queue ? sim_object_add(iommufd, &queue->object, SIM_FAULT) : -ENOMEM;
+
+	if (error) {
+		free(queue);
+		return error;
+	}
+	queue->iommufd = iommufd;
 	*ret_queue = queue;
-	return result;
+	return 0;
 }
 
 int sim_cmd_fault_queue_alloc(struct sim_call *call)
 {
 	struct abi_iommu_fault_alloc *cmd = call->cmd;
-	struct sim_fault_queue *queue = NULL;
+	struct sim_fault_queue *queue;
 	int fd, error;
 
 	if (cmd->flags)
 		return -EOPNOTSUPP;
-	fd = open_queue(call->iommufd, &queue);
-	if (fd < 0)
+	error = new_queue(call->iommufd, &queue);
+	if (error)
+		return error;
+	fd = open_queue(call->iommufd, queue);
+	if (fd < 0) {
+		sim_object_destroy(call->iommufd, &queue->object);
 		return fd;
+	}
 	cmd->out_fault_id = queue->object.id;
 	cmd->out_fault_fd = (uint32_t)fd;
 	error = sim_respond(call);
 	if (error) {
-		/* Its file is released, and the queue with it, when the machine finds that nobody has it
-		 * open. */
+		/* The machine will find that nobody has it open, and release it. */
 		queue->unwanted = true;
 		close(fd);
 	}

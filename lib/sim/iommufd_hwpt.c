@@ -52,8 +52,7 @@ void sim_hwpt_free(struct sim_hwpt *hwpt)
 
 /* Making one (A.8) --------------------------------------------------------------------------------------- */
 
-/* What the kernel's core knows, of which this IOMMU has only PASIDs (the flag, without which it has none in
- * use). */
+/* What the kernel's core knows. This IOMMU minds neither faults nor PASIDs, until something is attached. */
 static int check_paging_flags(const struct weir_sim *sim, const struct abi_iommu_hwpt_alloc *cmd)
 {
 	uint32_t known = 0;

@@ -232,8 +232,7 @@ static int check_descriptor(int fd)
 	return flags < 0 || flags & O_PATH ? -EBADF : 0;
 }
 
-/* No dma-buf can be mapped yet; those of other exporters than vfio-pci are refused like this by the kernel,
- * too. */
+/* No dma-buf can be mapped yet. Those of others than vfio-pci are refused like this by the kernel, too. */
 static int check_file(const struct weir_sim *sim, int fd)
 {
 	struct statfs fs;

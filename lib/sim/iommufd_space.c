@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The room in an address space: what is reserved, what is allowed, and where the kernel puts a mapping by
- * itself. */
+/* The room in an address space: reserved, allowed, and where the kernel puts a mapping by itself. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -113,9 +112,7 @@ int sim_ioas_allow(struct sim_ioas *ioas, struct abi_iommu_iova_range *ranges, u
 	return 0;
 }
 
-/* Holes
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Holes -------------------------------------------------------------------------------------------------- */
 
 /* Of all that is reserved, or also of all that is mapped, what begins first of what ends at or behind @at. */
 static bool next_used(const struct sim_ioas *ioas, bool mapped, uint64_t at,

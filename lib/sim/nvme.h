@@ -45,7 +45,8 @@ enum {
 	SIM_NVME_NUM_NSIDS = 256, /* namespaces there could be; there is one */
 	SIM_NVME_NSID = 1,
 
-	SIM_NVME_STEP = 8, /* commands that are carried out in one step, at most */
+	SIM_NVME_LIST = 512, /* entries of a PRP list that are read at a time */
+	SIM_NVME_STEP = 8,   /* commands that are carried out in one step, at most */
 	SIM_NVME_MAX_AERS = 4,
 	SIM_NVME_NUM_ERRORS = 4,    /* entries of the error log */
 	SIM_NVME_TEMPERATURE = 310, /* kelvin; it never changes */
@@ -151,6 +152,7 @@ struct sim_nvme {
 	unsigned char *buffer; /* of the largest transfer */
 	struct sim_nvme_segment *segments;
 	uint32_t num_segments;
+	uint64_t list[SIM_NVME_LIST];
 };
 
 /* nvme.c ------------------------------------------------------------------------------------------------ */

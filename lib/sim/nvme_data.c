@@ -7,8 +7,6 @@
 
 #include "sim/nvme.h"
 
-enum { LIST_ENTRIES = 512 };
-
 #define OFFSET_INVALID SIM_NVME_GENERIC(NVME_SC_PRP_INVALID_OFFSET)
 
 /* Memory ------------------------------------------------------------------------------------------------ */
@@ -77,12 +75,15 @@ int sim_nvme_copy_out(struct sim_nvme *n, uint64_t iova, const void *buf, uint64
  */
 static void add(struct sim_nvme *n, uint64_t iova, uint64_t len)
 {
-	struct sim_nvme_segment *last = n->num_segments > 0 ? &n->segments[n->num_segments - 1] : NULL;
+	if (n->num_segments > 0 && iova != 0) {
+		struct sim_nvme_segment *last = &n->segments[n->num_segments - 1];
 
-	if (last && iova != 0 && iova == last->iova + last->len)
-		last->len += len;
-	else
-		n->segments[n->num_segments++] = (struct sim_nvme_segment){ iova, len };
+		if (iova == last->iova + last->len) {
+			last->len += len;
+			return;
+		}
+	}
+	n->segments[n->num_segments++] = (struct sim_nvme_segment){ iova, len };
 }
 
 /* What is left of the data while its list is being read. */
@@ -98,19 +99,18 @@ struct walk {
  */
 static uint16_t walk_some(struct sim_nvme *n, struct walk *walk, uint64_t page)
 {
-	uint64_t entries[LIST_ENTRIES];
-	uint64_t in_page = (page - (walk->at & (page - 1))) / sizeof(entries[0]);
+	uint64_t in_page = (page - (walk->at & (page - 1))) / sizeof(n->list[0]);
 	uint64_t num = (walk->left + page - 1) / page;
 	uint64_t i, iova, len;
 
 	if (num > in_page)
 		num = in_page;
-	if (num > LIST_ENTRIES)
-		num = LIST_ENTRIES;
-	if (sim_nvme_copy_in(n, walk->at, entries, num * sizeof(entries[0])) < 0)
+	if (num > SIM_NVME_LIST)
+		num = SIM_NVME_LIST;
+	if (sim_nvme_copy_in(n, walk->at, n->list, num * sizeof(n->list[0])) < 0)
 		return NVME_SC_DATA_XFER_ERROR;
 	for (i = 0; i < num; i++) {
-		iova = le64toh(entries[i]);
+		iova = le64toh(n->list[i]);
 		if (iova & (page - 1))
 			return OFFSET_INVALID;
 		if (i == in_page - 1 && walk->left > page) {
@@ -121,7 +121,7 @@ static uint16_t walk_some(struct sim_nvme *n, struct walk *walk, uint64_t page)
 		add(n, iova, len);
 		walk->left -= len;
 	}
-	walk->at += num * sizeof(entries[0]);
+	walk->at += num * sizeof(n->list[0]);
 	return NVME_SC_SUCCESS;
 }
 

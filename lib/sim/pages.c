@@ -196,8 +196,7 @@ static int touch(uint64_t start, uint64_t end)
 	return error;
 }
 
-/* The kernel brings the pages in as it would to pin them, and says whether they are all there and may be used
- * so. */
+/* The kernel brings the pages in as to pin them, and says whether all are there and may be used so. */
 static int populate(uint64_t start, uint64_t end, bool writable)
 {
 	int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;

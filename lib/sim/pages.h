@@ -2,7 +2,8 @@
 /*
  * Memory that can be mapped for DMA ("pages" objects): process memory, files, device memory.
  *
- * An object is made unpinned. Each page table that it is installed in pins it, once; pinning checks that the memory is there, and charges it.
+ * An object is made unpinned. Each page table that it is installed in pins it, once; pinning checks that the
+ * memory is there, and charges it.
  */
 #ifndef WEIR_SIM_PAGES_H
 #define WEIR_SIM_PAGES_H
@@ -23,13 +24,13 @@ struct sim_pages {
 	uint32_t refs; /* areas that use it */
 	uint32_t pins; /* page tables that it is in */
 	uint64_t len;
-	bool writable;         /* devices may write */
+	bool writable;          /* devices may write */
 	enum sim_charge charge; /* decided when it is made */
-	unsigned char *addr;   /* MEMORY: where in the process; FILE: where the machine has mapped it while pinned */
-	void *mapping;         /* FILE, while pinned: what is to be unmapped, and how much */
+	unsigned char *addr;    /* MEMORY: where; FILE: where the machine has mapped it while pinned */
+	void *mapping;          /* FILE, while pinned: what is to be unmapped, and how much */
 	size_t mapping_len;
-	int fd;                /* FILE: a descriptor of our own */
-	uint64_t offset;       /* FILE: of the first byte; BAR: likewise */
+	int fd;                         /* FILE: a descriptor of our own */
+	uint64_t offset;                /* FILE: of the first byte; BAR: likewise */
 	struct weir_sim_device *device; /* BAR */
 	unsigned int bar;
 	bool revoked; /* BAR, by dma-buf: for ever */
@@ -38,20 +39,21 @@ struct sim_pages {
 /* The page size of the machine, which is that of the real one. */
 uint64_t sim_page_size(void);
 
-/* Make one; one reference. -ENOMEM, for a file -EBADF. What the memory is like shows only when it is pinned. */
+/* Make one; one reference. -ENOMEM, for a file -EBADF. What the memory is like shows when it is pinned. */
 int sim_pages_memory(struct weir_sim *sim, uint64_t addr, uint64_t len, bool writable, enum sim_charge charge,
 		     struct sim_pages **ret_pages);
-int sim_pages_file(struct weir_sim *sim, int fd, uint64_t offset, uint64_t len, bool writable, enum sim_charge charge,
-		   struct sim_pages **ret_pages);
-int sim_pages_bar(struct weir_sim_device *device, unsigned int bar, uint64_t offset, uint64_t len, struct sim_pages **ret_pages);
+int sim_pages_file(struct weir_sim *sim, int fd, uint64_t offset, uint64_t len, bool writable,
+		   enum sim_charge charge, struct sim_pages **ret_pages);
+int sim_pages_bar(struct weir_sim_device *device, unsigned int bar, uint64_t offset, uint64_t len,
+		  struct sim_pages **ret_pages);
 
 void sim_pages_hold(struct sim_pages *pages);
 void sim_pages_put(struct sim_pages *pages);
 
 /*
- * -EFAULT: not there, not writable, or a BAR that is mapped into the process (a container makes a BAR object of such a range instead, and
- * gets -EFAULT only while the device's memory is off); -EINVAL: a file that is no shmem or hugetlbfs, or too short; -ENOMEM: over
- * RLIMIT_MEMLOCK; -ENODEV: revoked.
+ * -EFAULT: not there, not writable, or a BAR that is mapped into the process (a container makes a BAR object
+ * of such a range instead, and gets -EFAULT only while the device's memory is off); -EINVAL: a file that is
+ * no shmem or hugetlbfs, or too short; -ENOMEM: over RLIMIT_MEMLOCK; -ENODEV: revoked.
  */
 int sim_pages_pin(struct sim_pages *pages);
 void sim_pages_unpin(struct sim_pages *pages);

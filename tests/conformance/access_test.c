@@ -10,7 +10,7 @@
 
 static struct weir_host_opts same_kind(struct t *t)
 {
-	return WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)));
+	return WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)), .sys = sys_of(t));
 }
 
 static void expect_no_host(struct t *t, void *arg)
@@ -111,7 +111,8 @@ static void use_given_nodes(struct t *t, void *arg)
 {
 	struct node_paths *paths = arg;
 	struct weir_node nodes[NUM_NODES];
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .nodes = nodes, .num_nodes = NUM_NODES);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .nodes = nodes, .num_nodes = NUM_NODES, .sys = sys_of(t));
 
 	for (int i = 0; i < NUM_NODES; i++)
 		nodes[i] = (struct weir_node){ paths->path[i], open_node(t, paths->path[i]) };

@@ -200,7 +200,8 @@ CONFORMANCE(device, opened_twice_is_busy, NEEDS(EDU0))
 /* The same kind of host, but another one. */
 static void expect_busy_elsewhere(struct t *t, void *name)
 {
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend, .sys = sys_of(t));
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 

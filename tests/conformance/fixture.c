@@ -3,9 +3,10 @@
 #include "conformance/fixture.h"
 #include "conformance/faults.h"
 #include "conformance/machine.h"
+#include "conformance/os.h"
+#include "conformance/sim_machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,32 +103,90 @@ struct weir_map *new_map(struct t *t, struct weir_ioas *ioas, void *addr, size_t
 
 uint64_t pinned_bytes(void)
 {
-	char line[128];
+	char *status = os_read_file("/proc/self/status"), *rest = status, *line;
 	unsigned long long kilobytes, sum = 0;
-	FILE *status = fopen("/proc/self/status", "re");
 
-	while (status && fgets(line, sizeof(line), status))
+	while ((line = strsep(&rest, "\n")))
 		if (sscanf(line, "VmPin: %llu", &kilobytes) == 1 ||
 		    sscanf(line, "VmLck: %llu", &kilobytes) == 1)
 			sum += kilobytes * 1024;
-	if (status)
-		fclose(status);
+	free(status);
 	return sum;
 }
 
+/* The record ------------------------------------------------------------------------------------------------------ */
+
+/* How often these are called is a matter of time, and what they return, of the machine. */
+static bool is_recorded(const char *call)
+{
+	static const char *const left_out[] = { "pread", "pwrite", "read", "poll", "sleep" };
+
+	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+		if (!strcmp(left_out[i], call))
+			return false;
+	return true;
+}
+
+/* The numbers of groups and of character devices are the machine's affair. */
+static void record_call(const struct sys_log_entry *entry)
+{
+	size_t named = strlen(entry->path);
+
+	if (!is_recorded(entry->call))
+		return;
+	if (!strncmp(entry->path, "/dev/vfio/", 10))
+		while (named && entry->path[named - 1] >= '0' && entry->path[named - 1] <= '9')
+			named--;
+	t_record("\t%s %.*s%s%#lx: %s", entry->call, (int)named, entry->path, entry->path[named] ? "N " : " ",
+		 entry->request & 0xffff,
+		 entry->result > 0   ? "positive"
+		 : entry->result < 0 ? strerrorname_np((int)-entry->result)
+				     : "0");
+}
+
+void record_no_calls(struct t *t)
+{
+	fixture_of(t)->recorder.told = NULL;
+}
+
 /* Hosts ----------------------------------------------------------------------------------------------------------- */
+
+#define SIMULATED "sim-"
+
+static void end_os(void *arg)
+{
+	(void)arg;
+	/* Nothing is pinned when all is closed; what the hooks look at afterwards is the real system. */
+	EXPECT_EQ(pinned_bytes(), 0);
+	os_end();
+}
+
+/* The kind of host that a name means, after "sim-" if that is in front. */
+static enum weir_backend begin_os(struct t *t)
+{
+	const char *name = t->host->name;
+
+	if (!strncmp(name, SIMULATED, strlen(SIMULATED))) {
+		os_begin(sim_machine_open(t));
+		t_defer(t, end_os, NULL);
+		name += strlen(SIMULATED);
+	}
+	for (unsigned int kind = WEIR_BACKEND_IOMMUFD; kind <= WEIR_BACKEND_COMPAT; kind++)
+		if (!strcmp(name, weir_backend_name(kind)))
+			return kind;
+	return WEIR_BACKEND_AUTO;
+}
 
 static void open_host(struct t *t)
 {
 	static struct fixture fixture;
 	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .sys = &fixture.log.table);
 
-	fixture.backend = WEIR_BACKEND_AUTO;
-	for (unsigned int kind = WEIR_BACKEND_IOMMUFD; kind <= WEIR_BACKEND_COMPAT; kind++)
-		if (!strcmp(t->host->name, weir_backend_name(kind)))
-			fixture.backend = kind;
+	fixture.backend = begin_os(t);
 	opts.backend = fixture.backend;
-	sys_log_init(&fixture.log, NULL);
+	sys_log_init(&fixture.recorder, os_sys());
+	sys_log_init(&fixture.log, &fixture.recorder.table);
+	fixture.recorder.told = record_call;
 	t->fixture = &fixture;
 	ASSERT_OK(weir_host_open(&opts, &fixture.host));
 }
@@ -137,21 +196,30 @@ static void close_host(struct t *t)
 	ASSERT_OK(weir_host_close(host_of(t)));
 }
 
-static bool device_can(struct t *t, const char *name, enum weir_cap cap)
+/* Open a device to see whether that works, and what it can. The result of opening, or of asking for @cap if that is given. */
+static int try_opening(struct t *t, const char *name, const enum weir_cap *cap)
 {
-	struct weir_ioas *ioas;
 	struct weir_device *device;
-	bool can = false;
+	struct weir_ioas *ioas;
+	int result;
 
 	if (!address_or_null(name))
-		return false;
-	ASSERT_OK(weir_ioas_open(host_of(t), NULL, &ioas));
-	if (weir_device_open(ioas, address_or_null(name), NULL, &device) == 0) {
-		can = weir_caps_check(device, cap) == 0;
+		return -ENODEV;
+	if (weir_ioas_open(host_of(t), NULL, &ioas))
+		FAIL("weir_ioas_open: %s", weir_error());
+	result = weir_device_open(ioas, address_or_null(name), NULL, &device);
+	if (!result) {
+		result = cap ? weir_caps_check(device, *cap) : 0;
 		weir_device_close(device);
 	}
-	ASSERT_OK(weir_ioas_close(ioas));
-	return can;
+	if (weir_ioas_close(ioas))
+		FAIL("weir_ioas_close: %s", weir_error());
+	return result;
+}
+
+static bool device_can(struct t *t, const char *name, enum weir_cap cap)
+{
+	return try_opening(t, name, &cap) == 0;
 }
 
 static bool share_a_group(const char *one, const char *other)
@@ -161,20 +229,15 @@ static bool share_a_group(const char *one, const char *other)
 	return address[0] && address[1] && group_of(address[0]) == group_of(address[1]);
 }
 
-/* Whether EDU0 can be opened at all; -EPERM on a machine that does not isolate interrupts. Stays as it is. */
+/* Whether EDU0 can be opened at all; -EPERM on a machine that does not isolate interrupts. Stays as it is on a host. */
 static int try_device(struct t *t)
 {
-	static int result = 1;
-	struct weir_device *device;
-	struct weir_ioas *ioas;
+	static const struct t_host *host;
+	static int result;
 
-	if (result <= 0 || !address_or_null("EDU0"))
-		return result <= 0 ? result : -ENODEV;
-	ASSERT_OK(weir_ioas_open(host_of(t), NULL, &ioas));
-	result = weir_device_open(ioas, address_or_null("EDU0"), NULL, &device);
-	if (!result)
-		weir_device_close(device);
-	ASSERT_OK(weir_ioas_close(ioas));
+	if (host != t->host)
+		result = try_opening(t, "EDU0", NULL);
+	host = t->host;
 	return result;
 }
 
@@ -187,9 +250,11 @@ static bool has_iommu(void)
 static int machine_has(struct t *t, const char *capability)
 {
 	if (!strcmp(capability, "NVME_DRIVER"))
-		return access("/sys/bus/pci/drivers/nvme", F_OK) == 0;
+		return os_exists("/sys/bus/pci/drivers/nvme");
+	if (!strcmp(capability, "REAL_SYSTEM"))
+		return !os_sim();
 	if (!strcmp(capability, "NO_IOMMUFD"))
-		return access("/dev/iommu", F_OK) != 0;
+		return !os_exists("/dev/iommu");
 	if (!strcmp(capability, "NO_IOMMU"))
 		return !has_iommu();
 	if (!strcmp(capability, "UNISOLATED_INTERRUPTS"))
@@ -197,16 +262,7 @@ static int machine_has(struct t *t, const char *capability)
 	return -1;
 }
 
-static bool kernel_log_readable(void)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-static bool has(struct t *t, const char *capability)
+static bool can_have(struct t *t, const char *capability)
 {
 	int machine = machine_has(t, capability);
 
@@ -223,7 +279,7 @@ static bool has(struct t *t, const char *capability)
 	if (!strcmp(capability, "ROOT"))
 		return geteuid() == 0;
 	if (!strcmp(capability, "KERNEL_LOG"))
-		return kernel_log_readable();
+		return log_readable();
 	if (!strcmp(capability, "FAULT_COUNT"))
 		return faults_counted();
 	if (!strcmp(capability, "MAP_LIMIT"))
@@ -239,6 +295,17 @@ static bool has(struct t *t, const char *capability)
 	if (!strcmp(capability, "EXACT_UNMAP"))
 		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
 	return address_or_null(capability) && try_device(t) == 0;
+}
+
+/* What is tried to find that out is not the case's doing. */
+static bool has(struct t *t, const char *capability)
+{
+	bool can;
+
+	record_no_calls(t);
+	can = can_have(t, capability);
+	fixture_of(t)->recorder.told = record_call;
+	return can;
 }
 
 static uint64_t pinned_before;
@@ -259,7 +326,10 @@ static void after_case(struct t *t)
 	{                                                                                                    \
 		.name = name_, .open = open_host, .close = close_host, .has = has                            \
 	}
-static const struct t_host hosts[] = { HOST("iommufd"), HOST("type1"), HOST("compat"), HOST("auto") };
+static const struct t_host hosts[] = {
+	HOST("iommufd"),     HOST("type1"),     HOST("compat"),     HOST("auto"),
+	HOST("sim-iommufd"), HOST("sim-type1"), HOST("sim-compat"), HOST("sim-auto"),
+};
 
 __attribute__((constructor)) static void register_hosts(void)
 {

@@ -3,7 +3,7 @@
  * What a conformance case works with: a weir_host of the kind it is run on, and the devices of the machine.
  *
  * Devices are named as the test bed names them: "EDU0", "NVME0", ... stand for the PCI addresses in WEIR_DEVICE_EDU0 and so on.
- * Capabilities that a case can need:
+ * Hosts called sim-... are simulated machines that are equal (sim_machine.h). Capabilities that a case can need:
  *
  *   EDU0, EDU1, NVME0, NVME1, IGB0, EDU_PAIR, ...  the machine has that device (EDU_PAIR: EDU0 and EDU1 share an IOMMU group)
  *   DMA_DEVICE                                     EDU0
@@ -14,6 +14,7 @@
  *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
+ *   REAL_SYSTEM                                    the host is no simulated one
  *   NO_IOMMUFD, NO_IOMMU                           the machine has none; without an IOMMU no device counts as there
  *   UNISOLATED_INTERRUPTS                          it does not isolate interrupts, and nobody consented to that: likewise
  *   KERNEL_LOG                                     the kernel's log can be read, and shows IOMMU faults
@@ -29,13 +30,23 @@
 struct fixture {
 	enum weir_backend backend; /* as asked for, AUTO included */
 	struct weir_host *host;
-	struct sys_log log; /* of everything that the host calls */
+	struct sys_log log;      /* of everything that the host calls, for the case */
+	struct sys_log recorder; /* below it, for the record; and for other hosts that the case opens */
 };
 
 static inline struct fixture *fixture_of(struct t *t)
 {
 	return t->fixture;
 }
+
+/* The system calls for other hosts that a case opens: the real ones, or the simulated machine's. */
+static inline const struct weir_sys *sys_of(struct t *t)
+{
+	return &fixture_of(t)->recorder.table;
+}
+
+/* Leave the calls from here on out of the record: which there are depends on timing. */
+void record_no_calls(struct t *t);
 
 /* The helpers below fail the case when something is wrong, and undo what they did when it ends (closing twice is harmless
  * to none of these: what a case closes itself, it opens itself). */

@@ -54,7 +54,8 @@ CONFORMANCE(group, another_space_is_busy_for_the_second_member, NEEDS(EDU_PAIR))
 
 CONFORMANCE(group, another_host_is_busy_for_the_second_member, NEEDS(EDU_PAIR))
 {
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend, .sys = sys_of(t));
 	struct weir_device *sibling = NULL;
 	struct weir_host *host;
 	struct weir_ioas *ioas;

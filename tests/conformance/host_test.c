@@ -42,7 +42,7 @@ CONFORMANCE(host, environment_chooses_the_backend)
 	enum weir_backend kind = weir_host_backend(host_of(t));
 
 	set_environment(t, weir_backend_name(kind));
-	EXPECT_EQ(weir_host_backend(opened(t, NULL)), kind);
+	EXPECT_EQ(weir_host_backend(opened(t, &WEIR_OPTS(weir_host_opts, .sys = sys_of(t)))), kind);
 }
 
 CONFORMANCE(host, unknown_backend_in_the_environment_is_refused)
@@ -53,7 +53,7 @@ CONFORMANCE(host, unknown_backend_in_the_environment_is_refused)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		t_note(t, "WEIR_BACKEND=%s", wrong[i]);
 		set_environment(t, wrong[i]);
-		ASSERT_ERR(-EINVAL, weir_host_open(NULL, &host));
+		ASSERT_ERR(-EINVAL, weir_host_open(&WEIR_OPTS(weir_host_opts, .sys = sys_of(t)), &host));
 		EXPECT_CONTAINS(weir_error(), "WEIR_BACKEND");
 		EXPECT_CONTAINS(weir_error(), wrong[i]);
 		EXPECT_TRUE(host == NULL);
@@ -62,7 +62,8 @@ CONFORMANCE(host, unknown_backend_in_the_environment_is_refused)
 
 CONFORMANCE(host, explicit_choice_does_not_look_at_the_environment)
 {
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)));
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)), .sys = sys_of(t));
 
 	set_environment(t, "nonsense");
 	EXPECT_EQ(weir_host_backend(opened(t, &opts)), opts.backend);
@@ -85,7 +86,9 @@ CONFORMANCE(host, absent_interface_is_no_entry, NEEDS(NO_IOMMUFD))
 
 	for (size_t i = 0; i < 2; i++) {
 		t_note(t, "%s", weir_backend_name(absent[i]));
-		EXPECT_ERR(-ENOENT, weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = absent[i]), &host));
+		EXPECT_ERR(-ENOENT,
+			   weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = absent[i], .sys = sys_of(t)),
+					  &host));
 		EXPECT_CONTAINS(weir_error(), "/dev/iommu");
 	}
 }
@@ -99,8 +102,10 @@ struct newer_opts {
 
 CONFORMANCE(host, options_newer_than_the_library_are_refused_when_used)
 {
-	struct newer_opts opts = { .known = { .size = sizeof(opts), .backend = fixture_of(t)->backend },
-				   .later = 1 };
+	struct newer_opts opts = {
+		.known = { .size = sizeof(opts), .backend = fixture_of(t)->backend, .sys = sys_of(t) },
+		.later = 1
+	};
 	struct weir_host *host = NULL;
 
 	EXPECT_ERR(-E2BIG, weir_host_open(&opts.known, &host));
@@ -111,7 +116,8 @@ CONFORMANCE(host, options_newer_than_the_library_are_refused_when_used)
 	opened(t, &opts.known);
 }
 
-CONFORMANCE(host, options_older_than_the_library_are_taken)
+/* Such options end before the field that names a simulated machine. */
+CONFORMANCE(host, options_older_than_the_library_are_taken, NEEDS(REAL_SYSTEM))
 {
 	struct weir_host_opts opts = { .size = offsetof(struct weir_host_opts, num_nodes),
 				       .backend = weir_host_backend(host_of(t)),
@@ -133,7 +139,8 @@ CONFORMANCE(host, options_without_size_are_refused)
 
 CONFORMANCE(host, host_with_open_spaces_does_not_close)
 {
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend, .sys = sys_of(t));
 	struct weir_host *host = opened(t, &opts);
 	struct weir_ioas *ioas;
 
@@ -152,7 +159,8 @@ CONFORMANCE(host, closing_nothing_is_allowed)
 
 CONFORMANCE(host, several_hosts_work_at_once, NEEDS(EDU0, NVME0))
 {
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend, .sys = sys_of(t));
 	struct weir_host *other = opened(t, &opts);
 	struct weir_device *edu = new_device(t, new_ioas(t), "EDU0", 0), *nvme;
 	struct weir_device_info info;
@@ -195,7 +203,7 @@ CONFORMANCE(host, handed_over_descriptors_are_all_it_opens, NEEDS(EDU0))
 	struct weir_host *host;
 
 	hand_over(t, &handed);
-	sys_log_init(&log, NULL);
+	sys_log_init(&log, sys_of(t));
 	host = opened(t, &opts);
 	EXPECT_EQ(weir_host_backend(host), weir_host_backend(host_of(t)));
 	ASSERT_OK(weir_ioas_open(host, NULL, &ioas));
@@ -208,8 +216,9 @@ CONFORMANCE(host, handed_over_descriptors_are_all_it_opens, NEEDS(EDU0))
 CONFORMANCE(host, used_up_descriptors_are_no_entry, NEEDS(EDU0))
 {
 	struct handed handed;
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)),
-					       .nodes = handed.nodes, .num_nodes = NUM_NODES);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)), .nodes = handed.nodes,
+			  .num_nodes = NUM_NODES, .sys = sys_of(t));
 	struct weir_device *device;
 	struct weir_ioas *ioas;
 	struct weir_host *host;
@@ -227,7 +236,8 @@ CONFORMANCE(host, used_up_descriptors_are_no_entry, NEEDS(EDU0))
 CONFORMANCE(host, device_that_was_not_handed_over_is_no_entry, NEEDS(EDU0, NVME0))
 {
 	struct handed handed;
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .nodes = handed.nodes, .num_nodes = NUM_NODES);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .nodes = handed.nodes, .num_nodes = NUM_NODES, .sys = sys_of(t));
 	struct node_paths nvme = nodes_of(t, "NVME0");
 	struct weir_device *device;
 	struct weir_ioas *ioas;
@@ -247,8 +257,9 @@ CONFORMANCE(host, unused_descriptors_are_closed_with_the_host, NEEDS(EDU0))
 	struct weir_host *host;
 
 	hand_over(t, &handed);
-	ASSERT_OK(weir_host_open(&WEIR_OPTS(weir_host_opts, .nodes = handed.nodes, .num_nodes = NUM_NODES),
-				 &host));
+	ASSERT_OK(weir_host_open(
+		&WEIR_OPTS(weir_host_opts, .nodes = handed.nodes, .num_nodes = NUM_NODES, .sys = sys_of(t)),
+		&host));
 	EXPECT_TRUE(is_open(handed.nodes[NODE_DEVICE].fd));
 	EXPECT_OK(weir_host_close(host));
 	EXPECT_FALSE(is_open(handed.nodes[NODE_INTERFACE].fd));
@@ -263,7 +274,8 @@ CONFORMANCE(host, descriptors_stay_the_callers_when_the_interface_is_not_among_t
 	hand_over(t, &handed);
 	EXPECT_ERR(-ENOENT,
 		   weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = weir_host_backend(host_of(t)),
-					     .nodes = &handed.nodes[NODE_DEVICE], .num_nodes = 1),
+					     .nodes = &handed.nodes[NODE_DEVICE], .num_nodes = 1,
+					     .sys = sys_of(t)),
 				  &host));
 	EXPECT_CONTAINS(weir_error(), handed.paths.path[NODE_INTERFACE]);
 	for (int i = 0; i < NUM_NODES; i++)
@@ -273,8 +285,8 @@ CONFORMANCE(host, descriptors_stay_the_callers_when_the_interface_is_not_among_t
 CONFORMANCE(host, descriptors_stay_the_callers_when_they_are_not_what_they_are_called)
 {
 	struct weir_node node = { .path = "/dev/vfio/vfio", .fd = open("/dev/null", O_RDWR | O_CLOEXEC) };
-	struct weir_host_opts opts =
-		WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_TYPE1, .nodes = &node, .num_nodes = 1);
+	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_TYPE1, .nodes = &node,
+					       .num_nodes = 1, .sys = sys_of(t));
 	struct weir_host *host;
 
 	ASSERT_GE(node.fd, 0);

@@ -172,7 +172,8 @@ CONFORMANCE(ioas_devices, a_device_does_not_move_to_another_host, NEEDS(DMA_DEVI
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 
-	ASSERT_OK(weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend), &host));
+	ASSERT_OK(weir_host_open(
+		&WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend, .sys = sys_of(t)), &host));
 	t_defer(t, close_second_host, host);
 	ASSERT_OK(weir_ioas_open(host, NULL, &ioas));
 	t_defer(t, close_space, ioas);

@@ -2,11 +2,10 @@
 /* Interrupts: enabled, raised by the device, triggered, masked, refused. */
 #include "conformance/dma.h"
 #include "conformance/machine.h"
+#include "conformance/os.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum {
 	SOON_MS = 2000,   /* what must come, comes within */
@@ -337,39 +336,24 @@ CONFORMANCE(irq, error_and_request_are_enabled_beside_the_others, NEEDS(NVME0))
 	EXPECT_OK(weir_irq_disable(others[1]));
 }
 
-/* Somebody takes EDU1 from vfio-pci: in another process, since the kernel makes him wait until it is closed. */
-static pid_t unbind_in_child(const char *address)
-{
-	pid_t child;
-	char path[128];
-
-	sysfs_path(address, "driver/unbind", path, sizeof(path));
-	child = fork();
-	ASSERT_GE(child, 0);
-	if (child)
-		return child;
-	/* The descriptors that it inherited would keep the device open, too. */
-	closefrom(STDERR_FILENO + 1);
-	_exit(write_file(path, address) ? T_CHILD_FAILED : 0);
-}
-
 CONFORMANCE(irq, kernel_asks_for_the_device_back, NEEDS(EDU1, ROOT))
 {
 	const char *address = address_of(t, "EDU1");
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_device *device;
 	struct weir_irq *irq;
-	int status = -1;
-	pid_t child;
+	char path[128];
+	pid_t writer;
 
 	/* Unbound already is as good for the way back. */
 	bind_until_end(t, "EDU1", "vfio-pci");
 	ASSERT_OK(weir_device_open(ioas, address, NULL, &device));
 	irq = enabled(device, WEIR_IRQ_REQ, 1);
 	EXPECT_ERR(-ETIMEDOUT, weir_irq_wait(irq, 0, NEVER_MS, NULL));
-	child = unbind_in_child(address);
+	/* Somebody takes it from vfio-pci, and has to wait for us. */
+	sysfs_path(address, "driver/unbind", path, sizeof(path));
+	writer = os_write_begin(path, address);
 	EXPECT_OK(weir_irq_wait(irq, 0, SOON_MS, NULL));
 	EXPECT_OK(weir_device_close(device));
-	ASSERT_EQ(waitpid(child, &status, 0), child);
-	EXPECT_EQ(status, 0);
+	EXPECT_EQ(os_write_end(writer), 0);
 }

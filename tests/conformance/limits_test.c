@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Limits: of locked memory, of the number of mappings, of a device's address width. */
 #include "conformance/dma.h"
+#include "conformance/os.h"
 #include "conformance/space.h"
 
 #include <errno.h>
@@ -22,8 +23,7 @@ static void in_a_child(struct t *t, void (*body)(struct t *t))
 	int status;
 	pid_t pid;
 
-	fflush(NULL);
-	pid = fork();
+	pid = os_fork();
 	ASSERT_GE(pid, 0);
 	if (pid == 0) {
 		alarm(20); /* it must not outlive a case that the watchdog ends */
@@ -63,7 +63,8 @@ static struct weir_ioas *child_ioas(struct t *t)
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 
-	ASSERT_OK(weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend), &host));
+	ASSERT_OK(weir_host_open(
+		&WEIR_OPTS(weir_host_opts, .backend = fixture_of(t)->backend, .sys = sys_of(t)), &host));
 	ASSERT_OK(weir_ioas_open(host, NULL, &ioas));
 	return ioas;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Drivers, device nodes and other processes. */
 #include "conformance/machine.h"
+#include "conformance/os.h"
+#include "conformance/sim_machine.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,24 +21,12 @@ void sysfs_path(const char *address, const char *file, char *ret_path, size_t si
 	snprintf(ret_path, size, "/sys/bus/pci/devices/%s/%s", address, file);
 }
 
-/* The last component of a link's target; "" when there is none. */
-static void link_name(const char *path, char *ret_name, size_t size)
-{
-	char target[512];
-	ssize_t len = readlink(path, target, sizeof(target) - 1);
-	const char *name;
-
-	target[len < 0 ? 0 : len] = '\0';
-	name = strrchr(target, '/');
-	snprintf(ret_name, size, "%s", name ? name + 1 : "");
-}
-
 void driver_of(const char *address, char *ret_name, size_t size)
 {
 	char path[128];
 
 	sysfs_path(address, "driver", path, sizeof(path));
-	link_name(path, ret_name, size);
+	os_link_name(path, ret_name, size);
 }
 
 int group_of(const char *address)
@@ -45,20 +34,8 @@ int group_of(const char *address)
 	char path[128], name[32];
 
 	sysfs_path(address, "iommu_group", path, sizeof(path));
-	link_name(path, name, sizeof(name));
+	os_link_name(path, name, sizeof(name));
 	return *name ? atoi(name) : -1;
-}
-
-int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		error = -errno;
-	close(fd);
-	return error;
 }
 
 /* Drivers --------------------------------------------------------------------------------------------------------- */
@@ -68,12 +45,12 @@ static void bind_to(const char *address, const char *driver)
 	char path[128], name[64];
 
 	sysfs_path(address, "driver/unbind", path, sizeof(path));
-	if (access(path, F_OK) == 0)
-		ASSERT_OK(write_file(path, address));
+	if (os_exists(path))
+		ASSERT_OK(os_write_file(path, address));
 	sysfs_path(address, "driver_override", path, sizeof(path));
-	ASSERT_OK(write_file(path, driver ? driver : "none-of-them"));
+	ASSERT_OK(os_write_file(path, driver ? driver : "none-of-them"));
 	/* The probe's failure is seen in its result. */
-	write_file("/sys/bus/pci/drivers_probe", address);
+	os_write_file("/sys/bus/pci/drivers_probe", address);
 	driver_of(address, name, sizeof(name));
 	ASSERT_STREQ(name, driver ? driver : "");
 }
@@ -94,7 +71,7 @@ void bind_until_end(struct t *t, const char *name, const char *driver)
 /* Nodes ----------------------------------------------------------------------------------------------------------- */
 
 struct mode {
-	mode_t mode;
+	unsigned int mode;
 	char path[64];
 };
 
@@ -102,39 +79,29 @@ static void chmod_back(void *arg)
 {
 	struct mode *mode = arg;
 
-	EXPECT_EQ(chmod(mode->path, mode->mode), 0);
+	os_chmod(mode->path, mode->mode);
 	free(mode);
 }
 
 void chmod_until_end(struct t *t, const char *path, unsigned int mode)
 {
 	struct mode *old = calloc(1, sizeof(*old));
-	struct stat status;
 
 	ASSERT_TRUE(old != NULL);
 	snprintf(old->path, sizeof(old->path), "%s", path);
-	ASSERT_EQ(stat(path, &status), 0);
-	old->mode = status.st_mode & 07777;
+	old->mode = os_chmod(path, mode);
 	t_defer(t, chmod_back, old);
-	ASSERT_EQ(chmod(path, mode), 0);
 }
 
 /* The character device of the device at @address. */
 static void cdev_of(const char *address, char *ret_path, size_t size)
 {
-	char path[128];
-	struct dirent *entry;
-	DIR *dir;
+	char path[128], name[32];
 
 	sysfs_path(address, "vfio-dev", path, sizeof(path));
-	dir = opendir(path);
-	ASSERT_TRUE(dir != NULL);
-	*ret_path = '\0';
-	while ((entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "vfio", 4))
-			snprintf(ret_path, size, "/dev/vfio/devices/%.32s", entry->d_name);
-	closedir(dir);
-	ASSERT_TRUE(*ret_path);
+	os_find_entry(path, "vfio", name, sizeof(name));
+	ASSERT_TRUE(*name);
+	snprintf(ret_path, size, "/dev/vfio/devices/%s", name);
 }
 
 struct node_paths nodes_of(struct t *t, const char *name)
@@ -154,11 +121,11 @@ struct node_paths nodes_of(struct t *t, const char *name)
 
 int open_node(struct t *t, const char *path)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = os_open(path, O_RDWR);
 
 	(void)t;
 	if (fd < 0)
-		FAIL("%s: %m", path);
+		FAIL("%s: %s", path, strerror(-fd));
 	return fd;
 }
 
@@ -181,10 +148,13 @@ unsigned int count_fds(void)
 
 unsigned int count_device_mappings(void)
 {
-	FILE *maps = fopen("/proc/self/maps", "re");
 	unsigned int count = 0;
 	char line[512];
+	FILE *maps;
 
+	if (os_sim())
+		return sim_machine_mappings(os_sim());
+	maps = fopen("/proc/self/maps", "re");
 	while (maps && fgets(line, sizeof(line), maps))
 		count += strstr(line, "vfio") != NULL;
 	if (maps)
@@ -196,7 +166,7 @@ unsigned int count_device_mappings(void)
 
 void in_child(struct t *t, void (*body)(struct t *t, void *arg), void *arg)
 {
-	pid_t child = fork();
+	pid_t child = os_fork();
 	int status = 0;
 
 	ASSERT_GE(child, 0);

@@ -20,9 +20,6 @@ int group_of(const char *address);
  */
 void bind_until_end(struct t *t, const char *name, const char *driver);
 
-/* Write @text to the sysfs file @path. Returns 0 or a negative errno. */
-int write_file(const char *path, const char *text);
-
 /* Change the permissions of a device node until the case ends. */
 void chmod_until_end(struct t *t, const char *path, unsigned int mode);
 

@@ -25,15 +25,16 @@ PROGRAM = re.compile(r"As `(build/[\w.-]+)`:\n\n```c\n(.*?)^```", re.DOTALL | re
 
 def commands(text):
     """(command, the lines of output that the page shows) of each."""
-    found = []
+    found, within = [], False
     for line in text.splitlines():
         if line.startswith("    $ "):
             found.append((line[6:], []))
-        elif line.startswith("    ") and found and found[-1][1] is not None:
+            within = True
+        elif within and line.startswith("    "):
             found[-1][1].append(line[4:])
-        elif found:
-            found[-1] = (found[-1][0], found[-1][1] or ())
-    return [(command, list(output)) for command, output in found]
+        else:
+            within = False
+    return found
 
 
 def missing(shown, output):

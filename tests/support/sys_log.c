@@ -8,14 +8,15 @@
 
 static long note(struct sys_log *log, const char *call, unsigned long request, const char *path, long result)
 {
+	struct sys_log_entry entry = { .call = call, .request = request, .result = result };
 	unsigned int at = log->num++;
-	struct sys_log_entry *entry = &log->entries[at];
 
-	if (at >= SYS_LOG_ROOM)
-		return result;
-	*entry = (struct sys_log_entry){ .call = call, .request = request, .result = result };
 	if (path)
-		snprintf(entry->path, sizeof(entry->path), "%s", path);
+		snprintf(entry.path, sizeof(entry.path), "%s", path);
+	if (at < SYS_LOG_ROOM)
+		log->entries[at] = entry;
+	if (log->told)
+		log->told(&entry);
 	return result;
 }
 
@@ -157,6 +158,7 @@ static int log_sleep(void *ctx, uint64_t nanoseconds)
 void sys_log_init(struct sys_log *log, const struct weir_sys *below)
 {
 	log->num = 0;
+	log->told = NULL;
 	log->below = below ? below : weir_sys_real();
 	log->table = (struct weir_sys){
 		.size = sizeof(log->table),

@@ -21,7 +21,9 @@ struct sys_log_entry {
 struct sys_log {
 	struct weir_sys table; /* give this to the host */
 	const struct weir_sys *below;
-	_Atomic unsigned int num; /* entries so far, also those past the room */
+	void (*told)(const struct sys_log_entry
+			     *entry); /* of each call, on the thread that made it; may be NULL */
+	_Atomic unsigned int num;     /* entries so far, also those past the room */
 	struct sys_log_entry entries[SYS_LOG_ROOM];
 };
 

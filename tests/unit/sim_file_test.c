@@ -282,6 +282,8 @@ UNIT(sim_file, what_nobody_read_can_be_taken_back)
 	sim_unlock(sim);
 	EXPECT_EQ(polled(sim, fd), 0);
 	close(fd);
+	any_call(sim);
+	EXPECT_EQ(probe.released, 1);
 }
 
 /* Fork -------------------------------------------------------------------------------------------------- */

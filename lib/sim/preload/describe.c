@@ -12,8 +12,10 @@
 #include "error.h"
 
 const char sim_describe_usage[] =
-	"  --device nvme[=IMAGE][,OPTION...]  an NVMe controller; IMAGE, a file, is its disk (without: memory)\n"
-	"      capacity=SIZE (without IMAGE) block_size=512|4096 max_queues=N mdts=N cmb_mib=N read_only serial=TEXT\n"
+	"  --device nvme[=IMAGE][,OPTION...]  an NVMe controller; IMAGE, a file, is its disk (without: "
+	"memory)\n"
+	"      capacity=SIZE (without IMAGE) block_size=512|4096 max_queues=N mdts=N cmb_mib=N read_only "
+	"serial=TEXT\n"
 	"  --device edu[,OPTION...]           QEMU's teaching device\n"
 	"      address_bits=N\n"
 	"  every device: addr=0000:00:01.0 driver=NAME (default vfio-pci) group=N bus_group=N\n"
@@ -166,7 +168,8 @@ static int split(char *text, char *parts[MOST_PARTS])
 		} else {
 			*to++ = '\0';
 			if (num == MOST_PARTS)
-				return weir_fail(-EINVAL, "a device with more than %d options", MOST_PARTS - 1);
+				return weir_fail(-EINVAL, "a device with more than %d options",
+						 MOST_PARTS - 1);
 			parts[num++] = to;
 		}
 	}

@@ -162,9 +162,10 @@ static void tell_of_copy(const struct sim_file *file)
 	if (!file->inherited || host.told)
 		return;
 	host.told = true;
-	preload_say("process %d was forked with simulated devices open (in %d): from now on it has a copy of the "
-		    "simulated host, and what either does the other does not see",
-		    (int)getpid(), (int)host.maker);
+	preload_say(
+		"process %d was forked with simulated devices open (in %d): from now on it has a copy of the "
+		"simulated host, and what either does the other does not see",
+		(int)getpid(), (int)host.maker);
 }
 
 /* Making ----------------------------------------------------------------------------------------------------------- */
@@ -200,8 +201,10 @@ static void make(void)
 /* Below these. What of it is not the machine's after all, it passes on. */
 static bool may_be_ours(const char *path)
 {
-	static const char *const roots[] = { "/sys/bus/pci",        "/sys/devices/pci", "/sys/kernel/iommu_groups",
-					     "/sys/class/vfio-dev", "/dev/iommu",       "/dev/vfio" };
+	static const char *const roots[] = {
+		"/sys/bus/pci",        "/sys/devices/pci", "/sys/kernel/iommu_groups",
+		"/sys/class/vfio-dev", "/dev/iommu",       "/dev/vfio"
+	};
 
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
 		if (!strncmp(path, roots[i], strlen(roots[i])))

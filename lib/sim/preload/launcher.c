@@ -4,6 +4,8 @@
  * the environment; each process that comes to ask for it builds its own.
  */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,28 +18,32 @@ enum { STATUS_REFUSED = 2, STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127, PATH
 
 static const char library[] = "libweir-sim-preload.so";
 
-static const char usage[] =
-	"usage: weir-sim-run [OPTION...] -- PROGRAM [ARGUMENT...]\n"
-	"\n"
-	"Runs a VFIO program on a simulated host: it finds /dev/vfio, /dev/iommu and PCI devices in /sys as described\n"
-	"here, and needs neither hardware nor privileges.\n"
-	"\n";
+static const char usage[] = "usage: weir-sim-run [OPTION...] -- PROGRAM [ARGUMENT...]\n"
+			    "\n"
+			    "Runs a VFIO program on a simulated host: it finds /dev/vfio, /dev/iommu and PCI "
+			    "devices in /sys as described\n"
+			    "here, and needs neither hardware nor privileges.\n"
+			    "\n";
 
 /* Without their dashes, and whether a value follows. */
 static const struct {
 	const char *name;
 	bool takes_value;
 } options[] = {
-	{ "device", true },       { "kernel", true },       { "address-bits", true },
-	{ "max-mappings", true }, { "seed", true },         { "no-container", false },
-	{ "no-iommufd", false },  { "type1-v1", false },    { "unsafe-irqs", false },
+	{ "device", true },       { "kernel", true },    { "address-bits", true },
+	{ "max-mappings", true }, { "seed", true },      { "no-container", false },
+	{ "no-iommufd", false },  { "type1-v1", false }, { "unsafe-irqs", false },
 	{ "no-iommu", false },
 };
 
-static _Noreturn void refuse(int status, const char *format, const char *text)
+__attribute__((format(printf, 2, 3))) static _Noreturn void refuse(int status, const char *format, ...)
 {
+	va_list arguments;
+
 	fputs("weir-sim-run: ", stderr);
-	fprintf(stderr, format, text);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
 	fputc('\n', stderr);
 	exit(status);
 }
@@ -134,15 +140,15 @@ static void check_machine(const char *description)
 /* Beside this program, as in the build directory; or where it was installed, relative to it and as configured. */
 static void find_library(char path[PATH_SIZE])
 {
-	static const char *const places[] = { "%s/%s", "%s/" WEIR_SIM_LIBDIR_FROM_HERE "/%s" };
+	static const char *const directories[] = { "/", "/" WEIR_SIM_LIBDIR_FROM_HERE "/" };
 	char here[PATH_SIZE / 2];
 	ssize_t len = readlink("/proc/self/exe", here, sizeof(here) - 1);
 
 	here[len < 0 ? 0 : len] = '\0';
 	if (strrchr(here, '/'))
 		*strrchr(here, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, PATH_SIZE, places[i], here, library);
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		snprintf(path, PATH_SIZE, "%s%s%s", here, directories[i], library);
 		if (access(path, R_OK) == 0)
 			return;
 	}
@@ -158,7 +164,8 @@ static void preload(const char *path)
 	char *list;
 
 	if (strpbrk(path, ": "))
-		refuse(STATUS_REFUSED, "a library cannot be preloaded from a path with a colon or space: %s", path);
+		refuse(STATUS_REFUSED, "a library cannot be preloaded from a path with a colon or space: %s",
+		       path);
 	if (asprintf(&list, "%s%s%s", path, others && *others ? ":" : "", others ? others : "") < 0 ||
 	    setenv("LD_PRELOAD", list, 1))
 		refuse(STATUS_REFUSED, "%s", strerror(ENOMEM));

@@ -74,7 +74,8 @@ EXPORT int munmap(void *addr, size_t len)
 	if (!sim)
 		return NEXT(munmap)(addr, len);
 	result = has_mapping(sim, addr, len) ? sim->table.munmap(sim, addr, len)
-					     : NEXT(munmap)(addr, len) ? -errno : 0;
+		 : NEXT(munmap)(addr, len)   ? -errno
+					     : 0;
 	preload_leave(&call);
 	return (int)preload_result(result);
 }

@@ -101,7 +101,8 @@ const char *preload_path(int dirfd, const char *name, char path[PRELOAD_PATH_SIZ
 	if (!found)
 		return NULL;
 	len = strlen(path);
-	if (*name && snprintf(path + len, PRELOAD_PATH_SIZE - len, "/%s", name) >= (int)(PRELOAD_PATH_SIZE - len))
+	if (*name &&
+	    snprintf(path + len, PRELOAD_PATH_SIZE - len, "/%s", name) >= (int)(PRELOAD_PATH_SIZE - len))
 		return NULL;
 	return path;
 }

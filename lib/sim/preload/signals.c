@@ -72,7 +72,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 void preload_trap_start(void)
 {
-	struct sigaction ours = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	struct sigaction ours = { .sa_sigaction = on_fault,
+				  .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 	sigset_t signal;
 
 	pthread_mutex_lock(&fault.lock);

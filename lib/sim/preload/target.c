@@ -74,10 +74,11 @@ static int check_privileges(const char *path)
 		return weir_fail(-errno, "%s: %m", path);
 	if ((status.st_mode & S_ISUID && status.st_uid != geteuid()) ||
 	    (status.st_mode & S_ISGID && status.st_gid != getegid()))
-		return weir_fail(-EPERM,
-				 "%s is set-user-ID or set-group-ID: the dynamic linker preloads nothing into "
-				 "such programs. Use a copy without that bit: the simulated host needs no privileges",
-				 path);
+		return weir_fail(
+			-EPERM,
+			"%s is set-user-ID or set-group-ID: the dynamic linker preloads nothing into "
+			"such programs. Use a copy without that bit: the simulated host needs no privileges",
+			path);
 	if (geteuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0)
 		return weir_fail(-EPERM,
 				 "%s has file capabilities: the dynamic linker preloads nothing into such "
@@ -114,10 +115,11 @@ static int check_elf(const char *path, int fd, const Elf64_Ehdr *head)
 	}
 	if (error)
 		return error;
-	return weir_fail(-ENOEXEC,
-			 "%s is linked statically: a library cannot be preloaded into it, and its system calls cannot "
-			 "be seen. Link it dynamically, or give it a struct weir_sys (weir/sim.h)",
-			 path);
+	return weir_fail(
+		-ENOEXEC,
+		"%s is linked statically: a library cannot be preloaded into it, and its system calls cannot "
+		"be seen. Link it dynamically, or give it a struct weir_sys (weir/sim.h)",
+		path);
 }
 
 /* Scripts ---------------------------------------------------------------------------------------------------------- */

@@ -55,9 +55,10 @@ static void tell_of_instruction(const void *code)
 {
 	const unsigned char *byte = code;
 
-	preload_say("the program reaches a device's registers with an instruction that is not known here, at %p: "
-		    "%02x %02x %02x %02x %02x %02x %02x %02x",
-		    code, byte[0], byte[1], byte[2], byte[3], byte[4], byte[5], byte[6], byte[7]);
+	preload_say(
+		"the program reaches a device's registers with an instruction that is not known here, at %p: "
+		"%02x %02x %02x %02x %02x %02x %02x %02x",
+		code, byte[0], byte[1], byte[2], byte[3], byte[4], byte[5], byte[6], byte[7]);
 }
 
 static void *code_of(const ucontext_t *context)

@@ -7,7 +7,10 @@
 #   binding  "refused" if the devices cannot be bound to vfio-pci
 # and calls the functions below for what sits in it.
 kernel=kernel
-accel=tcg
+# One host thread for all processors. With one for each, a register access can get lost in QEMU 10.0 while another processor
+# changes the map of memory (BARs and bridge windows come and go with resets and power states): ends of interrupts were lost,
+# and with them that processor's clock, for good.
+accel=tcg,thread=single
 append=()
 hardware=()
 devices=()

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/* Simulated machines that are what the virtual ones are. */
+#include "conformance/sim_machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/test.h"
+#include "sim/device.h"
+
+enum {
+	MIB = 1 << 20,
+	IMAGE_BLOCKS = 4 * MIB / 512 + 7
+}; /* no multiple of anything, as the virtual machine's */
+
+struct device {
+	const char *name, *address;
+	uint32_t group;        /* 0: one of its own */
+	uint32_t bus;          /* of a slot: 0 for the root bus, which cannot be reset */
+	uint32_t address_bits; /* of an edu; 0: it is an nvme */
+	uint32_t mib;          /* of an nvme's disk; 0: the image */
+	uint32_t cmb_mib;
+	const char *serial;
+};
+
+static const struct device side_by_side[] = {
+	{ "NVME0", "0000:00:04.0", .serial = "weir-nvme0" },
+	{ "NVME1", "0000:00:05.0", .mib = 16, .cmb_mib = 64, .serial = "weir-nvme1" },
+	{ "EDU0", "0000:00:06.0", .address_bits = 64 },
+	{ "EDU1", "0000:00:07.0", .address_bits = 28 },
+	{ NULL, NULL, .group = 0 },
+};
+
+/* Groups: below the switch, below the bridge. Each port has a bus of its own, and the functions behind it are reset together. */
+static const struct device topology[] = {
+	{ "NVME0", "0000:03:00.0", .group = 20, .bus = 1, .serial = "weir-nvme0" },
+	{ "NVME1", "0000:04:00.0", .group = 20, .bus = 2, .mib = 16, .cmb_mib = 64, .serial = "weir-nvme1" },
+	{ "NVME2", "0000:05:00.0", .bus = 3, .mib = 16, .serial = "weir-nvme2" },
+	{ "EDU0", "0000:06:01.0", .group = 30, .bus = 4, .address_bits = 64 },
+	{ "EDU1", "0000:06:02.0", .group = 30, .bus = 4, .address_bits = 28 },
+	{ "TWIN0", "0000:07:00.0", .bus = 5, .mib = 1, .serial = "twin0" },
+	{ "TWIN1", "0000:07:00.1", .bus = 5, .mib = 1, .serial = "twin1" },
+	{ NULL, NULL, .group = 0 },
+};
+
+static const struct {
+	const char *name;
+	const struct device *devices;
+	uint32_t flags;
+} machines[] = {
+	{ "vtd", side_by_side, 0 },
+	{ "topology", topology, 0 },
+	{ "stock", side_by_side, WEIR_SIM_NO_IOMMUFD },
+};
+
+/* The disk image ---------------------------------------------------------------------------------------------------- */
+
+static char image[64];
+
+__attribute__((destructor)) static void remove_image(void)
+{
+	char *slash = strrchr(image, '/');
+
+	if (!slash)
+		return;
+	unlink(image);
+	*slash = '\0';
+	rmdir(image);
+}
+
+/* No two of its blocks are alike. */
+static void write_image(FILE *out)
+{
+	uint64_t state = 0x9e3779b97f4a7c15;
+	uint64_t block[512 / 8];
+
+	for (uint64_t i = 0; i < IMAGE_BLOCKS; i++) {
+		for (size_t k = 0; k < sizeof(block) / sizeof(block[0]); k++) {
+			state ^= state << 13;
+			state ^= state >> 7;
+			state ^= state << 17;
+			block[k] = state;
+		}
+		ASSERT_EQ(fwrite(block, sizeof(block), 1, out), 1);
+	}
+}
+
+/* Once for all cases; those that write put back what was there. */
+static const char *image_path(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	FILE *out;
+
+	if (*image)
+		return image;
+	ASSERT_LT(snprintf(image, sizeof(image), "%.40s/weir-XXXXXX", tmp && *tmp ? tmp : "/tmp"),
+		  (int)sizeof(image) - 6);
+	if (!mkdtemp(image)) {
+		*image = '\0';
+		FAIL("a temporary directory: %m");
+	}
+	strcat(image, "/nvme0");
+	out = fopen(image, "we");
+	ASSERT_TRUE(out != NULL);
+	write_image(out);
+	ASSERT_EQ(fclose(out), 0);
+	return image;
+}
+
+/* The machine ------------------------------------------------------------------------------------------------------- */
+
+static void set_variable(const char *prefix, const char *name, const char *value)
+{
+	char variable[64];
+
+	snprintf(variable, sizeof(variable), "%s%s", prefix, name);
+	if (value)
+		setenv(variable, value, 1);
+	else
+		unsetenv(variable);
+}
+
+static void add_device(struct weir_sim *sim, const struct device *device)
+{
+	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = device->address,
+					      .group = device->group, .bus_group = device->bus);
+	struct weir_sim_nvme_opts nvme =
+		WEIR_OPTS(weir_sim_nvme_opts, .capacity = (uint64_t)device->mib * MIB,
+			  .cmb_mib = device->cmb_mib, .serial = device->serial);
+
+	set_variable("WEIR_DEVICE_", device->name, device->address);
+	if (device->address_bits) {
+		ASSERT_OK(weir_sim_add_edu(
+			sim, &WEIR_OPTS(weir_sim_edu_opts, .address_bits = device->address_bits), &slot,
+			NULL));
+		return;
+	}
+	if (!device->mib) {
+		nvme.image = image_path();
+		set_variable("WEIR_IMAGE_", device->name, nvme.image);
+	}
+	ASSERT_OK(weir_sim_add_nvme(sim, &nvme, &slot, NULL));
+}
+
+static int chosen_machine(void)
+{
+	const char *name = getenv("WEIR_SIM_MACHINE");
+
+	for (int i = 0; i < (int)(sizeof(machines) / sizeof(machines[0])); i++)
+		if (!strcmp(machines[i].name, name ? name : "vtd"))
+			return i;
+	FAIL("there is no machine WEIR_SIM_MACHINE=%s", name);
+}
+
+static void close_sim(void *sim)
+{
+	sim_registers_end();
+	EXPECT_OK(weir_sim_close(sim));
+	for (const struct device *device = machines[chosen_machine()].devices; device->name; device++) {
+		set_variable("WEIR_DEVICE_", device->name, NULL);
+		set_variable("WEIR_IMAGE_", device->name, NULL);
+	}
+}
+
+struct weir_sim *sim_machine_open(struct t *t)
+{
+	int chosen = chosen_machine();
+	struct weir_sim *sim;
+
+	ASSERT_OK(weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags), &sim));
+	t_defer(t, close_sim, sim);
+	sim->traps = true;
+	for (const struct device *device = machines[chosen].devices; device->name; device++)
+		add_device(sim, device);
+	sim_registers_begin(sim);
+	ASSERT_OK(weir_sim_start(sim));
+	return sim;
+}
+
+unsigned int sim_machine_mappings(struct weir_sim *sim)
+{
+	unsigned int count = 0;
+
+	if (sim_lock(sim))
+		return 0;
+	for (const struct sim_mapping *mapping = sim->mappings; mapping; mapping = mapping->next)
+		count++;
+	sim_unlock(sim);
+	return count;
+}
