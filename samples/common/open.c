@@ -25,13 +25,33 @@ bool open_backend(const char *name, uint32_t *ret_backend)
 	return false;
 }
 
-static int open_host(const struct open_request *request, struct weir_host **ret_host)
+/* A machine with one controller, whose disk is the image, at the address where the program will look for it. */
+static int simulate(const struct open_request *request, struct weir_sim **ret_sim)
+{
+	struct weir_sim_nvme_opts disk =
+		WEIR_OPTS(weir_sim_nvme_opts, .image = request->simulate, .read_only = true);
+	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = request->address);
+	int r = weir_sim_open(NULL, ret_sim);
+
+	if (r == 0)
+		r = weir_sim_add_nvme(*ret_sim, &disk, &slot, NULL);
+	return r == 0 ? weir_sim_start(*ret_sim) : r;
+}
+
+static int open_host(const struct open_request *request, struct opened *opened)
 {
 	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = request->backend);
 
+	if (request->simulate) {
+		int r = simulate(request, &opened->sim);
+
+		if (r < 0)
+			return r;
+		opts.sys = weir_sim_sys(opened->sim);
+	}
 	if (request->broker)
-		return weir_host_open_broker(request->broker, request->address, &opts, ret_host);
-	return weir_host_open(&opts, ret_host);
+		return weir_host_open_broker(request->broker, request->address, &opts, &opened->host);
+	return weir_host_open(&opts, &opened->host);
 }
 
 int open_device(const struct open_request *request, struct opened *ret_opened)
@@ -40,7 +60,7 @@ int open_device(const struct open_request *request, struct opened *ret_opened)
 	struct opened opened = { 0 };
 	int r;
 
-	r = open_host(request, &opened.host);
+	r = open_host(request, &opened);
 	if (r == 0)
 		r = weir_ioas_open(opened.host, NULL, &opened.ioas);
 	if (r == 0)
@@ -57,7 +77,8 @@ int close_device(struct opened *opened)
 	int device = weir_device_close(opened->device);
 	int ioas = weir_ioas_close(opened->ioas);
 	int host = weir_host_close(opened->host);
+	int sim = weir_sim_close(opened->sim);
 
 	*opened = (struct opened){ 0 };
-	return device < 0 ? device : ioas < 0 ? ioas : host;
+	return device < 0 ? device : ioas < 0 ? ioas : host < 0 ? host : sim;
 }

@@ -3,17 +3,20 @@
 #ifndef SAMPLES_OPEN_H
 #define SAMPLES_OPEN_H
 
+#include <weir/sim.h>
 #include <weir/weir.h>
 
 /* What to open and how. */
 struct open_request {
 	const char *address;   /* "0000:01:00.0" */
 	const char *broker;    /* socket of a weir-broker; NULL: open the nodes ourselves */
+	const char *simulate;  /* disk image: on a simulated machine with one NVMe controller; NULL: a real one */
 	uint32_t backend;      /* enum weir_backend */
 	uint32_t address_bits; /* the device's; 0: 64 */
 };
 
 struct opened {
+	struct weir_sim *sim; /* NULL on a real machine */
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 	struct weir_device *device;
@@ -28,7 +31,7 @@ bool open_backend(const char *name, uint32_t *ret_backend);
  */
 int open_device(const struct open_request *request, struct opened *ret_opened);
 
-/* Close all three. Returns 0 or the first error. */
+/* Close all of them. Returns 0 or the first error. */
 int close_device(struct opened *opened);
 
 #endif

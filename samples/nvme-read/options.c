@@ -14,6 +14,7 @@ enum {
 	KEY_POLLING,
 	KEY_BACKEND,
 	KEY_BROKER,
+	KEY_SIMULATE,
 	KEY_OFFSET,
 	KEY_LENGTH,
 	KEY_JSON,
@@ -24,8 +25,8 @@ static const char doc[] =
 	"Read a whole NVMe namespace through VFIO, and print the SHA-256 of what is on it.\n"
 	"\n"
 	"ADDRESS is the controller's PCI address, such as 0000:01:00.0; it has to be bound to vfio-pci. "
-	"Nothing is written "
-	"to it. Once everything is open and mapped, the program gives up all capabilities.\v"
+	"Nothing is written to it. With --simulate, it can be left out. Once everything is open and mapped, "
+	"the program gives up all capabilities.\v"
 	"Exit status: 0 when all was read; 1 when it could not be set up; 2 for a command line that makes no "
 	"sense; "
 	"3 when reading failed on the way; 130 when stopped by a signal.\n"
@@ -46,6 +47,8 @@ static const struct argp_option table[] = {
 	{ "polling", KEY_POLLING, NULL, 0, "Wait by looking for them", 2 },
 	{ "backend", KEY_BACKEND, "NAME", 0, "auto, iommufd, type1 or compat (default auto)", 2 },
 	{ "broker", KEY_BROKER, "SOCKET", 0, "Get the device from the weir-broker that listens there", 2 },
+	{ "simulate", KEY_SIMULATE, "IMAGE", 0,
+	  "Not a real controller but a simulated one, inside this program, with IMAGE as its disk", 2 },
 	{ NULL, 0, NULL, 0, "What to show:", 3 },
 	{ "json", KEY_JSON, NULL, 0, "The result as a JSON object", 3 },
 	{ "progress", KEY_PROGRESS, NULL, 0, "Progress even if standard error is no terminal", 3 },
@@ -115,6 +118,9 @@ static error_t take_manner(int key, char *arg, struct argp_state *state, struct 
 	case KEY_BROKER:
 		options->open.broker = arg;
 		return 0;
+	case KEY_SIMULATE:
+		options->open.simulate = arg;
+		return 0;
 	case KEY_JSON:
 		options->json = true;
 		return 0;
@@ -139,6 +145,8 @@ static error_t take(int key, char *arg, struct argp_state *state)
 		return 0;
 	}
 	if (key == ARGP_KEY_END) {
+		if (!options->open.address && options->open.simulate)
+			options->open.address = "0000:00:01.0";
 		if (!options->open.address)
 			argp_error(state, "the ADDRESS of a controller is missing");
 		return 0;

@@ -51,8 +51,8 @@ void report_subject(const struct report *report)
 	if (options->json)
 		return;
 	version_text(report->controller.version, version, sizeof version);
-	printf("%s through %s%s\n\n", options->open.address, report->backend,
-	       options->open.broker ? ", opened by the broker" : "");
+	printf("%s%s through %s%s\n\n", options->open.simulate ? "Simulated controller " : "",
+	       options->open.address, report->backend, options->open.broker ? ", opened by the broker" : "");
 	line("Model", "%s", report->controller.model);
 	line("Serial", "%s", report->controller.serial);
 	line("Firmware", "%s, NVMe %s", report->controller.firmware, version);
