@@ -7,11 +7,11 @@ killed and fails. In commands, {build} is the directory of the lane's build and 
 from lane import Lane, gtest, junit, script
 
 
-def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel"):
+def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel", build="plain"):
     """A lane inside a virtual machine: tests/vm/lane runs its parts on the hosts. The budget is the machine's, boot included."""
-    command = (f"tests/vm/run --machine {machine} --budget {budget} --results {{results}} -- "
+    command = (f"env WEIR_BUILD={{build}} tests/vm/run --machine {machine} --budget {budget} --results {{results}} -- "
                f"tests/vm/lane {{results}} {hosts} {parts}")
-    return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel"], build="plain", prepare=[kernel],
+    return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel"], build=build, prepare=[kernel],
                 steps=[junit(machine, command, xml="*.xml")])
 
 
@@ -74,6 +74,8 @@ LANES = [
        machine="vtd", hosts="type1", budget=150, parts="conformance programs"),
     vm("vm-compat", "the container's ioctls on /dev/iommu: conformance, then the programs",
        machine="vtd", hosts="compat", budget=150, parts="conformance programs"),
+    vm("vm-asan", "conformance on iommufd and the container with address and undefined-behaviour sanitizers",
+       machine="vtd", hosts="iommufd,type1", budget=240, build="asan"),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=150, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     vm("vm-topology", "switches, bridges, groups of several devices, hot reset",

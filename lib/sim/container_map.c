@@ -92,7 +92,7 @@ static int make_pages(struct sim_container *container, const struct abi_vfio_iom
 	if (!bar)
 		return sim_pages_memory(container->sim, cmd->vaddr, cmd->size,
 					cmd->flags & ABI_VFIO_DMA_MAP_FLAG_WRITE,
-					sim_charge_now(SIM_CHARGE_MM), ret_pages);
+					sim_charge_now(SIM_CHARGE_CONTAINER), ret_pages);
 	if (cmd->vaddr < start || cmd->vaddr + cmd->size > start + bar->len)
 		return -EFAULT;
 	return sim_pages_bar(bar->device, bar->bar, bar->offset + (cmd->vaddr - start), cmd->size, ret_pages);

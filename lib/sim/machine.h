@@ -44,7 +44,7 @@ struct weir_sim {
 	uint32_t address_bits;
 	uint32_t max_mappings;
 	uint64_t seed;
-	bool traps; /* programs may map registers: without access, and who sets this serves the faults (preload/) */
+	bool traps; /* registers can be mapped, without access: whoever sets this serves the faults (preload/) */
 	unsigned int owner; /* the effective uid that made the machine: nodes are its own */
 
 	struct sim_file *files;          /* open file descriptions */

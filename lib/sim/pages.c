@@ -139,7 +139,9 @@ bool sim_capable(unsigned int capability)
 
 enum sim_charge sim_charge_now(enum sim_charge otherwise)
 {
-	return sim_capable(CAP_IPC_LOCK) ? SIM_CHARGE_NONE : otherwise;
+	if (!sim_capable(CAP_IPC_LOCK))
+		return otherwise;
+	return otherwise == SIM_CHARGE_CONTAINER ? SIM_CHARGE_CONTAINER_FREE : SIM_CHARGE_NONE;
 }
 
 /* Whole pages are pinned and charged. */
@@ -152,23 +154,35 @@ static uint64_t pinned_size(const struct sim_pages *pages)
 
 static uint64_t *counter(const struct sim_pages *pages)
 {
-	return pages->charge == SIM_CHARGE_MM ? &pages->sim->locked_bytes : &pages->sim->user_locked_bytes;
+	return pages->charge == SIM_CHARGE_USER ? &pages->sim->user_locked_bytes : &pages->sim->locked_bytes;
+}
+
+static bool of_container(const struct sim_pages *pages)
+{
+	return pages->charge == SIM_CHARGE_CONTAINER || pages->charge == SIM_CHARGE_CONTAINER_FREE;
+}
+
+static bool exceeds_limit(const struct sim_pages *pages, uint64_t size)
+{
+	struct rlimit limit;
+
+	return pages->charge != SIM_CHARGE_CONTAINER_FREE && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+	       limit.rlim_cur != RLIM_INFINITY && *counter(pages) + size > limit.rlim_cur;
 }
 
 static int charge(const struct sim_pages *pages)
 {
 	uint64_t size = pinned_size(pages);
-	struct rlimit limit;
 
 	if (pages->kind == SIM_PAGES_BAR)
 		return 0;
 	if (pages->charge != SIM_CHARGE_NONE) {
-		if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-		    *counter(pages) + size > limit.rlim_cur)
+		if (exceeds_limit(pages, size))
 			return -ENOMEM;
 		*counter(pages) += size;
 	}
-	pages->sim->pinned_bytes += size;
+	if (!of_container(pages))
+		pages->sim->pinned_bytes += size;
 	return 0;
 }
 
@@ -180,7 +194,8 @@ static void discharge(const struct sim_pages *pages)
 		return;
 	if (pages->charge != SIM_CHARGE_NONE)
 		*counter(pages) -= size;
-	pages->sim->pinned_bytes -= size;
+	if (!of_container(pages))
+		pages->sim->pinned_bytes -= size;
 }
 
 /* Pinning ------------------------------------------------------------------------------------------------ */

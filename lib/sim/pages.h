@@ -11,9 +11,11 @@
 #include "sim/machine.h"
 
 enum sim_charge {
-	SIM_CHARGE_NONE, /* CAP_IPC_LOCK, or device memory */
-	SIM_CHARGE_USER, /* iommufd: locked memory of the user, here: of the machine */
-	SIM_CHARGE_MM,   /* containers: of the process */
+	SIM_CHARGE_NONE,      /* CAP_IPC_LOCK, or device memory */
+	SIM_CHARGE_USER,      /* iommufd: locked memory of the user, here: of the machine */
+	SIM_CHARGE_MM,        /* of the process */
+	SIM_CHARGE_CONTAINER, /* the same, and that is all that tells of it: they do not count what is pinned */
+	SIM_CHARGE_CONTAINER_FREE, /* the same without a limit: CAP_IPC_LOCK */
 };
 
 enum sim_pages_kind { SIM_PAGES_MEMORY, SIM_PAGES_FILE, SIM_PAGES_BAR };

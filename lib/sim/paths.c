@@ -157,8 +157,9 @@ static bool look_up(struct weir_sim *sim, const char *path, struct sim_name *ret
 /* Below these, what is not in the table is not there: the real system's devices are not the machine's. */
 static bool owns(const char *path)
 {
-	static const char *const roots[] = { "/sys/bus/pci", "/sys/kernel/iommu_groups",
-					     "/sys/class/vfio-dev", "/dev/iommu", "/dev/vfio" };
+	static const char *const roots[] = { "/sys/bus/pci",        "/sys/kernel/iommu_groups",
+					     "/sys/class/vfio-dev", "/sys/kernel/debug/iommu",
+					     "/dev/iommu",          "/dev/vfio" };
 
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
 		size_t len = strlen(roots[i]);

@@ -369,6 +369,7 @@ const struct sim_row sim_rows[] = {
 	SINK_(DRIVER "/unbind", NULL, store_unbind),
 	SINK_("/sys/bus/pci/drivers_probe", NULL, store_probe),
 
+	DIR_("/sys/devices/<bus>", NULL),
 	DIR_(DEVICE, NULL),
 	FILE_(DEVICE "/class", NULL, show_class),
 	BOTH_(DEVICE "/config", NULL, show_config, store_config),

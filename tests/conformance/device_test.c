@@ -2,6 +2,7 @@
 /* Devices: found, opened, asked, switched and closed. */
 #include "conformance/dma.h"
 #include "conformance/machine.h"
+#include "conformance/os.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -373,10 +374,12 @@ static void start_dma(struct weir_device *device, uint64_t iova)
 
 static void finish_dma(struct weir_device *device)
 {
+	struct weir_region *registers = registers_of(device);
 	uint32_t command = EDU_DMA_RUN;
 
 	for (int i = 0; i < 2000 && command & EDU_DMA_RUN; i++) {
-		ASSERT_OK(weir_region_read32(registers_of(device), EDU_DMA_COMMAND, &command));
+		if (weir_region_read32(registers, EDU_DMA_COMMAND, &command))
+			FAIL("reading the command: %s", weir_error());
 		usleep(1000);
 	}
 	ASSERT_EQ(command & EDU_DMA_RUN, 0);
@@ -391,12 +394,14 @@ static uint64_t now_ms(void)
 }
 
 /* Close the device while a DMA is under way. False when it may have been too slow for that. */
-static bool close_in_time(struct weir_device *device, uint64_t iova)
+static bool close_in_time(struct t *t, struct weir_device *device, uint64_t iova)
 {
 	uint64_t start = now_ms();
 
+	os_hold_edu(address_of(t, "EDU0"), true);
 	start_dma(device, iova);
 	ASSERT_OK(weir_device_close(device));
+	os_hold_edu(address_of(t, "EDU0"), false);
 	return now_ms() - start < EDU_DMA_AFTER_MS / 2;
 }
 
@@ -426,7 +431,7 @@ CONFORMANCE(device, dma_stops_when_it_is_closed, NEEDS(EDU0))
 		EXPECT_TRUE(memcmp(memory, pattern, 4096) != 0);
 
 		memcpy(memory, pattern, 4096);
-		in_time = close_in_time(device, weir_map_iova(map));
+		in_time = close_in_time(t, device, weir_map_iova(map));
 		usleep(LONG_AFTER_MS * 1000);
 	}
 	ASSERT_TRUE(in_time);

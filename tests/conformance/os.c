@@ -177,6 +177,12 @@ unsigned int os_chmod(const char *path, unsigned int mode)
 	return status.st_mode & 07777;
 }
 
+void os_hold_edu(const char *address, bool hold)
+{
+	if (machine)
+		weir_sim_hang(weir_sim_find(machine, address), hold);
+}
+
 /* Processes ------------------------------------------------------------------------------------------------------- */
 
 /* Nothing of the machine may be half done when it is copied. Its devices go on in both. */

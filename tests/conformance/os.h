@@ -38,6 +38,9 @@ void os_find_entry(const char *path, const char *prefix, char *ret_name, size_t 
 /* Change what others than the owner may do with a node; returns the old mode. Simulated ones are all root's and 0600 before. */
 unsigned int os_chmod(const char *path, unsigned int mode);
 
+/* Real edus take a tenth of a second for a DMA, simulated ones no time: let this one do nothing until it is let go. */
+void os_hold_edu(const char *address, bool hold);
+
 /* As fork(): the child of a case on a simulated machine has a copy of that. */
 pid_t os_fork(void);
 

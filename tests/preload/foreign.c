@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A VFIO program as others write them: straight on the kernel's interface, without weir, and knowing nothing of a simulated host. It drives QEMU's
- * teaching device (edu) by loads and stores, through a container, or with --cdev through an iommufd.
+ * A VFIO program as others write them: straight on the kernel's interface, without weir, and knowing
+ * nothing of a simulated host. It drives QEMU's teaching device (edu) by loads and stores, through a
+ * container, or with --cdev through an iommufd.
  *
  *     foreign [--cdev|--fork|--segv|--segv-handler|--listing|--dup] ADDRESS
  */
@@ -57,7 +58,7 @@ static void need(bool condition, const char *what)
 	exit(1);
 }
 
-/* Opening ---------------------------------------------------------------------------------------------------------- */
+/* Opening ------------------------------------------------------------------------------------------------ */
 
 static void map_for_container(void *memory)
 {
@@ -133,7 +134,7 @@ static void open_through_iommufd(const char *address, void *memory)
 	need(ioctl(bind.iommufd, ABI_IOMMU_IOAS_MAP, &map) == 0, "IOMMU_IOAS_MAP");
 }
 
-/* Driving ---------------------------------------------------------------------------------------------------------- */
+/* Driving ------------------------------------------------------------------------------------------------ */
 
 static volatile void *map_bar(void)
 {
@@ -218,7 +219,7 @@ static void copy(volatile void *bar, unsigned char *memory)
 	close(interrupt);
 }
 
-/* Other things that programs do ------------------------------------------------------------------------------------ */
+/* Other things that programs do -------------------------------------------------------------------------- */
 
 /* Children are not the parent's business: neither may hang, and the parent's device goes on working. */
 static void fork_around(volatile void *bar)

@@ -15,6 +15,8 @@ static FILE *out;
 static char *lines; /* of the case under way */
 static size_t lines_size;
 static FILE *lines_out;
+static char last[1024]; /* line of the case, not yet written */
+static unsigned int repeats;
 static pthread_t recorder;
 static pid_t process;
 
@@ -38,31 +40,48 @@ void t_record_begin(void)
 	recorder = pthread_self();
 	process = getpid();
 	lines_out = open_memstream(&lines, &lines_size);
+	repeats = 0;
+}
+
+/* What comes many times in a row is one line. */
+static void write_last(void)
+{
+	if (repeats == 1)
+		fprintf(lines_out, "%s\n", last);
+	else if (repeats)
+		fprintf(lines_out, "%s (%u times)\n", last, repeats);
+	repeats = 0;
 }
 
 void t_record(const char *format, ...)
 {
+	char line[sizeof(last)];
 	va_list args;
 
 	/* What other threads and children see comes in no fixed order. */
 	if (!lines_out || getpid() != process || !pthread_equal(pthread_self(), recorder))
 		return;
 	va_start(args, format);
-	vfprintf(lines_out, format, args);
+	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	fputc('\n', lines_out);
+	if (strcmp(line, last) != 0)
+		write_last();
+	strcpy(last, line);
+	repeats++;
 }
 
 void t_record_forget(void)
 {
 	if (lines_out)
 		rewind(lines_out);
+	repeats = 0;
 }
 
 void t_record_end(const struct t_case *test, const struct t_host *host, const struct t_result *result)
 {
 	if (!lines_out)
 		return;
+	write_last();
 	fclose(lines_out);
 	lines_out = NULL;
 	fprintf(out, "== %s %s.%s %s%s\n", host ? host->name : "-", test->suite, test->name,

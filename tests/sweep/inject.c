@@ -325,9 +325,16 @@ static const struct weir_sys *table_above(const struct weir_sys *below)
 void __real_sys_log_init(struct sys_log *log, const struct weir_sys *below);
 void __wrap_sys_log_init(struct sys_log *log, const struct weir_sys *below);
 
+/* A log on top of a log lies above one of our tables already. */
 void __wrap_sys_log_init(struct sys_log *log, const struct weir_sys *below)
 {
-	__real_sys_log_init(log, table_above(below ? below : weir_sys_real()));
+	static int (*log_open)(void *ctx, const char *path, int flags);
+
+	if (below && log_open && below->open == log_open)
+		__real_sys_log_init(log, below);
+	else
+		__real_sys_log_init(log, table_above(below ? below : weir_sys_real()));
+	log_open = log->table.open;
 }
 
 void inject_start(const struct injection *injection)

@@ -52,6 +52,15 @@ static bool concerns_lost(const struct range *range)
 	return range->fd >= 0 && range->fd == lost.fd && range->ioas == lost.ioas;
 }
 
+/* With an IOAS goes what was mapped in it; with a container's last group, what was in the container. */
+static bool ends_a_space(unsigned long request, const void *arg)
+{
+	const struct abi_iommu_destroy *destroy = arg;
+
+	return request == ABI_VFIO_GROUP_UNSET_CONTAINER ||
+	       (request == ABI_IOMMU_DESTROY && destroy->id == lost.ioas);
+}
+
 void lost_begin(int fd, unsigned long request, const void *arg)
 {
 	pthread_mutex_lock(&lock);
@@ -67,6 +76,8 @@ unsigned int lost_reused(int fd, unsigned long request, const void *arg)
 	pthread_mutex_lock(&lock);
 	reused = concerns_lost(&map) && map.first <= lost.last && lost.first <= map.last;
 	if (concerns_lost(&unmap) && unmap.first <= lost.first && lost.last <= unmap.last)
+		lost.fd = -1;
+	if (ends_a_space(request, arg))
 		lost.fd = -1;
 	pthread_mutex_unlock(&lock);
 	return reused;

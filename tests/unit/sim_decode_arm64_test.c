@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
-/* arm64's loads and stores, executed in software: on any machine. The words are what GNU as makes of the text beside them. */
+/*
+ * arm64's loads and stores, executed in software: on any machine. The words are what GNU as makes of the
+ * text beside them.
+ */
 #include "sim/preload/decode.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "shim/test.h"
+#include "test.h"
 
 enum { LOAD = 1, SIGNED = 2, TO_32 = 4, VECTOR = 8, PAIR = 16, SP = 32, ZERO = 64 };
 
-/* x1 and sp; the registers that addresses are made with; the ones that are loaded; the ones that are stored. */
+/*
+ * x1 and sp; the registers that addresses are made with; the ones that are loaded; the ones that are
+ * stored.
+ */
 enum { BASE = 512, STACK = 256, FIRST_LOADED = 0, FIRST_STORED = 5, SECOND = 6 };
 
 struct row {
@@ -158,6 +164,13 @@ static struct machine initial(void)
 	return m;
 }
 
+static bool same(const struct machine *a, const struct machine *b)
+{
+	return !memcmp(a->regs, b->regs, sizeof(a->regs)) && a->sp == b->sp && a->pc == b->pc &&
+	       !memcmp(a->vectors, b->vectors, sizeof(a->vectors)) &&
+	       !memcmp(a->bytes, b->bytes, sizeof(a->bytes)) && a->widest == b->widest;
+}
+
 static int step(struct machine *m, uint32_t code)
 {
 	struct sim_arm64_cpu cpu = { m->regs, &m->sp, &m->pc, m->vectors };
@@ -185,7 +198,7 @@ static void expect_load(struct machine *m, const struct row *row, unsigned int r
 		memcpy(m->vectors[reg], m->bytes + addr, row->width);
 		return;
 	}
-	if (row->flags & SIGNED && row->width < 8 && value >> (8 * row->width - 1))
+	if (row->flags & SIGNED && row->width && row->width < 8 && value >> (8 * row->width - 1))
 		value |= ~UINT64_C(0) << 8 * row->width;
 	if (row->flags & TO_32)
 		value &= UINT32_MAX;
@@ -233,7 +246,7 @@ UNIT(sim_decode, arm64_loads_and_stores)
 
 		EXPECT_OK(step(&m, rows[i].code));
 		want.widest = rows[i].width > 8 ? 8 : rows[i].width;
-		if (memcmp(&m, &want, sizeof(m)))
+		if (!same(&m, &want))
 			FAIL("%s: x0 is %#lx, not %#lx; x1 is %#lx, not %#lx; width %u", rows[i].text,
 			     m.regs[0], want.regs[0], m.regs[1], want.regs[1], m.widest);
 	}
@@ -245,7 +258,7 @@ UNIT(sim_decode, arm64_instructions_that_are_not_known_change_nothing)
 		struct machine m = initial(), want = initial();
 
 		EXPECT_ERR(-ENOSYS, step(&m, unknown[i].code));
-		if (memcmp(&m, &want, sizeof(m)))
+		if (!same(&m, &want))
 			FAIL("%s", unknown[i].text);
 	}
 }
@@ -260,6 +273,6 @@ UNIT(sim_decode, arm64_accesses_that_memory_refuses_change_nothing)
 
 		m.regs[1] = want.regs[1] = 1 << 20;
 		EXPECT_ERR(-EFAULT, step(&m, codes[i]));
-		EXPECT_MEMEQ(&m, &want, sizeof(m));
+		EXPECT_TRUE(same(&m, &want));
 	}
 }

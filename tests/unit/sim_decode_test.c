@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "shim/test.h"
+#include "test.h"
 
 #ifdef __x86_64__
 
@@ -31,24 +31,24 @@ void sim_decode_run(const void *code, struct state *state, int avx);
 asm(".pushsection .text\n"
     ".type sim_decode_run, @function\n"
     "sim_decode_run:\n"
-    "	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-    "	mov %rdi, %r12; mov %rsi, %r13; mov %edx, %r14d\n"
-    "	movups 96(%r13), %xmm0; movups 128(%r13), %xmm1; movups 160(%r13), %xmm2; movups 192(%r13), %xmm3\n"
-    "	test %r14d, %r14d; jz 1f\n"
-    "	vmovups 96(%r13), %ymm0; vmovups 128(%r13), %ymm1; vmovups 160(%r13), %ymm2; vmovups 192(%r13), %ymm3\n"
-    "1:	push 80(%r13); popfq\n"
-    "	mov (%r13), %rax; mov 8(%r13), %rcx; mov 16(%r13), %rdx; mov 24(%r13), %rbx; mov 32(%r13), %rbp\n"
-    "	mov 40(%r13), %rsi; mov 48(%r13), %rdi; mov 56(%r13), %r8; mov 64(%r13), %r9; mov 72(%r13), %r15\n"
-    "	call *%r12\n"
-    "	mov %rax, (%r13); mov %rcx, 8(%r13); mov %rdx, 16(%r13); mov %rbx, 24(%r13); mov %rbp, 32(%r13)\n"
-    "	mov %rsi, 40(%r13); mov %rdi, 48(%r13); mov %r8, 56(%r13); mov %r9, 64(%r13); mov %r15, 72(%r13)\n"
-    "	pushfq; pop 80(%r13); cld\n"
-    "	movups %xmm0, 96(%r13); movups %xmm1, 128(%r13); movups %xmm2, 160(%r13); movups %xmm3, 192(%r13)\n"
-    "	test %r14d, %r14d; jz 1f\n"
-    "	vmovups %ymm0, 96(%r13); vmovups %ymm1, 128(%r13); vmovups %ymm2, 160(%r13); vmovups %ymm3, 192(%r13)\n"
-    "	vzeroupper\n"
-    "1:	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-    "	ret\n"
+    " push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+    " mov %rdi, %r12; mov %rsi, %r13; mov %edx, %r14d\n"
+    " movups 96(%r13), %xmm0; movups 128(%r13), %xmm1; movups 160(%r13), %xmm2; movups 192(%r13), %xmm3\n"
+    " test %r14d, %r14d; jz 1f\n"
+    " vmovups 96(%r13), %ymm0; vmovups 128(%r13), %ymm1; vmovups 160(%r13), %ymm2; vmovups 192(%r13), %ymm3\n"
+    "1: push 80(%r13); popfq\n"
+    " mov (%r13), %rax; mov 8(%r13), %rcx; mov 16(%r13), %rdx; mov 24(%r13), %rbx; mov 32(%r13), %rbp\n"
+    " mov 40(%r13), %rsi; mov 48(%r13), %rdi; mov 56(%r13), %r8; mov 64(%r13), %r9; mov 72(%r13), %r15\n"
+    " call *%r12\n"
+    " mov %rax, (%r13); mov %rcx, 8(%r13); mov %rdx, 16(%r13); mov %rbx, 24(%r13); mov %rbp, 32(%r13)\n"
+    " mov %rsi, 40(%r13); mov %rdi, 48(%r13); mov %r8, 56(%r13); mov %r9, 64(%r13); mov %r15, 72(%r13)\n"
+    " pushfq; pop 80(%r13); cld\n"
+    " movups %xmm0, 96(%r13); movups %xmm1, 128(%r13); movups %xmm2, 160(%r13); movups %xmm3, 192(%r13)\n"
+    " test %r14d, %r14d; jz 1f\n"
+    " vmovups %ymm0, 96(%r13); vmovups %ymm1, 128(%r13); vmovups %ymm2, 160(%r13); vmovups %ymm3, 192(%r13)\n"
+    " vzeroupper\n"
+    "1: pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+    " ret\n"
     ".size sim_decode_run, . - sim_decode_run\n"
     ".popsection\n");
 /* clang-format on */
@@ -323,7 +323,7 @@ static void compare(const struct snippet *snippet)
 		FAIL("%s: rax %#lx, in software %#lx; flags %#lx, in software %#lx", snippet->name,
 		     native.rax, trapped.rax, native.flags, trapped.flags);
 	EXPECT_LE(trap.widest, 8);
-	if (strcmp(snippet->name, "rep_movs_none"))
+	if (strcmp(snippet->name, "rep_movs_none") != 0)
 		EXPECT_EQ(trap.faults, 1);
 }
 
@@ -361,7 +361,7 @@ UNIT(sim_decode, the_c_librarys_copies_work)
 
 #endif
 
-/* x86-64 by its bytes ----------------------------------------------------------------------------------- */
+/* x86-64 by its bytes ------------------------------------------------------------------------------------ */
 
 struct flat {
 	unsigned char bytes[1024];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's registers, as a signal handler is shown them and may change them: context_x86.c, context_arm64.c. */
+/*
+ * A thread's registers, as a signal handler is shown them and may change them: context_x86.c,
+ * context_arm64.c.
+ */
 #ifndef WEIR_SIM_PRELOAD_CONTEXT_H
 #define WEIR_SIM_PRELOAD_CONTEXT_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * x86-64. Vector registers lie in the frame as XSAVE wrote them (Intel manual, volume 1, chapter 13). What is in its initial state is marked
- * as not written, and would not be read back either: such a part is made a written one, of zeros, before it is used.
+ * x86-64. Vector registers lie in the frame as XSAVE wrote them (Intel manual, volume 1, chapter 13). What
+ * is in its initial state is marked as not written, and would not be read back either: such a part is made
+ * a written one, of zeros, before it is used.
  */
 #ifdef __x86_64__
 

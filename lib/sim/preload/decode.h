@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Executing one load or store in software: an instruction that faulted on a page without access, done through callbacks
- * instead.
+ * Executing one load or store in software: an instruction that faulted on a page without access, done
+ * through callbacks instead.
  *
  *     decode_x86.c          x86-64: prefixes, operands, moves
  *     decode_x86_alu.c      arithmetic on memory, and its flags
@@ -9,8 +9,8 @@
  *     decode_x86_vector.c   SSE, AVX and AVX-512 moves
  *     decode_arm64.c        arm64: all of it
  *
- * Nothing here knows about signals: registers are wherever the pointers say, so that the decoders can be tested on any
- * machine.
+ * Nothing here knows about signals: registers are wherever the pointers say, so that the decoders can be
+ * tested on any machine.
  */
 #ifndef WEIR_SIM_PRELOAD_DECODE_H
 #define WEIR_SIM_PRELOAD_DECODE_H
@@ -19,7 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How memory is reached: 0 or a negative errno. Each call is one access of the instruction, of up to 8 bytes. */
+/*
+ * How memory is reached: 0 or a negative errno. Each call is one access of the instruction, of up to 8
+ * bytes.
+ */
 struct sim_memory {
 	void *ctx;
 	int (*load)(void *ctx, uint64_t addr, void *buf, size_t len);
@@ -42,9 +45,9 @@ struct sim_arm64_cpu {
 };
 
 /*
- * Execute the instruction at @code (which is what *ip, *pc says, as the program sees it) and advance. Returns 0; -ENOSYS: not an instruction
- * that is known here; or what @memory returned. On failure nothing has changed, but that a string instruction or a pair
- * may be done in part, as on the processor.
+ * Execute the instruction at @code (which is what *ip, *pc says, as the program sees it) and advance.
+ * Returns 0; -ENOSYS: not an instruction that is known here; or what @memory returned. On failure nothing
+ * has changed, but that a string instruction or a pair may be done in part, as on the processor.
  */
 int sim_x86_step(struct sim_x86_cpu *cpu, const unsigned char *code, const struct sim_memory *memory);
 int sim_arm64_step(struct sim_arm64_cpu *cpu, uint32_t code, const struct sim_memory *memory);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * arm64: loads and stores of one register or of two, integer or vector, with every kind of address; and those with acquire and release.
- * Exclusive accesses and atomics are not here: devices do not take part in them. References are to the Arm manual, C4.1.94.
+ * arm64: loads and stores of one register or of two, integer or vector, with every kind of address; and
+ * those with acquire and release. Exclusive accesses and atomics are not here: devices do not take part in
+ * them. References are to the Arm manual, C4.1.94.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct access {
 	uint64_t new_base;
 };
 
-/* Fields ----------------------------------------------------------------------------------------------------------- */
+/* Fields ------------------------------------------------------------------------------------------------- */
 
 static uint32_t field(uint32_t code, unsigned int last, unsigned int first)
 {
@@ -45,7 +46,7 @@ static uint64_t reg_value(const struct sim_arm64_cpu *cpu, unsigned int reg)
 	return reg == NONE ? 0 : cpu->regs[reg];
 }
 
-/* Addresses -------------------------------------------------------------------------------------------------------- */
+/* Addresses ---------------------------------------------------------------------------------------------- */
 
 static void offset_from(struct access *access, uint64_t base, int64_t offset)
 {
@@ -85,7 +86,7 @@ static int register_offset(const struct sim_arm64_cpu *cpu, uint32_t code, unsig
 	return 0;
 }
 
-/* Decoding --------------------------------------------------------------------------------------------------------- */
+/* Decoding ----------------------------------------------------------------------------------------------- */
 
 /* What size and opc say of a single register. */
 static int single_kind(uint32_t code, struct access *access, unsigned int *ret_shift)
@@ -193,7 +194,7 @@ static int decode(const struct sim_arm64_cpu *cpu, uint32_t code, struct access 
 	return -ENOSYS;
 }
 
-/* Doing ------------------------------------------------------------------------------------------------------------ */
+/* Doing -------------------------------------------------------------------------------------------------- */
 
 static uint64_t extended(const struct access *access, uint64_t value)
 {

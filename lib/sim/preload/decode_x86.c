@@ -7,7 +7,7 @@
 
 enum { MOST_PREFIXES = 14, RSP = 4, RBP = 5, MOD_REGISTER = 3 };
 
-/* Prefixes --------------------------------------------------------------------------------------------------------- */
+/* Prefixes ----------------------------------------------------------------------------------------------- */
 
 /* A legacy prefix: true if it was one. FS and GS are not here: what they point to is no device's. */
 static bool legacy_prefix(struct x86_insn *insn, unsigned char byte)
@@ -81,7 +81,10 @@ static unsigned int vex_prefix(struct x86_insn *insn, const unsigned char *at)
 	return 3;
 }
 
-/* 0: not one that is known. Masks, broadcasts and the upper half of vvvv are for arithmetic, not for moves. */
+/*
+ * 0: not one that is known. Masks, broadcasts and the upper half of vvvv are for arithmetic, not for
+ * moves.
+ */
 static unsigned int evex_prefix(struct x86_insn *insn, const unsigned char *at)
 {
 	enum { LENGTH_SHIFT = 5, PREFIX_LEN = 4, NOT_MOVES = 0x97 };
@@ -127,7 +130,7 @@ static int prefixes(struct x86_insn *insn)
 	return 0;
 }
 
-/* Operands --------------------------------------------------------------------------------------------------------- */
+/* Operands ----------------------------------------------------------------------------------------------- */
 
 static uint64_t little_endian(const unsigned char *at, unsigned int len)
 {
@@ -258,7 +261,7 @@ int x86_store(const struct x86_insn *insn, unsigned int width, uint64_t value)
 	return insn->memory->store(insn->memory->ctx, insn->addr, bytes, width);
 }
 
-/* Moves ------------------------------------------------------------------------------------------------------------ */
+/* Moves -------------------------------------------------------------------------------------------------- */
 
 /* Load @width bytes and put them, extended, into a register of @to bytes. */
 static int load_extended(struct x86_insn *insn, unsigned int width, unsigned int to, bool is_signed)

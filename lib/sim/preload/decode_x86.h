@@ -25,14 +25,17 @@ struct x86_insn {
 	unsigned int width; /* of an integer operand that is not a byte: 2, 4, 8 */
 };
 
-/* Parts of the decoder: 0: done, but for advancing; 1: done, and does not advance (a string instruction to be continued); -ENOSYS or an error of memory. */
+/*
+ * Parts of the decoder: 0: done, but for advancing; 1: done, and does not advance (a string instruction to
+ * be continued); -ENOSYS or an error of memory.
+ */
 int x86_alu(struct x86_insn *insn);
 int x86_string(struct x86_insn *insn);
 int x86_vector(struct x86_insn *insn);
 
 /*
- * Read ModRM and what belongs to it; @imm_len bytes of immediate operand will follow. @scale: what an 8-bit displacement counts in. -ENOSYS:
- * it names no memory.
+ * Read ModRM and what belongs to it; @imm_len bytes of immediate operand will follow. @scale: what an
+ * 8-bit displacement counts in. -ENOSYS: it names no memory.
  */
 int x86_modrm(struct x86_insn *insn, unsigned int imm_len, unsigned int scale);
 

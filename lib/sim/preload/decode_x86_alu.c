@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Arithmetic with a memory operand: the eight classic operations, test, xchg, not, neg, inc, dec and single bits. */
+/*
+ * Arithmetic with a memory operand: the eight classic operations, test, xchg, not, neg, inc, dec and
+ * single bits.
+ */
 #include <errno.h>
 
 #include "sim/preload/decode_x86.h"
@@ -94,9 +97,12 @@ static uint64_t flags_of(unsigned int operation, uint64_t a, uint64_t b, uint64_
 	}
 }
 
-/* The eight operations ----------------------------------------------------------------------------------------------- */
+/* The eight operations ----------------------------------------------------------------------------------- */
 
-/* @to_memory: memory is the first operand and gets the result, @other is the second. Else it is the other way round. */
+/*
+ * @to_memory: memory is the first operand and gets the result, @other is the second. Else it is the other
+ * way round.
+ */
 static int operate(struct x86_insn *insn, unsigned int operation, unsigned int width, uint64_t other,
 		   bool to_memory)
 {
@@ -143,7 +149,7 @@ static int with_immediate(struct x86_insn *insn)
 	return operate(insn, insn->reg, width, value, true);
 }
 
-/* The others --------------------------------------------------------------------------------------------------------- */
+/* The others --------------------------------------------------------------------------------------------- */
 
 static int test(struct x86_insn *insn, unsigned int width, uint64_t other)
 {

@@ -4,7 +4,10 @@
 
 #include "sim/preload/decode_x86.h"
 
-/* So many elements at once: then the program runs on, faults again, and can be interrupted as on the processor. */
+/*
+ * So many elements at once: then the program runs on, faults again, and can be interrupted as on the
+ * processor.
+ */
 enum { AT_ONCE = 4096 };
 
 enum { RCX = 1, RSI = 6, RDI = 7, DIRECTION = 1 << 10 };

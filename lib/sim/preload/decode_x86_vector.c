@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-/* Moves between memory and vector registers: SSE, the same with VEX (AVX), and whole registers with EVEX (AVX-512). */
+/*
+ * Moves between memory and vector registers: SSE, the same with VEX (AVX), and whole registers with EVEX
+ * (AVX-512).
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "sim/preload/decode_x86.h"
 
-enum {
-	STORE = 1 << 0,
-	HALF = 1
-	       << 1, /* a load leaves the rest of the lane as it is (with VEX: takes it from a third register) */
-	HIGH = 1 << 2, /* the upper half of the lane */
-	WHOLE = 0,     /* as long as the register is */
-	BY_W = 255,    /* 4 bytes, or with W 8 */
-};
+/* HALF: a load leaves the rest of the lane as it is; with VEX it takes it from a third register. */
+enum { STORE = 1 << 0, HALF = 1 << 1, HIGH = 1 << 2 /* the upper half of the lane */ };
+
+/* How long: as the register is; 4 bytes, or with W 8. */
+enum { WHOLE = 0, BY_W = 255 };
 
 struct form {
 	unsigned char map, opcode;
@@ -75,7 +75,7 @@ static const struct form *form_of(const struct x86_insn *insn)
 	return NULL;
 }
 
-/* Registers -------------------------------------------------------------------------------------------------------- */
+/* Registers ---------------------------------------------------------------------------------------------- */
 
 static void get(const struct x86_insn *insn, unsigned int reg, unsigned char *to, unsigned int len)
 {
@@ -102,7 +102,7 @@ static void set(const struct x86_insn *insn, unsigned int reg, const unsigned ch
 	}
 }
 
-/* Moves ------------------------------------------------------------------------------------------------------------ */
+/* Moves -------------------------------------------------------------------------------------------------- */
 
 static int store(const struct x86_insn *insn, const struct form *form, unsigned int reg, unsigned int len)
 {

@@ -31,12 +31,7 @@ const char sim_describe_usage[] =
 
 enum { MOST_PARTS = 24 };
 
-struct reader {
-	struct weir_sim_opts machine;
-	struct weir_sim *sim;
-};
-
-/* Values ----------------------------------------------------------------------------------------------------------- */
+/* Values ------------------------------------------------------------------------------------------------- */
 
 static int number(const char *name, const char *value, uint64_t most, uint64_t *ret_number)
 {
@@ -79,7 +74,7 @@ static int byte_size(const char *name, const char *value, uint64_t *ret_size)
 	return error;
 }
 
-/* Devices ---------------------------------------------------------------------------------------------------------- */
+/* Devices ------------------------------------------------------------------------------------------------ */
 
 struct device_text {
 	const char *kind, *value; /* "nvme", its image */
@@ -110,7 +105,7 @@ static int edu_option(struct device_text *device, const char *name, const char *
 {
 	int error;
 
-	if (strcmp(name, "address_bits"))
+	if (strcmp(name, "address_bits") != 0)
 		return 0;
 	error = number32(name, value, &device->edu.address_bits);
 	return error ? error : 1;
@@ -152,7 +147,10 @@ static int device_option(struct device_text *device, const char *name, const cha
 	return found < 0 ? found : 0;
 }
 
-/* Cut at single commas, in place; two become one. Returns how many parts there are; more than fit are an error. */
+/*
+ * Cut at single commas, in place; two become one. Returns how many parts there are; more than fit are an
+ * error.
+ */
 static int split(char *text, char *parts[MOST_PARTS])
 {
 	char *to = text;
@@ -197,10 +195,10 @@ static int read_device(char *text, struct device_text *device)
 		return num;
 	device->value = cut_value(parts[0]);
 	device->kind = parts[0];
-	if (strcmp(device->kind, "nvme") && strcmp(device->kind, "edu"))
+	if (strcmp(device->kind, "nvme") != 0 && strcmp(device->kind, "edu") != 0)
 		return weir_fail(-EINVAL, "there is no device '%s': nvme and edu can be simulated",
 				 device->kind);
-	if (*device->value && strcmp(device->kind, "nvme"))
+	if (*device->value && strcmp(device->kind, "nvme") != 0)
 		return weir_fail(-EINVAL, "a device %s has no disk image", device->kind);
 	for (int i = 1; i < num && !error; i++) {
 		const char *value = cut_value(parts[i]);
@@ -228,7 +226,7 @@ static int add_device(struct weir_sim *sim, const char *value)
 	return error ? weir_fail_within(error, "device %s: ", value) : 0;
 }
 
-/* The machine ------------------------------------------------------------------------------------------------------ */
+/* The machine -------------------------------------------------------------------------------------------- */
 
 static int set_kernel(struct weir_sim_opts *opts, const char *value)
 {
@@ -261,10 +259,21 @@ static int set_flag(struct weir_sim_opts *opts, const char *name, const char *va
 	return weir_fail(-EINVAL, "there is no option '%s%s%s'", name, *value ? "=" : "", value);
 }
 
-static int machine_option(struct weir_sim_opts *opts, char *line)
-{
-	const char *value = cut_value(line);
+static const char device_prefix[] = "device=";
 
+static bool is_device(const char *line)
+{
+	return !strncmp(line, device_prefix, strlen(device_prefix));
+}
+
+static int machine_line(void *ctx, char *line)
+{
+	struct weir_sim_opts *opts = ctx;
+	const char *value;
+
+	if (!*line || is_device(line))
+		return 0;
+	value = cut_value(line);
 	if (!strcmp(line, "kernel"))
 		return set_kernel(opts, value);
 	if (!strcmp(line, "address-bits"))
@@ -276,22 +285,18 @@ static int machine_option(struct weir_sim_opts *opts, char *line)
 	return set_flag(opts, line, value);
 }
 
-static const char device_prefix[] = "device=";
+static int device_line(void *ctx, char *line)
+{
+	return is_device(line) ? add_device(ctx, line + strlen(device_prefix)) : 0;
+}
 
-/* Each line in turn: with @sim the devices, without the rest. */
-static int read_lines(const char *text, struct weir_sim_opts *opts, struct weir_sim *sim)
+static int each_line(const char *text, int (*read)(void *ctx, char *line), void *ctx)
 {
 	char *copy = strdup(text), *rest = copy, *line;
 	int error = copy ? 0 : weir_fail(-ENOMEM, "no memory for the machine's description");
 
-	while (!error && (line = strsep(&rest, "\n"))) {
-		bool device = !strncmp(line, device_prefix, strlen(device_prefix));
-
-		if (device && sim)
-			error = add_device(sim, line + strlen(device_prefix));
-		else if (!device && !sim && *line)
-			error = machine_option(opts, line);
-	}
+	while (!error && (line = strsep(&rest, "\n")))
+		error = read(ctx, line);
 	free(copy);
 	return error;
 }
@@ -300,13 +305,13 @@ int sim_describe_build(const char *text, struct weir_sim **ret_sim)
 {
 	struct weir_sim_opts opts = { .size = sizeof(opts) };
 	struct weir_sim *sim;
-	int error = read_lines(text, &opts, NULL);
+	int error = each_line(text, machine_line, &opts);
 
 	if (!error)
 		error = weir_sim_open(&opts, &sim);
 	if (error)
 		return error;
-	error = read_lines(text, NULL, sim);
+	error = each_line(text, device_line, sim);
 	if (error) {
 		weir_sim_close(sim);
 		return error;
@@ -315,7 +320,7 @@ int sim_describe_build(const char *text, struct weir_sim **ret_sim)
 	return 0;
 }
 
-/* Names of files --------------------------------------------------------------------------------------------------- */
+/* Names of files ----------------------------------------------------------------------------------------- */
 
 static void write_escaped(FILE *out, const char *text)
 {
@@ -331,7 +336,8 @@ char *sim_describe_line(const char *option)
 	size_t size;
 	FILE *out;
 
-	if (strncmp(option, image_prefix, len) || option[len] == '/' || !option[len] || option[len] == ',')
+	if (strncmp(option, image_prefix, len) != 0 || option[len] == '/' || !option[len] ||
+	    option[len] == ',')
 		return strdup(option);
 	directory = getcwd(NULL, 0);
 	out = open_memstream(&line, &size);

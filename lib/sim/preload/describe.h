@@ -17,12 +17,15 @@
 
 #define SIM_MACHINE_VARIABLE "WEIR_SIM_MACHINE"
 
-/* Build the machine. 0, -EINVAL or what weir_sim_open() and the devices returned, with a text in weir_error(). */
+/*
+ * Build the machine. 0, -EINVAL or what weir_sim_open() and the devices returned, with a text in
+ * weir_error().
+ */
 int sim_describe_build(const char *text, struct weir_sim **ret_sim);
 
 /*
- * One line for the text, malloc'ed, of an option such as "device=nvme=disk.img": names of files are made independent of the
- * working directory. NULL: no memory.
+ * One line for the text, malloc'ed, of an option such as "device=nvme=disk.img": names of files are made
+ * independent of the working directory. NULL: no memory.
  */
 char *sim_describe_line(const char *option);
 

@@ -40,7 +40,7 @@ static struct listing *of(DIR *dir)
 	return listing;
 }
 
-/* Opening ---------------------------------------------------------------------------------------------------------- */
+/* Opening ------------------------------------------------------------------------------------------------ */
 
 static int read_names(struct weir_sim *sim, const char *path, char **ret_names)
 {
@@ -164,7 +164,7 @@ EXPORT int dirfd(DIR *dir)
 	return listing->fd;
 }
 
-/* Reading ---------------------------------------------------------------------------------------------------------- */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 static const char *name_at(const struct listing *listing, long at)
 {
@@ -250,7 +250,7 @@ EXPORT void seekdir(DIR *dir, long at)
 		NEXT(seekdir)(dir, at);
 }
 
-/* All at once ------------------------------------------------------------------------------------------------------ */
+/* All at once -------------------------------------------------------------------------------------------- */
 
 static struct dirent *copy_entry(const struct dirent *entry)
 {

@@ -18,14 +18,20 @@ enum { STATUS_REFUSED = 2, LINE_SIZE = 1024 };
 static struct {
 	pthread_once_t once;
 	_Atomic(struct weir_sim *) sim;
-	/* The process whose machine it is: on a page that the kernel clears in a forked child, and not in one of vfork(). */
+	/*
+	 * The process whose machine it is: on a page that the kernel clears in a forked child, and not in
+	 * one of vfork().
+	 */
 	_Atomic pid_t *owner;
 	pid_t maker;
 	bool locked; /* for a fork */
 	bool told;   /* that it is a copy, or cannot be used */
 } host = { .once = PTHREAD_ONCE_INIT };
 
-/* Above zero: what this thread calls is not for the machine. In static memory: touching it must not call anything. */
+/*
+ * Above zero: what this thread calls is not for the machine. In static memory: touching it must not call
+ * anything.
+ */
 static __thread unsigned int inside __attribute__((tls_model("initial-exec")));
 
 void *preload_next(void **cache, const char *name)
@@ -58,7 +64,7 @@ void preload_say(const char *format, ...)
 	(void)!NEXT(write)(STDERR_FILENO, line, (size_t)used);
 }
 
-/* Inside ----------------------------------------------------------------------------------------------------------- */
+/* Inside ------------------------------------------------------------------------------------------------- */
 
 /* Faults of the machine's own are not held back: they end the program, as they should. */
 static void hold_back(struct preload_call *call)
@@ -124,7 +130,7 @@ EXPORT int pthread_create(pthread_t *ret_thread, const pthread_attr_t *attr, voi
 	return error;
 }
 
-/* Forks ------------------------------------------------------------------------------------------------------------ */
+/* Forks -------------------------------------------------------------------------------------------------- */
 
 /* A child gets a machine that nobody is in the middle of changing. */
 static void before_fork(void)
@@ -141,8 +147,8 @@ static void after_fork(void)
 }
 
 /*
- * May this process use the machine? A child of vfork() has its parent's memory, but closes descriptors of its own: it does not. A forked
- * child has a copy (sim/fork.c).
+ * May this process use the machine? A child of vfork() has its parent's memory, but closes descriptors of
+ * its own: it does not. A forked child has a copy (sim/fork.c).
  */
 static bool may_use(void)
 {
@@ -156,8 +162,11 @@ static bool may_use(void)
 	return true;
 }
 
-/* What a child does to a device that its parent has open, the parent does not see: who runs it should know. */
-static void tell_of_copy(const struct sim_file *file)
+/*
+ * What a child does to a device that its parent has open, the parent does not see: who runs it should
+ * know.
+ */
+void preload_tell_of_copy(const struct sim_file *file)
 {
 	if (!file->inherited || host.told)
 		return;
@@ -168,7 +177,7 @@ static void tell_of_copy(const struct sim_file *file)
 		(int)getpid(), (int)host.maker);
 }
 
-/* Making ----------------------------------------------------------------------------------------------------------- */
+/* Making ------------------------------------------------------------------------------------------------- */
 
 static void make(void)
 {
@@ -196,15 +205,18 @@ static void make(void)
 	preload_trap_start();
 }
 
-/* Entering --------------------------------------------------------------------------------------------------------- */
+/* Entering ----------------------------------------------------------------------------------------------- */
 
 /* Below these. What of it is not the machine's after all, it passes on. */
 static bool may_be_ours(const char *path)
 {
-	static const char *const roots[] = {
-		"/sys/bus/pci",        "/sys/devices/pci", "/sys/kernel/iommu_groups",
-		"/sys/class/vfio-dev", "/dev/iommu",       "/dev/vfio"
-	};
+	static const char *const roots[] = { "/sys/bus/pci",
+					     "/sys/devices/pci",
+					     "/sys/kernel/iommu_groups",
+					     "/sys/class/vfio-dev",
+					     "/sys/kernel/debug/iommu",
+					     "/dev/iommu",
+					     "/dev/vfio" };
 
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
 		if (!strncmp(path, roots[i], strlen(roots[i])))
@@ -262,7 +274,7 @@ struct weir_sim *preload_enter_fd(struct preload_call *call, int fd)
 	} else {
 		file = sim_file_find(sim, fd);
 		if (file)
-			tell_of_copy(file);
+			preload_tell_of_copy(file);
 		sim_unlock(sim);
 	}
 	if (file)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls on descriptors. dup(), fcntl() and what passes descriptors on need nothing: the machine knows its files by what is behind the
- * descriptor. When the last one is gone otherwise than by close(), it finds that out at its next call.
+ * Calls on descriptors. dup(), fcntl() and what passes descriptors on need nothing: the machine knows its
+ * files by what is behind the descriptor. When the last one is gone otherwise than by close(), it finds
+ * that out at its next call.
  */
 #include <poll.h>
 #include <signal.h>
@@ -46,7 +47,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	return (int)preload_result(result);
 }
 
-/* Reading and writing: each tells whether the machine has answered. ----------------------------------------------- */
+/* Reading and writing: each tells whether the machine has answered. -------------------------------------- */
 
 static bool answered_read(int fd, void *buf, size_t len, ssize_t *ret_result)
 {
@@ -205,7 +206,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *list, int num)
 	return each(fd, list, num, move_out);
 }
 
-/* Waiting ---------------------------------------------------------------------------------------------------------- */
+/* Waiting ------------------------------------------------------------------------------------------------ */
 
 /* The machine brings its descriptors up to date; the waiting itself is real, outside of it. */
 static void settle(struct pollfd *list, nfds_t num)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * weir-sim-run: runs a program on a simulated host, that other people wrote for VFIO and that knows nothing of it. The machine is described in
- * the environment; each process that comes to ask for it builds its own.
+ * weir-sim-run: runs a program on a simulated host, that other people wrote for VFIO and that knows
+ * nothing of it. The machine is described in the environment; each process that comes to ask for it builds
+ * its own.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -48,7 +49,7 @@ __attribute__((format(printf, 2, 3))) static _Noreturn void refuse(int status, c
 	exit(status);
 }
 
-/* Arguments -------------------------------------------------------------------------------------------------------- */
+/* Arguments ---------------------------------------------------------------------------------------------- */
 
 /* Is it the option, alone or with "=value" behind it? */
 static bool names(const char *argument, const char *option)
@@ -125,7 +126,7 @@ static char *parse(char **argv, char ***ret_program)
 	return description;
 }
 
-/* Preparing -------------------------------------------------------------------------------------------------------- */
+/* Preparing ---------------------------------------------------------------------------------------------- */
 
 /* A machine that cannot be built is better refused here than by the program's first look at it. */
 static void check_machine(const char *description)
@@ -137,7 +138,10 @@ static void check_machine(const char *description)
 	weir_sim_close(sim);
 }
 
-/* Beside this program, as in the build directory; or where it was installed, relative to it and as configured. */
+/*
+ * Beside this program, as in the build directory; or where it was installed, relative to it and as
+ * configured.
+ */
 static void find_library(char path[PATH_SIZE])
 {
 	static const char *const directories[] = { "/", "/" WEIR_SIM_LIBDIR_FROM_HERE "/" };

@@ -11,8 +11,9 @@
 #include "sim/preload/preload.h"
 
 /*
- * The C library's own functions (stdio's, and many programs' seeks and fstat()s) know nothing of the machine's descriptors. What is only read is
- * therefore given to the program as a real file with the same content. What is written must come to the machine.
+ * The C library's own functions (stdio's, and many programs' seeks and fstat()s) know nothing of the
+ * machine's descriptors. What is only read is therefore given to the program as a real file with the same
+ * content. What is written must come to the machine.
  */
 static int real_file(struct weir_sim *sim, int from, int flags)
 {

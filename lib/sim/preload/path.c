@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "sim/paths.h"
@@ -11,7 +12,7 @@
 
 _Noreturn void __chk_fail(void);
 
-/* access() --------------------------------------------------------------------------------------------------------- */
+/* access() ----------------------------------------------------------------------------------------------- */
 
 static int check_access(const struct stat *status, int wanted)
 {
@@ -63,7 +64,7 @@ EXPORT int faccessat(int dirfd, const char *path, int wanted, int flags)
 		       : NEXT(faccessat)(dirfd, path, wanted, flags);
 }
 
-/* readlink() ------------------------------------------------------------------------------------------------------- */
+/* readlink() --------------------------------------------------------------------------------------------- */
 
 static bool answered_readlink(int dirfd, const char *name, char *buf, size_t room, ssize_t *ret_result)
 {
@@ -117,7 +118,7 @@ EXPORT ssize_t __readlinkat_chk(int dirfd, const char *path, char *buf, size_t l
 	return readlinkat(dirfd, path, buf, len);
 }
 
-/* realpath() ------------------------------------------------------------------------------------------------------- */
+/* realpath() --------------------------------------------------------------------------------------------- */
 
 /* 0 and the name without links; a negative errno. */
 static int resolve(struct weir_sim *sim, const char *path, char ret_path[SIM_PATH_SIZE])
@@ -174,4 +175,33 @@ EXPORT char *__realpath_chk(const char *path, char *buf, size_t room)
 	if (room < PATH_MAX)
 		__chk_fail();
 	return realpath(path, buf);
+}
+
+/* Extended attributes: there are none, but ls asks. ------------------------------------------------------ */
+
+static bool answered_xattr(const char *path)
+{
+	struct preload_call call;
+	struct weir_sim *sim = preload_enter(&call, path);
+	struct stat status;
+	int error;
+
+	if (!sim)
+		return false;
+	error = preload_status(sim, path, false, &status);
+	preload_leave(&call);
+	if (error == SIM_PASS_ON)
+		return false;
+	errno = error ? -error : ENOTSUP;
+	return true;
+}
+
+EXPORT ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
+{
+	return answered_xattr(path) ? -1 : NEXT(getxattr)(path, name, value, size);
+}
+
+EXPORT ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
+{
+	return answered_xattr(path) ? -1 : NEXT(lgetxattr)(path, name, value, size);
 }

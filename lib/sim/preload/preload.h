@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library that weir-sim-run preloads: the C library's functions, of which those calls that concern the simulated machine are answered by
- * it and all others go where they would have gone.
+ * The library that weir-sim-run preloads: the C library's functions, of which those calls that concern the
+ * simulated machine are answered by it and all others go where they would have gone.
  *
  *     host.c      the process's machine; entering and leaving it
  *     names.c     names of files: which are the machine's; what was opened under which
@@ -15,8 +15,9 @@
  *     signals.c   the handler of SIGSEGV, beside the program's own; signal masks
  *     trap.c      loads and stores of registers
  *
- * The machine's own calls (it is linked into this library) come here too: a thread that has entered the machine is inside, and whatever it
- * calls goes straight on. Descriptors of the machine are sockets, so everything else costs one fstat() more.
+ * The machine's own calls (it is linked into this library) come here too: a thread that has entered the
+ * machine is inside, and whatever it calls goes straight on. Descriptors of the machine are sockets, so
+ * everything else costs one fstat() more.
  */
 #ifndef WEIR_SIM_PRELOAD_PRELOAD_H
 #define WEIR_SIM_PRELOAD_PRELOAD_H
@@ -43,17 +44,21 @@
 /* For NEXT(). Ends the process if there is none. */
 void *preload_next(void **cache, const char *name);
 
-/* The machine ------------------------------------------------------------------------------------------------------ */
+/* The machine -------------------------------------------------------------------------------------------- */
 
-/* What entering changes in a thread: no signal handler and no cancellation happens in the middle of a call on the machine. */
+/*
+ * What entering changes in a thread: no signal handler and no cancellation happens in the middle of a call
+ * on the machine.
+ */
 struct preload_call {
 	sigset_t mask;
 	int cancel;
 };
 
 /*
- * Is this call the machine's? By name: if the name could be its own (the machine is made now, if it was not before). By descriptor: if it is
- * one. NULL: it is not, nothing has happened. Else the thread is inside until preload_leave().
+ * Is this call the machine's? By name: if the name could be its own (the machine is made now, if it was
+ * not before). By descriptor: if it is one. NULL: it is not, nothing has happened. Else the thread is
+ * inside until preload_leave().
  */
 struct weir_sim *preload_enter(struct preload_call *call, const char *path);
 struct weir_sim *preload_enter_fd(struct preload_call *call, int fd);
@@ -69,13 +74,13 @@ ssize_t preload_result(ssize_t result);
 /* One line on the standard error, from anywhere. */
 __attribute__((format(printf, 1, 2))) void preload_say(const char *format, ...);
 
-/* Names ------------------------------------------------------------------------------------------------------------ */
+/* Names -------------------------------------------------------------------------------------------------- */
 
 enum { PRELOAD_PATH_SIZE = 512 };
 
 /*
- * The absolute name behind one relative to @dirfd, if it could be the machine's: in @path, or @name itself. NULL: it could not. Not to be called
- * inside.
+ * The absolute name behind one relative to @dirfd, if it could be the machine's: in @path, or @name
+ * itself. NULL: it could not. Not to be called inside.
  */
 const char *preload_path(int dirfd, const char *name, char path[PRELOAD_PATH_SIZE]);
 
@@ -83,9 +88,18 @@ const char *preload_path(int dirfd, const char *name, char path[PRELOAD_PATH_SIZ
 void preload_opened(struct weir_sim *sim, int fd, const char *path);
 bool preload_name_of(struct weir_sim *sim, int fd, char path[PRELOAD_PATH_SIZE]);
 
-/* Between the files ------------------------------------------------------------------------------------------------ */
+/*
+ * A file that a forked child has from its parent is used: the first time, say that it is a copy. The
+ * machine's lock is held.
+ */
+void preload_tell_of_copy(const struct sim_file *file);
 
-/* What is there, as lstat or stat would say. 0, or a negative errno; SIM_PASS_ON: it is not the machine's. Inside only. */
+/* Between the files -------------------------------------------------------------------------------------- */
+
+/*
+ * What is there, as lstat or stat would say. 0, or a negative errno; SIM_PASS_ON: it is not the machine's.
+ * Inside only.
+ */
 int preload_status(struct weir_sim *sim, const char *path, bool follow, struct stat *ret_status);
 
 /* open() on the machine: a descriptor or a negative errno; SIM_PASS_ON. Inside only. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * SIGSEGV is ours once there are registers to serve; the program's own handler for it is remembered, and called for the faults that are the
- * program's. The signal is kept out of its masks: the kernel kills a thread that faults with it blocked.
+ * SIGSEGV is ours once there are registers to serve; the program's own handler for it is remembered, and
+ * called for the faults that are the program's. The signal is kept out of its masks: the kernel kills a
+ * thread that faults with it blocked.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -17,7 +18,7 @@ static struct {
 	struct sigaction program; /* what the program has set for it */
 } fault = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* The handler ------------------------------------------------------------------------------------------------------ */
+/* The handler -------------------------------------------------------------------------------------------- */
 
 static struct sigaction programs_action(void)
 {
@@ -31,7 +32,10 @@ static struct sigaction programs_action(void)
 	return action;
 }
 
-/* What would have happened without us: faults repeat once the handler is gone, signals from elsewhere must be sent again. */
+/*
+ * What would have happened without us: faults repeat once the handler is gone, signals from elsewhere must
+ * be sent again.
+ */
 static void default_action(int number, const siginfo_t *info)
 {
 	NEXT(sigaction)(number, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
@@ -85,7 +89,7 @@ void preload_trap_start(void)
 	NEXT(pthread_sigmask)(SIG_UNBLOCK, &signal, NULL);
 }
 
-/* What the program sets -------------------------------------------------------------------------------------------- */
+/* What the program sets ---------------------------------------------------------------------------------- */
 
 EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *ret_before)
 {
@@ -131,7 +135,7 @@ SIGNAL(ssignal, SA_RESTART)
 SIGNAL(sysv_signal, SA_RESETHAND | SA_NODEFER)
 SIGNAL(__sysv_signal, SA_RESETHAND | SA_NODEFER)
 
-/* Masks ------------------------------------------------------------------------------------------------------------ */
+/* Masks -------------------------------------------------------------------------------------------------- */
 
 static const sigset_t *without_fault(const sigset_t *set, int how, sigset_t *changed)
 {

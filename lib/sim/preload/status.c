@@ -13,7 +13,7 @@
 enum { MISC_MAJOR = 10, VFIO_MINOR = 196, IOMMU_MINOR = 125, GROUP_MAJOR = 510, CDEV_MAJOR = 511 };
 enum { FILE_SIZE = 4096, SYSFS_DEVICE = 0x16 };
 
-/* What is there ---------------------------------------------------------------------------------------------------- */
+/* What is there ------------------------------------------------------------------------------------------ */
 
 /* Inodes are as good as random, and always the same. */
 static uint64_t inode_of(const char *path)
@@ -68,6 +68,20 @@ static void fill(const struct sim_name *name, struct stat *status)
 	status->st_atim = status->st_ctim = status->st_mtim;
 }
 
+/* "/dev/vfio/..": the directory around what only the machine has is the real one. */
+static int fill_parent(const char *path, struct stat *status)
+{
+	char parent[PRELOAD_PATH_SIZE];
+	size_t len = strlen(path);
+
+	if (len < 3 || len >= sizeof(parent) || strcmp(path + len - 3, "/..") != 0)
+		return SIM_PASS_ON;
+	memcpy(parent, path, len + 1);
+	parent[len - 3] = '\0';
+	*(strrchr(parent, '/') ? strrchr(parent, '/') : parent) = '\0';
+	return stat(parent, status) ? -errno : 0;
+}
+
 int preload_status(struct weir_sim *sim, const char *path, bool follow, struct stat *ret_status)
 {
 	struct sim_name name;
@@ -79,7 +93,7 @@ int preload_status(struct weir_sim *sim, const char *path, bool follow, struct s
 	if (!error)
 		fill(&name, ret_status);
 	sim_unlock(sim);
-	return error;
+	return error == SIM_PASS_ON ? fill_parent(path, ret_status) : error;
 }
 
 /* Devices that came out of a group have no name: they are anonymous inodes. */
@@ -91,7 +105,7 @@ static void fill_anonymous(struct stat *status)
 	status->st_blksize = FILE_SIZE;
 }
 
-/* True if the machine has answered, with *@ret_result as stat() returns it. ---------------------------------------- */
+/* True if the machine has answered, with *@ret_result as stat() returns it. ------------------------------ */
 
 static bool answered_fd(int fd, struct stat *status, int *ret_result)
 {
@@ -129,7 +143,7 @@ static bool answered(int dirfd, const char *path, int flags, struct stat *status
 	return true;
 }
 
-/* By the names of today; struct stat64 is the same as struct stat on 64-bit machines. ------------------------------ */
+/* By the names of today; struct stat64 is the same as struct stat on 64-bit machines. -------------------- */
 
 _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "a 64-bit machine");
 
@@ -171,7 +185,7 @@ FSTAT(fstat64, stat64)
 FSTATAT(fstatat, stat)
 FSTATAT(fstatat64, stat64)
 
-/* By those of glibc before 2.33, with the version of the struct in front. ------------------------------------------- */
+/* By those of glibc before 2.33, with the version of the struct in front. -------------------------------- */
 
 #define XSTAT(name, type, flags)                                                                             \
 	int name(int version, const char *path, struct type *status);                                        \
@@ -215,7 +229,7 @@ FXSTAT(__fxstat64, stat64)
 FXSTATAT(__fxstatat, stat)
 FXSTATAT(__fxstatat64, stat64)
 
-/* statx ------------------------------------------------------------------------------------------------------------ */
+/* statx -------------------------------------------------------------------------------------------------- */
 
 static struct statx_timestamp stamp(const struct timespec *time)
 {
@@ -245,7 +259,7 @@ static void convert(const struct stat *from, struct statx *to)
 
 EXPORT int statx(int dirfd, const char *path, int flags, unsigned int mask, struct statx *ret_status)
 {
-	struct stat status;
+	struct stat status = { 0 };
 	int result;
 
 	if (!answered(dirfd, path, flags, &status, &result))

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Streams. The C library's read and write descriptors without asking anybody, so that the machine's need functions of their own. */
+/*
+ * Streams. The C library's read and write descriptors without asking anybody, so that the machine's need
+ * functions of their own.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +11,10 @@
 #include "sim/paths.h"
 #include "sim/preload/preload.h"
 
-/* The functions of a stream on descriptor @cookie. They come here from the C library, outside of the machine. */
+/*
+ * The functions of a stream on descriptor @cookie. They come here from the C library, outside of the
+ * machine.
+ */
 static int descriptor(void *cookie)
 {
 	return (int)(intptr_t)cookie;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Programs that a preloaded library does not get into: the dynamic linker is not there, or ignores it because the program has more
- * privileges than who starts it (ld.so(8), secure-execution mode).
+ * Programs that a preloaded library does not get into: the dynamic linker is not there, or ignores it
+ * because the program has more privileges than who starts it (ld.so(8), secure-execution mode).
  */
 #include "sim/preload/target.h"
 
@@ -28,7 +28,7 @@ enum { OUR_MACHINE = EM_AARCH64 };
 enum { OUR_MACHINE = EM_NONE };
 #endif
 
-/* Finding ---------------------------------------------------------------------------------------------------------- */
+/* Finding ------------------------------------------------------------------------------------------------ */
 
 static bool is_program(const char *path)
 {
@@ -64,7 +64,7 @@ char *sim_target_find(const char *program)
 	return NULL;
 }
 
-/* Privileges ------------------------------------------------------------------------------------------------------- */
+/* Privileges --------------------------------------------------------------------------------------------- */
 
 static int check_privileges(const char *path)
 {
@@ -87,7 +87,7 @@ static int check_privileges(const char *path)
 	return 0;
 }
 
-/* ELF -------------------------------------------------------------------------------------------------------------- */
+/* ELF ---------------------------------------------------------------------------------------------------- */
 
 static int check_kind(const char *path, const Elf64_Ehdr *head)
 {
@@ -122,7 +122,7 @@ static int check_elf(const char *path, int fd, const Elf64_Ehdr *head)
 		path);
 }
 
-/* Scripts ---------------------------------------------------------------------------------------------------------- */
+/* Scripts ------------------------------------------------------------------------------------------------ */
 
 /* The interpreter's name in a first line "#! /bin/sh -e". */
 static char *interpreter(const char *line)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Loads and stores of registers through a mapping. The machine maps such BARs without access (sim/device_mmap.c); the instruction that faults
- * there is executed in software.
+ * Loads and stores of registers through a mapping. The machine maps such BARs without access
+ * (sim/device_mmap.c); the instruction that faults there is executed in software.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -70,6 +70,20 @@ static void *code_of(const ucontext_t *context)
 #endif
 }
 
+/* A forked child that uses a device takes it over, as with a call on its descriptor (sim/sys.c). */
+static int execute(const struct sim_mapping *mapping, void *context, const struct sim_memory *memory)
+{
+	int error;
+
+	if (!mapping)
+		return -EFAULT;
+	preload_tell_of_copy(mapping->file);
+	mapping->device->sleeps = false;
+	error = sim_context_step(context, memory);
+	sim_wake(mapping->device->sim);
+	return error;
+}
+
 bool preload_trap(uintptr_t addr, void *context)
 {
 	struct preload_call call;
@@ -80,9 +94,7 @@ bool preload_trap(uintptr_t addr, void *context)
 	if (!sim)
 		return false;
 	if (!sim_lock(sim)) {
-		if (registers_at(sim, addr, 1))
-			error = sim_context_step(context, &memory);
-		sim_wake(sim);
+		error = execute(registers_at(sim, addr, 1), context, &memory);
 		sim_unlock(sim);
 	}
 	preload_leave(&call);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/* How a finding is reported. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fuzz/input.h"
+
+_Noreturn void fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("wrong: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	abort();
+}
+
+void say(const char *format, ...)
+{
+	static int verbose = -1;
+	va_list args;
+
+	if (verbose < 0)
+		verbose = getenv("FUZZ_VERBOSE") != NULL;
+	if (!verbose)
+		return;
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/* The library's functions, wrapped. */
+#include "sweep/calls.h"
+
+#include <string.h>
+
+#include <weir/weir.h>
+
+#include "sweep/inject.h"
+
+/* Names that the linker gives. */
+int __real_weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size_t size);
+
+enum { MAX_RANGES = 16 };
+
+/* All that can be seen of an address space, and what a call was to give. */
+struct view {
+	struct weir_ioas_info info;
+	struct weir_iova_range ranges[MAX_RANGES];
+	size_t num_ranges;
+	struct weir_ioas *where; /* a device is */
+	void *handle;
+};
+
+struct attempt {
+	const char *name;
+	struct weir_ioas *ioas;     /* NULL: the call is about none */
+	struct weir_device *device; /* likewise */
+	void **ret_handle;          /* likewise */
+	bool releases;
+	bool outermost;
+	struct view before;
+};
+
+static FILE *out;
+static bool must_pass;
+static _Thread_local unsigned int depth; /* functions of the library call each other, too */
+
+void calls_start(FILE *complaints)
+{
+	out = complaints;
+	must_pass = false;
+}
+
+bool calls_stop(void)
+{
+	out = NULL;
+	return must_pass;
+}
+
+static void look(const struct attempt *attempt, struct view *ret_view)
+{
+	memset(ret_view, 0, sizeof(*ret_view));
+	inject_pause(true);
+	if (attempt->ioas) {
+		__real_weir_ioas_info(attempt->ioas, &ret_view->info, sizeof(ret_view->info));
+		ret_view->num_ranges = MAX_RANGES;
+		weir_ioas_ranges(attempt->ioas, ret_view->ranges, &ret_view->num_ranges);
+	}
+	if (attempt->device)
+		ret_view->where = weir_device_ioas(attempt->device);
+	if (attempt->ret_handle)
+		ret_view->handle = *attempt->ret_handle;
+	inject_pause(false);
+}
+
+static void begin(struct attempt *attempt)
+{
+	attempt->outermost = !depth++;
+	if (attempt->outermost && out && !injected() && !attempt->releases)
+		look(attempt, &attempt->before);
+}
+
+static void complain(const struct attempt *attempt, int result, const char *what)
+{
+	fprintf(out, "%s() failed with %s (%s) and %s\n", attempt->name, strerrorname_np(-result),
+		weir_error(), what);
+}
+
+static void check_unchanged(const struct attempt *attempt, int result)
+{
+	const struct view *before = &attempt->before;
+	struct view after;
+
+	look(attempt, &after);
+	if (memcmp(&before->info, &after.info, sizeof(after.info)) != 0)
+		complain(attempt, result, "the address space is another");
+	if (before->num_ranges != after.num_ranges ||
+	    memcmp(before->ranges, after.ranges, sizeof(after.ranges)) != 0)
+		complain(attempt, result, "what can be addressed is another");
+	if (before->where != after.where)
+		complain(attempt, result, "the device is in another space");
+	if (before->handle != after.handle)
+		complain(attempt, result, "gave a handle nevertheless");
+}
+
+/* What the failed call must hold to. Whether it is to be called again. */
+static bool failed(const struct attempt *attempt, int result, bool came_before)
+{
+	if (!attempt->outermost || !out || came_before || !injected_here())
+		return false;
+	if (attempt->releases) {
+		if (result < 0 && result != injected_error())
+			complain(attempt, result, "that is not what went wrong");
+		return false;
+	}
+	must_pass = true;
+	if (result >= 0)
+		return false;
+	check_unchanged(attempt, result);
+	return true;
+}
+
+static void end(const struct attempt *attempt)
+{
+	depth--;
+	if (attempt->outermost && out)
+		inject_munmap_again();
+}
+
+#define CALL(name_, parameters, arguments, ...)                                                              \
+	int __real_##name_ parameters;                                                                       \
+	int __wrap_##name_ parameters;                                                                       \
+	int __wrap_##name_ parameters                                                                        \
+	{                                                                                                    \
+		struct attempt attempt = { .name = #name_, __VA_ARGS__ };                                    \
+		bool came_before = injected_here();                                                          \
+		int result;                                                                                  \
+                                                                                                             \
+		begin(&attempt);                                                                             \
+		result = __real_##name_ arguments;                                                           \
+		if (failed(&attempt, result, came_before))                                                   \
+			result = __real_##name_ arguments;                                                   \
+		end(&attempt);                                                                               \
+		return result;                                                                               \
+	}
+
+#define OF_DEVICE(device_) .device = (device_), .ioas = (device_) ? weir_device_ioas(device_) : NULL
+#define GIVES(ret)         .ret_handle = (void **)(ret)
+
+CALL(weir_host_open, (const struct weir_host_opts *opts, struct weir_host **ret), (opts, ret), GIVES(ret))
+CALL(weir_host_close, (struct weir_host * host), (host), .releases = true)
+CALL(weir_ioas_open, (struct weir_host * host, const struct weir_ioas_opts *opts, struct weir_ioas **ret),
+     (host, opts, ret), GIVES(ret))
+CALL(weir_ioas_close, (struct weir_ioas * ioas), (ioas), .releases = true)
+CALL(weir_ioas_info, (struct weir_ioas * ioas, struct weir_ioas_info *ret, size_t size), (ioas, ret, size),
+     .ioas = NULL)
+CALL(weir_ioas_map,
+     (struct weir_ioas * ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+      struct weir_map **ret),
+     (ioas, addr, len, opts, ret), GIVES(ret), .ioas = ioas)
+CALL(weir_ioas_unmap, (struct weir_ioas * ioas, uint64_t iova, uint64_t len), (ioas, iova, len),
+     .releases = true)
+CALL(weir_map_close, (struct weir_map * map), (map), .releases = true)
+
+CALL(weir_device_open,
+     (struct weir_ioas * ioas, const char *address, const struct weir_device_opts *opts,
+      struct weir_device **ret),
+     (ioas, address, opts, ret), GIVES(ret), .ioas = ioas)
+CALL(weir_device_close, (struct weir_device * device), (device), .releases = true)
+CALL(weir_device_attach, (struct weir_device * device, struct weir_ioas *ioas), (device, ioas),
+     .device = device, .ioas = ioas)
+CALL(weir_device_info, (struct weir_device * device, struct weir_device_info *ret, size_t size),
+     (device, ret, size), OF_DEVICE(device))
+CALL(weir_device_set_bus_master, (struct weir_device * device, bool enable), (device, enable),
+     OF_DEVICE(device))
+CALL(weir_device_set_memory, (struct weir_device * device, bool enable), (device, enable), OF_DEVICE(device))
+CALL(weir_device_reset, (struct weir_device * device), (device), OF_DEVICE(device))
+CALL(weir_device_hot_reset, (struct weir_device * device), (device), OF_DEVICE(device))
+CALL(weir_device_hot_reset_targets,
+     (struct weir_device * device, struct weir_hot_reset_target *targets, size_t *num),
+     (device, targets, num), OF_DEVICE(device))
+CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device, cap), OF_DEVICE(device))
+
+CALL(weir_irq_count, (struct weir_device * device, enum weir_irq_kind kind, uint32_t *ret),
+     (device, kind, ret), OF_DEVICE(device))
+CALL(weir_irq_enable,
+     (struct weir_device * device, enum weir_irq_kind kind, uint32_t count, struct weir_irq **ret),
+     (device, kind, count, ret), OF_DEVICE(device), GIVES(ret))
+CALL(weir_irq_disable, (struct weir_irq * irq), (irq), .releases = true)
+CALL(weir_irq_wait, (struct weir_irq * irq, uint32_t vector, int timeout_ms, uint64_t *ret),
+     (irq, vector, timeout_ms, ret), .ioas = NULL)
+CALL(weir_irq_trigger, (struct weir_irq * irq, uint32_t vector), (irq, vector), .ioas = NULL)
+CALL(weir_irq_mask, (struct weir_irq * irq), (irq), .ioas = NULL)
+CALL(weir_irq_unmask, (struct weir_irq * irq), (irq), .ioas = NULL)
+
+CALL(weir_device_region, (struct weir_device * device, uint32_t index, struct weir_region **ret),
+     (device, index, ret), OF_DEVICE(device), GIVES(ret))
+CALL(weir_region_map, (struct weir_region * region, void **ret, uint64_t *ret_len), (region, ret, ret_len),
+     GIVES(ret))
+CALL(weir_region_read8, (struct weir_region * region, uint64_t offset, uint8_t *ret), (region, offset, ret),
+     .ioas = NULL)
+CALL(weir_region_read16, (struct weir_region * region, uint64_t offset, uint16_t *ret), (region, offset, ret),
+     .ioas = NULL)
+CALL(weir_region_read32, (struct weir_region * region, uint64_t offset, uint32_t *ret), (region, offset, ret),
+     .ioas = NULL)
+CALL(weir_region_read64, (struct weir_region * region, uint64_t offset, uint64_t *ret), (region, offset, ret),
+     .ioas = NULL)
+CALL(weir_region_write8, (struct weir_region * region, uint64_t offset, uint8_t value),
+     (region, offset, value), .ioas = NULL)
+CALL(weir_region_write16, (struct weir_region * region, uint64_t offset, uint16_t value),
+     (region, offset, value), .ioas = NULL)
+CALL(weir_region_write32, (struct weir_region * region, uint64_t offset, uint32_t value),
+     (region, offset, value), .ioas = NULL)
+CALL(weir_region_write64, (struct weir_region * region, uint64_t offset, uint64_t value),
+     (region, offset, value), .ioas = NULL)
