@@ -20,12 +20,24 @@ UNIT_PROGRAMS = [("shim", "tests/shim/weir-shim-selftest"), ("unit", "tests/unit
                  ("core", "tests/unit/weir-unit-core"), ("nvme", "tests/unit/weir-nvme-unit"),
                  ("sim", "tests/unit/weir-sim-unit"), ("sim-iommu", "tests/unit/weir-sim-iommu-unit"),
                  ("sim-vfio", "tests/unit/weir-sim-vfio-unit"), ("sim-model", "tests/unit/weir-sim-model-unit"),
-                 ("sim-drivers", "tests/unit/weir-sim-drivers-unit")]
+                 ("sim-drivers", "tests/unit/weir-sim-drivers-unit"), ("sim-decode", "tests/unit/weir-sim-decode-unit")]
 
 
 def units(below="", arguments="", without=()):
     """The unit tests, each program run by the command @below."""
     return [gtest(name, f"{below}{{build}}/{path}{arguments}") for name, path in UNIT_PROGRAMS if name not in without]
+
+
+# Conformance on the simulated hosts. It takes no privileges, but as root more can be shown.
+SIM = junit("sim", "tests/conformance/sim {build} {results}", xml="sim-*.xml")
+
+
+def table(machine, lanes):
+    """What the cases saw on the simulated hosts beside what they saw in these lanes."""
+    real = " ".join(f"build/results/{lane}/record" for lane in lanes)
+    return junit(machine, f"python3 tests/table/compare.py --simulated build/results/sim/record-{machine} --real {real} "
+                          f"--not-compared tests/table/not-compared --junit {{results}}/{machine}.xml "
+                          f"--table {{results}}/table{'' if machine == 'vtd' else '-' + machine}.txt")
 
 
 LANES = [
@@ -45,9 +57,13 @@ LANES = [
          budget=120, packages=["build"], build="plain",
          steps=[junit("install", "python3 tests/install/check.py --build {build} --junit {results}/install.xml")]),
 
-    Lane("asan", "the unit tests with address and undefined-behaviour sanitizers",
-         budget=120, packages=["build"], build="asan",
-         steps=units()),
+    Lane("sim", "conformance on simulated hosts: iommufd, type1, compat and auto; two machines, and a stock kernel",
+         budget=120, packages=["build"], build="plain",
+         steps=[SIM]),
+
+    Lane("asan", "the unit tests, and conformance on simulated hosts, with address and undefined-behaviour sanitizers",
+         budget=240, packages=["build"], build="asan",
+         steps=[*units(), SIM]),
 
     Lane("tsan", "the unit tests with the thread sanitizer",
          budget=120, packages=["build"], build="tsan",
@@ -57,11 +73,16 @@ LANES = [
          budget=120, packages=["build"], build="plain",
          steps=[junit("docs", "python3 tests/docs/check.py --build {build} --junit {results}/docs.xml docs/simulated-host.md")]),
 
+    Lane("preload", "unmodified VFIO programs of others on the simulated host: qemu-img, lspci, the kernel's own selftests",
+         budget=120, packages=["build", "foreign"], build="plain", prepare=["tests/preload/kernel-selftests"],
+         steps=[junit("foreign", "tests/preload/run --build {build} --junit {results}/foreign.xml"),
+                junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml")]),
+
     Lane("valgrind", "the unit tests under valgrind: memory and descriptors",
          budget=240, packages=["build", "check"], build="plain",
          steps=units("valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 ", " --timeout=300",
                      # valgrind 3.19 does not see what process_vm_writev() writes, which is how the simulated kernel answers.
-                     without=["shim", "sim-drivers"])),
+                     without=["shim", "sim-drivers", "sim-decode"])),
 
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
          budget=300, packages=["build", "vm", "kernel"],
@@ -76,8 +97,17 @@ LANES = [
        machine="vtd", hosts="compat", budget=150, parts="conformance programs"),
     vm("vm-asan", "conformance on iommufd and the container with address and undefined-behaviour sanitizers",
        machine="vtd", hosts="iommufd,type1", budget=240, build="asan"),
+    Lane("vm-selftests", "the kernel's own VFIO selftests, on real devices and on simulated ones: the same passes and skips",
+         budget=120, packages=["build", "foreign", "vm", "kernel"], build="plain",
+         prepare=["tests/vm/lib/kernel", "tests/preload/kernel-selftests"],
+         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=150, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
        machine="topology", hosts="iommufd,type1,compat", budget=200),
+
+    # After those whose records it reads.
+    Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
+         budget=60, packages=["build"],
+         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])]),
 ]

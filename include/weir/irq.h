@@ -37,8 +37,8 @@ WEIR_API const char *weir_irq_kind_name(enum weir_irq_kind kind);
 /*
  * How many vectors of @kind the device has; 0 if it has none of that kind.
  *
- * Returns 0 and the number in @ret_count; or -EINVAL for an unknown kind. Kernel: VFIO_DEVICE_GET_IRQ_INFO.
- * Since 0.1.
+ * Returns 0 and the number in @ret_count; or -EINVAL for an unknown kind; or -EIO for a number that no device
+ * can have. Kernel: VFIO_DEVICE_GET_IRQ_INFO. Since 0.1.
  */
 WEIR_API int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t *ret_count);
 

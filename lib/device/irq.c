@@ -11,6 +11,8 @@
 #include "error.h"
 #include "kernel/vfio_device.h"
 
+enum { MOST_VECTORS = 2048 }; /* that MSI-X has */
+
 struct weir_irq {
 	struct weir_device *device;
 	enum weir_irq_kind kind;
@@ -38,6 +40,9 @@ int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t
 	else if (error)
 		return weir_fail(error, "VFIO_DEVICE_GET_IRQ_INFO of %s, %s: %s", device->function->address,
 				 weir_irq_kind_name(kind), strerror(-error));
+	if (info.count > MOST_VECTORS)
+		return weir_fail(-EIO, "VFIO_DEVICE_GET_IRQ_INFO of %s, %s: %u vectors make no sense",
+				 device->function->address, weir_irq_kind_name(kind), info.count);
 	*ret_count = info.count;
 	return 0;
 }

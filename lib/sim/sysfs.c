@@ -141,6 +141,14 @@ static int show_numa_node(const struct sim_name *name, FILE *out)
 	return 0;
 }
 
+/* Pins lead nowhere here; VFIO's interrupts are eventfds. */
+static int show_irq(const struct sim_name *name, FILE *out)
+{
+	(void)name;
+	fputs("0\n", out);
+	return 0;
+}
+
 /* The kernel's flags of a resource: what it is, and the low bits of the register. */
 static uint64_t resource_flags(const struct weir_sim_bar *bar)
 {
@@ -377,6 +385,7 @@ const struct sim_row sim_rows[] = {
 	LINK_(DEVICE "/driver", has_driver, show_driver),
 	BOTH_(DEVICE "/driver_override", NULL, show_override, store_override),
 	LINK_(DEVICE "/iommu_group", has_iommu, show_group),
+	FILE_(DEVICE "/irq", NULL, show_irq),
 	FILE_(DEVICE "/numa_node", NULL, show_numa_node),
 	FILE_(DEVICE "/resource", NULL, show_resource),
 	FILE_(DEVICE "/revision", NULL, show_revision),

@@ -292,10 +292,12 @@ static uint32_t find_msix_table(struct t *t, struct weir_region *config, uint64_
 
 	ASSERT_OK(weir_region_read8(config, PCI_CAPABILITIES, &at));
 	for (int i = 0; at && i < 48; i++) {
-		ASSERT_OK(weir_region_read8(config, at, &id));
+		if (weir_region_read8(config, at, &id))
+			FAIL("capability: %s", weir_error());
 		if (id == PCI_MSIX_CAPABILITY)
 			break;
-		ASSERT_OK(weir_region_read8(config, at + 1u, &at));
+		if (weir_region_read8(config, at + 1u, &at))
+			FAIL("next capability: %s", weir_error());
 	}
 	ASSERT_EQ(id, PCI_MSIX_CAPABILITY);
 	table = read32(config, at + 4u);

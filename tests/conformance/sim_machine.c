@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "shim/test.h"
 #include "sim/device.h"
 
@@ -84,7 +85,7 @@ static void write_image(FILE *out)
 			state ^= state << 17;
 			block[k] = state;
 		}
-		ASSERT_EQ(fwrite(block, sizeof(block), 1, out), 1);
+		fwrite(block, sizeof(block), 1, out);
 	}
 }
 
@@ -96,17 +97,18 @@ static const char *image_path(void)
 
 	if (*image)
 		return image;
-	ASSERT_LT(snprintf(image, sizeof(image), "%.40s/weir-XXXXXX", tmp && *tmp ? tmp : "/tmp"),
-		  (int)sizeof(image) - 6);
+	snprintf(image, sizeof(image), "%.40s/weir-XXXXXX", tmp && *tmp && strlen(tmp) <= 40 ? tmp : "/tmp");
 	if (!mkdtemp(image)) {
 		*image = '\0';
 		FAIL("a temporary directory: %m");
 	}
 	strcat(image, "/nvme0");
 	out = fopen(image, "we");
-	ASSERT_TRUE(out != NULL);
+	if (!out)
+		FAIL("%s: %m", image);
 	write_image(out);
-	ASSERT_EQ(fclose(out), 0);
+	if (ferror(out) || fclose(out))
+		FAIL("%s: %m", image);
 	return image;
 }
 
@@ -123,26 +125,34 @@ static void set_variable(const char *prefix, const char *name, const char *value
 		unsetenv(variable);
 }
 
+static int add_edu(struct weir_sim *sim, const struct device *device, const struct weir_sim_slot *slot)
+{
+	struct weir_sim_edu_opts opts = WEIR_OPTS(weir_sim_edu_opts, .address_bits = device->address_bits);
+
+	return weir_sim_add_edu(sim, &opts, slot, NULL);
+}
+
+static int add_nvme(struct weir_sim *sim, const struct device *device, const struct weir_sim_slot *slot)
+{
+	struct weir_sim_nvme_opts opts =
+		WEIR_OPTS(weir_sim_nvme_opts, .capacity = (uint64_t)device->mib * MIB,
+			  .cmb_mib = device->cmb_mib, .serial = device->serial);
+
+	if (!device->mib) {
+		opts.image = image_path();
+		set_variable("WEIR_IMAGE_", device->name, opts.image);
+	}
+	return weir_sim_add_nvme(sim, &opts, slot, NULL);
+}
+
 static void add_device(struct weir_sim *sim, const struct device *device)
 {
 	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = device->address,
 					      .group = device->group, .bus_group = device->bus);
-	struct weir_sim_nvme_opts nvme =
-		WEIR_OPTS(weir_sim_nvme_opts, .capacity = (uint64_t)device->mib * MIB,
-			  .cmb_mib = device->cmb_mib, .serial = device->serial);
 
 	set_variable("WEIR_DEVICE_", device->name, device->address);
-	if (device->address_bits) {
-		ASSERT_OK(weir_sim_add_edu(
-			sim, &WEIR_OPTS(weir_sim_edu_opts, .address_bits = device->address_bits), &slot,
-			NULL));
-		return;
-	}
-	if (!device->mib) {
-		nvme.image = image_path();
-		set_variable("WEIR_IMAGE_", device->name, nvme.image);
-	}
-	ASSERT_OK(weir_sim_add_nvme(sim, &nvme, &slot, NULL));
+	if (device->address_bits ? add_edu(sim, device, &slot) : add_nvme(sim, device, &slot))
+		FAIL("%s: %s", device->name, weir_error());
 }
 
 static int chosen_machine(void)
@@ -158,7 +168,8 @@ static int chosen_machine(void)
 static void close_sim(void *sim)
 {
 	sim_registers_end();
-	EXPECT_OK(weir_sim_close(sim));
+	if (weir_sim_close(sim))
+		FAIL("weir_sim_close: %s", weir_error());
 	for (const struct device *device = machines[chosen_machine()].devices; device->name; device++) {
 		set_variable("WEIR_DEVICE_", device->name, NULL);
 		set_variable("WEIR_IMAGE_", device->name, NULL);
@@ -170,13 +181,15 @@ struct weir_sim *sim_machine_open(struct t *t)
 	int chosen = chosen_machine();
 	struct weir_sim *sim;
 
-	ASSERT_OK(weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags), &sim));
+	if (weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags), &sim))
+		FAIL("weir_sim_open: %s", weir_error());
 	t_defer(t, close_sim, sim);
 	sim->traps = true;
 	for (const struct device *device = machines[chosen].devices; device->name; device++)
 		add_device(sim, device);
 	sim_registers_begin(sim);
-	ASSERT_OK(weir_sim_start(sim));
+	if (weir_sim_start(sim))
+		FAIL("weir_sim_start: %s", weir_error());
 	return sim;
 }
 

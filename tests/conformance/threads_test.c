@@ -110,6 +110,7 @@ CONFORMANCE(threads, map_and_unmap_while_a_device_comes_and_goes, NEEDS(DMA_DEVI
 	pthread_t threads[NUM_MAPPERS + 2];
 	int num = 0;
 
+	record_no_calls(t);
 	t_timeout(t, 120);
 	for (int i = 0; i < NUM_MAPPERS; i++)
 		ASSERT_EQ(pthread_create(&threads[num++], NULL, mapper, &bustle), 0);
@@ -160,6 +161,7 @@ CONFORMANCE(threads, of_those_that_want_one_iova_one_gets_it, NEEDS(DMA_DEVICE))
 	struct race race = { .ioas = ioas, .page = new_pages(t, 1) };
 	pthread_t threads[NUM_MAPPERS];
 
+	record_no_calls(t);
 	new_device(t, ioas, "EDU0", 0);
 	ASSERT_EQ(pthread_barrier_init(&race.line, NULL, NUM_MAPPERS), 0);
 	for (int i = 0; i < NUM_MAPPERS; i++)
@@ -218,6 +220,7 @@ CONFORMANCE(threads, ranges_are_taken_back_while_others_map_into_them, NEEDS(DMA
 	struct tide tide = { .ioas = ioas, .page = new_pages(t, 1), .left = 2 };
 	pthread_t threads[3];
 
+	record_no_calls(t);
 	new_device(t, ioas, "EDU0", 0);
 	ASSERT_EQ(pthread_create(&threads[0], NULL, flood, &tide), 0);
 	ASSERT_EQ(pthread_create(&threads[1], NULL, flood, &tide), 0);

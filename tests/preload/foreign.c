@@ -4,12 +4,13 @@
  * nothing of a simulated host. It drives QEMU's teaching device (edu) by loads and stores, through a
  * container, or with --cdev through an iommufd.
  *
- *     foreign [--cdev|--fork|--segv|--segv-handler|--listing|--dup] ADDRESS
+ *     foreign [--cdev|--fork|--segv|--segv-handler|--listing|--dup|--threads] ADDRESS
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -233,9 +235,9 @@ static void fork_around(volatile void *bar)
 	}
 	need(waitpid(child, &status, 0) == child, "waitpid");
 	need(WIFEXITED(status) && WEXITSTATUS(status) == 7, "the child works on its copy");
-	child = vfork();
+	child = vfork(); /* NOLINT: as old programs do */
 	if (!child) {
-		close(device);
+		close(device); /* NOLINT */
 		_exit(8);
 	}
 	need(waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 8, "the child closes and exits");
@@ -268,6 +270,45 @@ static void fault_with_handler(volatile void *bar)
 	need(kill(getpid(), SIGSEGV) == 0, "an ignored signal that somebody sends is ignored");
 	sigfillset(&all);
 	need(sigprocmask(SIG_SETMASK, &all, NULL) == 0, "sigprocmask");
+	compute(bar);
+}
+
+/* Registers, used by several threads and by a signal handler that interrupts them, also in the middle of calls. */
+static volatile uint32_t *seen_by_handler;
+static volatile sig_atomic_t ticks;
+
+static void on_tick(int number)
+{
+	(void)number;
+	ticks += seen_by_handler[EDU_ID / 4] == 0x010000ed;
+}
+
+static void *read_often(void *bar)
+{
+	volatile uint32_t *registers = bar;
+	struct abi_vfio_device_info info = { .argsz = sizeof(info) };
+
+	for (unsigned int i = 0; i < 3000; i++) {
+		need(registers[EDU_ID / 4] == 0x010000ed, "the device says who it is");
+		need(ioctl(device, ABI_VFIO_DEVICE_GET_INFO, &info) == 0, "VFIO_DEVICE_GET_INFO");
+	}
+	return NULL;
+}
+
+static void use_threads(volatile void *bar)
+{
+	struct itimerval often = { { 0, 1000 }, { 0, 1000 } };
+	pthread_t threads[3];
+
+	seen_by_handler = bar;
+	signal(SIGALRM, on_tick);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		need(pthread_create(&threads[i], NULL, read_often, (void *)(uintptr_t)bar) == 0, "a thread");
+	for (unsigned int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	signal(SIGALRM, SIG_IGN);
+	need(ticks > 0, "the handler ran");
 	compute(bar);
 }
 
@@ -346,6 +387,8 @@ int main(int argc, char **argv)
 		list(address);
 	if (!strcmp(option, "--fork"))
 		fork_around(bar);
+	if (!strcmp(option, "--threads"))
+		use_threads(bar);
 	if (!strcmp(option, "--dup"))
 		duplicate(bar);
 	if (!strcmp(option, "--segv-handler"))

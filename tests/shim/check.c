@@ -149,11 +149,12 @@ bool t_check_strings(struct t_at at, const char *a_text, const char *a, const ch
 	return same;
 }
 
-bool t_check_contains(struct t_at at, const char *text_text, const char *text, const char *needle)
+bool t_check_contains(struct t_at at, const char *text_text, const char *text, const char *needle_text,
+		      const char *needle)
 {
 	bool found = text && needle && strstr(text, needle);
 
-	t_record("%s contains %s is %s", text_text, shown(needle), found ? "true" : "false");
+	t_record("%s contains %s is %s", text_text, needle_text, found ? "true" : "false");
 	if (!found)
 		t_fail(at, "%s has in it: %s\ntext:  %s", text_text, shown(needle), shown(text));
 	return found;

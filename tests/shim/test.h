@@ -103,8 +103,8 @@
 /* Strings (NULL equals only NULL), a part of one, and memory (the first difference is shown). */
 #define ASSERT_STREQ(a, b)            T_ASSERT(t_check_strings(T_HERE, #a, (a), #b, (b)))
 #define EXPECT_STREQ(a, b)            t_check_strings(T_HERE, #a, (a), #b, (b))
-#define ASSERT_CONTAINS(text, needle) T_ASSERT(t_check_contains(T_HERE, #text, (text), (needle)))
-#define EXPECT_CONTAINS(text, needle) t_check_contains(T_HERE, #text, (text), (needle))
+#define ASSERT_CONTAINS(text, needle) T_ASSERT(t_check_contains(T_HERE, #text, (text), #needle, (needle)))
+#define EXPECT_CONTAINS(text, needle) t_check_contains(T_HERE, #text, (text), #needle, (needle))
 #define ASSERT_MEMEQ(a, b, len)       T_ASSERT(t_check_memory(T_HERE, #a, (a), #b, (b), (len)))
 #define EXPECT_MEMEQ(a, b, len)       t_check_memory(T_HERE, #a, (a), #b, (b), (len))
 
@@ -159,7 +159,8 @@ bool t_check_false(struct t_at at, const char *text, bool value);
 bool t_check_ints(struct t_at at, const char *a_text, struct t_int a, enum t_op op, const char *b_text,
 		  struct t_int b);
 bool t_check_strings(struct t_at at, const char *a_text, const char *a, const char *b_text, const char *b);
-bool t_check_contains(struct t_at at, const char *text_text, const char *text, const char *needle);
+bool t_check_contains(struct t_at at, const char *text_text, const char *text, const char *needle_text,
+		      const char *needle);
 bool t_check_memory(struct t_at at, const char *a_text, const void *a, const char *b_text, const void *b,
 		    size_t len);
 __attribute__((format(printf, 2, 3))) void t_fail(struct t_at at, const char *format, ...);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "support/sys_log.h"
@@ -21,6 +22,10 @@ static struct {
 	char what[64];
 	pid_t process; /* 0: not under way */
 	atomic_uint reuses;
+
+	/* Files that tell why something was refused. */
+	atomic_int help_fd;
+	bool helps; /* it was one of them that failed */
 
 	/* What a munmap() should have taken away. */
 	const struct weir_sys *below;
@@ -120,9 +125,17 @@ static int fails(unsigned int which, unsigned long request)
 static int do_open(void *ctx, const char *path, int flags)
 {
 	const struct weir_sys *below = ctx;
-	int error = fails(OPEN, 0);
+	bool helps = !strncmp(path, "/proc/self/", 11);
+	int error = fails(OPEN, 0), fd;
 
-	return error ? error : below->open(below->ctx, path, flags);
+	if (error) {
+		now.helps = helps;
+		return error;
+	}
+	fd = below->open(below->ctx, path, flags);
+	if (helps)
+		atomic_store(&now.help_fd, fd);
+	return fd;
 }
 
 static int do_close(void *ctx, int fd)
@@ -130,7 +143,9 @@ static int do_close(void *ctx, int fd)
 	const struct weir_sys *below = ctx;
 	int error = fails(CLOSE, 0), result = below->close(below->ctx, fd);
 
-	lost_end(fd);
+	lost_closed(fd);
+	if (fd == atomic_load(&now.help_fd))
+		atomic_store(&now.help_fd, -1);
 	return error ? error : result;
 }
 
@@ -153,14 +168,17 @@ static int do_eventfd(void *ctx, unsigned int initial, int flags)
 static int do_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 {
 	const struct weir_sys *below = ctx;
-	int error = fails(IOCTL, request);
+	int error = fails(IOCTL, request), result;
 
 	if (error) {
 		lost_begin(fd, request, arg);
 		return error;
 	}
 	atomic_fetch_add(&now.reuses, lost_reused(fd, request, arg));
-	return below->ioctl(below->ctx, fd, request, arg);
+	result = below->ioctl(below->ctx, fd, request, arg);
+	if (result >= 0)
+		lost_passed(fd, request, arg);
+	return result;
 }
 
 static ssize_t do_read(void *ctx, int fd, void *buf, size_t len)
@@ -168,6 +186,8 @@ static ssize_t do_read(void *ctx, int fd, void *buf, size_t len)
 	const struct weir_sys *below = ctx;
 	int error = fails(READ, 0);
 
+	if (error)
+		now.helps = fd == atomic_load(&now.help_fd);
 	return error ? error : below->read(below->ctx, fd, buf, len);
 }
 
@@ -339,7 +359,9 @@ void __wrap_sys_log_init(struct sys_log *log, const struct weir_sys *below)
 
 void inject_start(const struct injection *injection)
 {
-	lost_end(-1);
+	lost_clear();
+	atomic_store(&now.help_fd, -1);
+	now.helps = false;
 	now.injection = *injection;
 	for (int kind = 0; kind < KINDS; kind++)
 		atomic_store(&now.counts[kind], 0);
@@ -366,6 +388,11 @@ bool injected(void)
 bool injected_here(void)
 {
 	return came_here;
+}
+
+bool injected_into_help(void)
+{
+	return now.helps;
 }
 
 int injected_error(void)

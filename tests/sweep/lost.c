@@ -1,92 +1,152 @@
 // SPDX-License-Identifier: MIT
-/* Only one call fails in a run, so there is one range at most. */
+/* What the library has mapped with iommufd and the container, and what of that was lost. */
 #include "sweep/lost.h"
 
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
+#include "shim/run.h"
 
-struct range {
-	int fd;        /* -1: there is none */
+struct mapping {
+	int fd;
 	uint32_t ioas; /* 0 where there is one only */
 	uint64_t first, last;
+	uint64_t addr;
+	bool lost;
 };
 
-static struct range lost = { .fd = -1 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mapping *mappings;
+static size_t num_mappings, room;
 
-static struct range range_of(int fd, uint32_t ioas, uint64_t iova, uint64_t len)
+enum { MAX_LOST = 64 };
+static struct {
+	uint64_t addr, len;
+} memory[MAX_LOST];
+static unsigned int num_lost;
+
+static struct mapping range_of(int fd, uint32_t ioas, uint64_t iova, uint64_t len, uint64_t addr)
 {
-	return (struct range){ .fd = fd, .ioas = ioas, .first = iova, .last = iova + (len - 1) };
+	return (struct mapping){ .fd = fd, .ioas = ioas, .first = iova, .last = iova + (len - 1), .addr = addr };
 }
 
-static struct range unmapped_by(int fd, unsigned long request, const void *arg)
+static struct mapping unmapped_by(int fd, unsigned long request, const void *arg)
 {
 	const struct abi_vfio_iommu_type1_dma_unmap *type1 = arg;
 	const struct abi_iommu_ioas_unmap *ioas = arg;
 
 	if (request == ABI_IOMMU_IOAS_UNMAP)
-		return range_of(fd, ioas->ioas_id, ioas->iova, ioas->length);
+		return range_of(fd, ioas->ioas_id, ioas->iova, ioas->length, 0);
 	if (request == ABI_VFIO_IOMMU_UNMAP_DMA)
-		return range_of(fd, 0, type1->iova, type1->size);
-	return (struct range){ .fd = -1 };
+		return range_of(fd, 0, type1->iova, type1->size, 0);
+	return (struct mapping){ .fd = -1 };
 }
 
-static struct range mapped_by(int fd, unsigned long request, const void *arg)
+static struct mapping mapped_by(int fd, unsigned long request, const void *arg)
 {
 	const struct abi_vfio_iommu_type1_dma_map *type1 = arg;
 	const struct abi_iommu_ioas_map *ioas = arg;
 
-	if (request == ABI_IOMMU_IOAS_MAP && (ioas->flags & ABI_IOMMU_IOAS_MAP_FIXED_IOVA))
-		return range_of(fd, ioas->ioas_id, ioas->iova, ioas->length);
+	if (request == ABI_IOMMU_IOAS_MAP)
+		return range_of(fd, ioas->ioas_id, ioas->iova, ioas->length, ioas->user_va);
 	if (request == ABI_VFIO_IOMMU_MAP_DMA)
-		return range_of(fd, 0, type1->iova, type1->size);
-	return (struct range){ .fd = -1 };
+		return range_of(fd, 0, type1->iova, type1->size, type1->vaddr);
+	return (struct mapping){ .fd = -1 };
 }
 
-static bool concerns_lost(const struct range *range)
+static void forget(size_t at)
 {
-	return range->fd >= 0 && range->fd == lost.fd && range->ioas == lost.ioas;
+	mappings[at] = mappings[--num_mappings];
 }
 
-/* With an IOAS goes what was mapped in it; with a container's last group, what was in the container. */
-static bool ends_a_space(unsigned long request, const void *arg)
+static bool overlap(const struct mapping *a, const struct mapping *b)
 {
-	const struct abi_iommu_destroy *destroy = arg;
+	return a->fd == b->fd && a->ioas == b->ioas && a->first <= b->last && b->first <= a->last;
+}
 
-	return request == ABI_VFIO_GROUP_UNSET_CONTAINER ||
-	       (request == ABI_IOMMU_DESTROY && destroy->id == lost.ioas);
+void lost_clear(void)
+{
+	pthread_mutex_lock(&lock);
+	num_mappings = 0;
+	num_lost = 0;
+	pthread_mutex_unlock(&lock);
 }
 
 void lost_begin(int fd, unsigned long request, const void *arg)
 {
+	struct mapping range = unmapped_by(fd, request, arg);
+
 	pthread_mutex_lock(&lock);
-	lost = unmapped_by(fd, request, arg);
+	for (size_t i = 0; i < num_mappings; i++) {
+		struct mapping *mapping = &mappings[i];
+
+		if (!overlap(mapping, &range))
+			continue;
+		mapping->lost = true;
+		if (num_lost == MAX_LOST)
+			continue;
+		memory[num_lost].addr = mapping->addr;
+		memory[num_lost++].len = mapping->last - mapping->first + 1;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
-unsigned int lost_reused(int fd, unsigned long request, const void *arg)
+bool lost_reused(int fd, unsigned long request, const void *arg)
 {
-	struct range map = mapped_by(fd, request, arg), unmap = unmapped_by(fd, request, arg);
-	unsigned int reused;
+	struct mapping range = mapped_by(fd, request, arg);
+	bool reused = false;
 
 	pthread_mutex_lock(&lock);
-	reused = concerns_lost(&map) && map.first <= lost.last && lost.first <= map.last;
-	if (concerns_lost(&unmap) && unmap.first <= lost.first && lost.last <= unmap.last)
-		lost.fd = -1;
-	if (ends_a_space(request, arg))
-		lost.fd = -1;
+	for (size_t i = 0; i < num_mappings && num_lost; i++)
+		reused |= mappings[i].lost && overlap(&mappings[i], &range);
 	pthread_mutex_unlock(&lock);
 	return reused;
 }
 
-void lost_end(int fd)
+/* With an IOAS goes what was mapped in it; with a container's last group, what was in the container. */
+static bool ended_by(const struct mapping *mapping, int fd, unsigned long request, const void *arg)
+{
+	const struct abi_iommu_destroy *destroy = arg;
+
+	return (request == ABI_VFIO_GROUP_UNSET_CONTAINER && !mapping->ioas) ||
+	       (request == ABI_IOMMU_DESTROY && fd == mapping->fd && destroy->id == mapping->ioas);
+}
+
+void lost_passed(int fd, unsigned long request, const void *arg)
+{
+	struct mapping unmap = unmapped_by(fd, request, arg), map = mapped_by(fd, request, arg);
+
+	/* In the answer to an unmap of everything, the length is what there was of it. */
+	if (request == ABI_IOMMU_IOAS_UNMAP && !unmap.first)
+		unmap.last = UINT64_MAX;
+	pthread_mutex_lock(&lock);
+	for (size_t i = num_mappings; i-- > 0;)
+		if (overlap(&mappings[i], &unmap) || ended_by(&mappings[i], fd, request, arg))
+			forget(i);
+	if (map.fd >= 0) {
+		mappings = t_grow(mappings, num_mappings, &room, sizeof(*mappings));
+		mappings[num_mappings++] = map;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void lost_closed(int fd)
 {
 	pthread_mutex_lock(&lock);
-	if (fd < 0 || lost.fd == fd)
-		lost.fd = -1;
+	for (size_t i = num_mappings; i-- > 0;)
+		if (mappings[i].fd == fd)
+			forget(i);
 	pthread_mutex_unlock(&lock);
+}
+
+bool lost_memory(unsigned int n, uint64_t *ret_addr, uint64_t *ret_len)
+{
+	if (n >= num_lost)
+		return false;
+	*ret_addr = memory[n].addr;
+	*ret_len = memory[n].len;
+	return true;
 }

@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses that an injected failure kept the kernel from unmapping. The library cannot know what is there now, and must not put
- * anything else there.
+ * Mappings that an injected failure kept the kernel from taking back. The library cannot know what is there now: it must not put
+ * anything else at those addresses; and a driver does well to keep the memory, which its device may still reach.
  */
 #ifndef TESTS_SWEEP_LOST_H
 #define TESTS_SWEEP_LOST_H
 
-/* The failed ioctl. Does nothing unless it would have unmapped. */
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A run begins. */
+void lost_clear(void);
+
+/* This ioctl fails without having been passed on. */
 void lost_begin(int fd, unsigned long request, const void *arg);
 
-/* An ioctl that is passed on. Returns 1 if it maps something where addresses were lost. */
-unsigned int lost_reused(int fd, unsigned long request, const void *arg);
+/* Would it, passed on, put something in the place of what was lost? */
+bool lost_reused(int fd, unsigned long request, const void *arg);
+
+/* It was passed on, and did not fail. */
+void lost_passed(int fd, unsigned long request, const void *arg);
 
 /* The descriptor is closed, and with it went all that was mapped. */
-void lost_end(int fd);
+void lost_closed(int fd);
+
+/* The memory of the n-th that was lost, from 0; false: there are not so many. */
+bool lost_memory(unsigned int n, uint64_t *ret_addr, uint64_t *ret_len);
 
 #endif

@@ -46,6 +46,9 @@ __attribute__((format(printf, 3, 4))) void complain_of(struct findings *findings
 /* exempt.c: why the case is left out, or NULL. */
 const char *exempt(const struct t_case *test);
 
+/* Whether the case may fail even when what failed was called again. */
+bool may_fail(const struct t_case *test);
+
 /* worker.c: sweep all cases that @options choose, each in a process of its own, and report. The number of those with complaints. */
 unsigned int sweep_all(const struct options *options);
 

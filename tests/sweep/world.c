@@ -2,11 +2,14 @@
 /* Descriptors, mappings and allocations of this process. */
 #include "sweep/world.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "shim/run.h"
 #include "sweep/inject.h"
+#include "sweep/lost.h"
 
 enum { LINE = 512 };
 
@@ -16,55 +19,53 @@ enum { SANITIZED = 1 };
 enum { SANITIZED = 0 };
 #endif
 
+struct mapped {
+	uint64_t start, end;
+	char name[128];
+};
+
 struct world {
 	struct t_fds *fds;
 	long allocations;
-	char *maps; /* the lines of /proc/self/maps that count */
-	size_t maps_len;
+	struct mapped *maps;
+	size_t num_maps, room;
 };
 
 /*
  * The heap and stacks grow and shrink as they like. So do a sanitizer's own mappings, which have no names either; the plain build
  * looks at those.
  */
-static bool counts(const char *line)
+static void read_line(struct world *world, const char *line)
 {
-	char name[LINE] = "";
+	struct mapped map = { .start = 0 };
 	unsigned long long start, end, inode;
 
-	if (sscanf(line, "%llx-%llx %*s %*s %*s %llu %511s", &start, &end, &inode, name) < 3)
-		return false;
-	if (!strcmp(name, "[heap]") || !strncmp(name, "[stack", 6) || !strncmp(name, "[v", 2))
-		return false;
-	return inode || !SANITIZED;
-}
-
-static void read_maps(struct world *world)
-{
-	FILE *in = fopen("/proc/self/maps", "re");
-	FILE *out = open_memstream(&world->maps, &world->maps_len);
-	char line[LINE];
-
-	if (!in || !out) {
-		perror("/proc/self/maps");
-		abort();
-	}
-	while (fgets(line, sizeof(line), in))
-		if (counts(line))
-			fputs(line, out);
-	fclose(in);
-	fclose(out);
+	if (sscanf(line, "%llx-%llx %*s %*s %*s %llu %127[^\n]", &start, &end, &inode, map.name) < 3)
+		return;
+	if (!strcmp(map.name, "[heap]") || !strncmp(map.name, "[stack", 6) || !strncmp(map.name, "[v", 2) ||
+	    (!inode && SANITIZED))
+		return;
+	map.start = start;
+	map.end = end;
+	world->maps = t_grow(world->maps, world->num_maps, &world->room, sizeof(map));
+	world->maps[world->num_maps++] = map;
 }
 
 struct world *world_look(void)
 {
 	struct world *world = calloc(1, sizeof(*world));
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[LINE];
 
-	if (!world)
+	if (!world || !maps) {
+		perror("/proc/self/maps");
 		abort();
+	}
+	while (fgets(line, sizeof(line), maps))
+		read_line(world, line);
+	fclose(maps);
 	world->allocations = library_allocations();
 	world->fds = t_fds_look();
-	read_maps(world);
 	return world;
 }
 
@@ -75,15 +76,60 @@ void world_free(struct world *world)
 	free(world);
 }
 
-/* Lines of @after that @before has not. Where neighbours were joined or split, that is seen as well, and means something left. */
-static void list_new(const char *before, const char *after, FILE *out)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	for (const char *line = after, *end; (end = strchr(line, '\n')); line = end + 1) {
-		char text[LINE];
+	return a < b ? a : b;
+}
 
-		snprintf(text, sizeof(text), "%.*s\n", (int)(end - line), line);
-		if (!strstr(before, text))
-			fprintf(out, "mapped still: %s", text);
+/* The end of what @world has mapped from @at on, or @at; in *@ret_next, where the next begins. In order of addresses, as the kernel's list. */
+static uint64_t mapped_until(const struct world *world, uint64_t at, uint64_t *ret_next)
+{
+	uint64_t end = at;
+
+	*ret_next = UINT64_MAX;
+	for (size_t i = 0; i < world->num_maps; i++) {
+		const struct mapped *map = &world->maps[i];
+
+		if (map->start <= end && end < map->end)
+			end = map->end;
+		else if (map->start > end)
+			*ret_next = least(*ret_next, map->start);
+	}
+	return end;
+}
+
+/* Memory of a mapping that was lost may be kept. What is kept, is given back here: true, and where it ends. */
+static bool given_back(uint64_t at, uint64_t end, uint64_t *ret_end)
+{
+	uint64_t addr, len;
+
+	for (unsigned int i = 0; lost_memory(i, &addr, &len); i++) {
+		if (at < addr || at >= addr + len)
+			continue;
+		*ret_end = least(end, addr + len);
+		munmap((void *)at, *ret_end - at);
+		return true;
+	}
+	return false;
+}
+
+/* Neighbours may be joined, or split: only whether there is something is compared. */
+static void list_new(const struct world *before, const struct mapped *map, FILE *out)
+{
+	for (uint64_t at = map->start; at < map->end;) {
+		uint64_t next, end = mapped_until(before, at, &next);
+
+		if (end > at) {
+			at = end;
+			continue;
+		}
+		next = least(next, map->end);
+		if (!given_back(at, next, &end)) {
+			fprintf(out, "mapped still: %#jx..%#jx %s\n", (uintmax_t)at, (uintmax_t)next - 1,
+				map->name);
+			end = next;
+		}
+		at = end;
 	}
 }
 
@@ -96,5 +142,6 @@ void world_compare(const struct world *before, const struct world *after, FILE *
 	if (before->allocations != after->allocations)
 		fprintf(out, "%ld allocations of the library were not freed\n",
 			after->allocations - before->allocations);
-	list_new(before->maps, after->maps, out);
+	for (size_t i = 0; i < after->num_maps; i++)
+		list_new(before, &after->maps[i], out);
 }

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: MIT
 """The conformance table: what each case saw on the simulated hosts beside what it saw on the real kernel.
 
-    compare.py --simulated RECORD... --real RECORD... [--junit FILE] [--table FILE]
+    compare.py --simulated RECORD... --real RECORD... [--not-compared FILE] [--junit FILE] [--table FILE]
 
 A record (weir-conformance --record) has a line "== HOST SUITE.CASE OUTCOME" for each case, and below it a line for each check and
 each system call. Simulated host "sim-X" is compared with real host "X", line by line; any difference is a failure, whichever of the
-two is wrong. A case that only one of the two ran is a difference too.
+two is wrong. A case that only one of the two ran is a difference too, unless it was skipped on the simulated host for a capability
+that FILE says it cannot have (lines "CAPABILITY why").
 """
 import argparse
 import collections
 import difflib
+import os
 import sys
 from xml.sax.saxutils import quoteattr, escape
 
@@ -31,6 +33,12 @@ def read(paths):
     return hosts
 
 
+def excused(simulated, reasons):
+    """The capabilities for which the case was skipped on the simulated host, if it could not be otherwise."""
+    missing = simulated[0].removeprefix("skipped").replace(",", " ").split() if simulated else []
+    return missing if simulated and simulated[0].startswith("skipped") and all(name in reasons for name in missing) else []
+
+
 def differences(simulated, real):
     """The first lines in which the two differ, or [] when they are alike."""
     if simulated is None or real is None:
@@ -40,30 +48,55 @@ def differences(simulated, real):
     return list(difflib.unified_diff(simulated[1], real[1], "simulated", "real", lineterm="", n=2))[:40]
 
 
+def read_reasons(path):
+    """{capability: why} of the file, or nothing without one."""
+    if not path:
+        return {}
+    with open(path, encoding="utf-8") as lines:
+        words = [line.split("#")[0].split(None, 1) for line in lines]
+    return {word[0]: word[1].strip() for word in words if len(word) == 2}
+
+
+def compare(case, host, simulated, real, reasons):
+    """What the table says of a case on a host; its XML; and whether it is a failure, of which is told at once."""
+    simulated, real = simulated[f"sim-{host}"].get(case), real[host].get(case)
+    xml = f"<testcase classname={quoteattr('table.' + host)} name={quoteattr(case)}>"
+    difference = differences(simulated, real)
+    if not difference:
+        return real[0], xml + "</testcase>", False
+    missing = excused(simulated, reasons)
+    if missing:
+        return f"not compared: {', '.join(missing)}", xml + "<skipped/></testcase>", False
+    print(f"{host}: {case} differs", *("    " + line for line in difference), sep="\n")
+    return "DIFFERS", f"{xml}<failure>{escape(chr(10).join(difference))}</failure></testcase>", True
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--simulated", nargs="+", required=True)
     parser.add_argument("--real", nargs="+", required=True)
+    parser.add_argument("--not-compared")
     parser.add_argument("--junit")
     parser.add_argument("--table")
     options = parser.parse_args()
 
+    for path in (*options.simulated, *options.real):
+        if not os.path.exists(path):
+            lane = os.path.basename(os.path.dirname(os.path.abspath(path)))
+            sys.exit(f"{path} is missing: it is made by the lane {lane}, which has to run before (tests/run {lane} ...)")
     simulated, real = read(options.simulated), read(options.real)
+    reasons = read_reasons(options.not_compared)
     pairs = [host for host in sorted(real) if f"sim-{host}" in simulated]
     cases = sorted({case for host in pairs for case in (*real[host], *simulated[f"sim-{host}"])})
-    rows, failures, xml = [], 0, []
+    rows, xml, failures, passed_over = [], [], 0, 0
     for case in cases:
         cells = []
         for host in pairs:
-            difference = differences(simulated[f"sim-{host}"].get(case), real[host].get(case))
-            outcome = (real[host].get(case) or simulated[f"sim-{host}"].get(case))[0]
-            cells.append("DIFFERS" if difference else outcome)
-            xml.append(f"<testcase classname={quoteattr('table.' + host)} name={quoteattr(case)}>")
-            if difference:
-                failures += 1
-                print(f"{host}: {case} differs", *("    " + line for line in difference), sep="\n")
-                xml.append(f"<failure>{escape(chr(10).join(difference))}</failure>")
-            xml.append("</testcase>")
+            cell, text, failed = compare(case, host, simulated, real, reasons)
+            cells.append(cell)
+            xml.append(text)
+            failures += failed
+            passed_over += cell.startswith("not compared")
         rows.append((case, cells))
 
     width = max((len(case) for case in cases), default=0)
@@ -75,9 +108,9 @@ def main():
     if options.junit:
         with open(options.junit, "w", encoding="utf-8") as out:
             out.write(f'<testsuites><testsuite name="table" tests="{len(cases) * len(pairs)}" '
-                      f'failures="{failures}">{"".join(xml)}</testsuite></testsuites>\n')
+                      f'failures="{failures}" skipped="{passed_over}">{"".join(xml)}</testsuite></testsuites>\n')
     print(f"{len(cases)} cases by {len(pairs)} hosts ({', '.join(pairs)}): "
-          f"{len(cases) * len(pairs) - failures} rows alike, {failures} different")
+          f"{len(cases) * len(pairs) - failures - passed_over} rows alike, {failures} different, {passed_over} not compared")
     return 1 if failures or not pairs or not cases else 0
 
 

@@ -41,7 +41,7 @@ static FILE *stream(int fd, const char *mode)
 {
 	const cookie_io_functions_t functions = { stream_read, stream_write, NULL, stream_close };
 
-	return fopencookie((void *)(intptr_t)fd, mode, functions); // NOLINT(performance-no-int-to-ptr)
+	return fopencookie((void *)(intptr_t)fd, mode, functions);
 }
 
 /* -1: not a mode. */
