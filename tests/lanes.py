@@ -7,9 +7,12 @@ killed and fails. In commands, {build} is the directory of the lane's build and 
 from lane import Lane, gtest, junit, script
 
 
-def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel", build="plain"):
+def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel", build="plain",
+       append="", skips=""):
     """A lane inside a virtual machine: tests/vm/lane runs its parts on the hosts. The budget is the machine's, boot included."""
-    command = (f"env WEIR_BUILD={{build}} tests/vm/run --machine {machine} --budget {budget} --results {{results}} -- "
+    append = f"--append '{append}' " if append else ""
+    command = (f"env WEIR_BUILD={{build}} WEIR_SKIPS={skips or machine} tests/vm/run --machine {machine} --budget {budget} "
+               f"{append}--results {{results}} -- "
                f"tests/vm/lane {{results}} {hosts} {parts}")
     return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel"], build=build, prepare=[kernel],
                 steps=[junit(machine, command, xml="*.xml")])
@@ -110,4 +113,11 @@ LANES = [
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=60, packages=["build"],
          steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])]),
+    vm("vm-virtio", "another IOMMU (virtio), whose platform does not isolate interrupts: accepted by module options",
+       machine="virtio", hosts="iommufd,type1", budget=200,
+       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1"),
+    vm("vm-refused", "the same, not accepted: every open is refused with the reason",
+       machine="virtio", hosts="iommufd,type1,compat,auto", budget=60, skips="virtio-refused"),
+    vm("vm-no-iommu", "a machine without an IOMMU: every open is refused with the reason",
+       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=60),
 ]

@@ -47,6 +47,7 @@ struct weir_space {
 	struct weir_geometry geometry; /* valid while live */
 	uint32_t ioas;                 /* iommufd */
 	struct weir_hwpt *hwpts;       /* iommufd: page tables, one for each kind of IOMMU in the space */
+	bool leftovers; /* iommufd: the last to leave could not take the mappings out of the IOAS */
 	int container;                 /* containers: while live */
 };
 

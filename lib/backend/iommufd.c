@@ -158,22 +158,28 @@ static void hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
 	free(hwpt);
 }
 
+/* Take all mappings out of the IOAS. Should that fail, it is tried again before anything can come to see what is left. */
+static int empty_ioas(struct weir_space *space)
+{
+	uint64_t len;
+	int error = weir_iommufd_ioas_unmap(space->kernel->sys, space->kernel->fd, space->ioas, 0, UINT64_MAX,
+					    &len);
+
+	space->leftovers = error != 0;
+	return error ? weir_fail(error, "IOMMU_IOAS_UNMAP of the whole space: %s", strerror(-error)) : 0;
+}
+
 /*
  * With the last page table gone, take the mappings out of the IOAS too: nobody would check or pin them any more.
  */
 static int space_sleep(struct weir_space *space)
 {
-	uint64_t len;
-	int error;
-
 	/* All of them: one that turned out not to suit the only function is unused, and here still. */
 	while (space->hwpts)
 		hwpt_free(space, space->hwpts);
 	weir_geometry_free(&space->geometry);
 	space->live = false;
-	error = weir_iommufd_ioas_unmap(space->kernel->sys, space->kernel->fd, space->ioas, 0, UINT64_MAX,
-					&len);
-	return error ? weir_fail(error, "IOMMU_IOAS_UNMAP of the whole space: %s", strerror(-error)) : 0;
+	return empty_ioas(space);
 }
 
 static int iommufd_enter(struct weir_space *space, struct weir_function *function)
@@ -183,7 +189,9 @@ static int iommufd_enter(struct weir_space *space, struct weir_function *functio
 
 	if (space->live)
 		return 0;
-	error = hwpt_alloc(space, function, &hwpt);
+	error = space->leftovers ? empty_ioas(space) : 0;
+	if (!error)
+		error = hwpt_alloc(space, function, &hwpt);
 	if (!error)
 		space->live = true;
 	return error;
@@ -195,6 +203,11 @@ static int attach(struct weir_space *space, struct weir_function *function, stru
 	const struct weir_sys *sys = space->kernel->sys;
 	int error = -EINVAL;
 
+	/* A group has one page table: a member that joins others goes where they are, or nowhere. */
+	if (function->group->space == space) {
+		*ret_hwpt = function->group->hwpt;
+		return weir_vfio_device_attach(sys, function->fd, (*ret_hwpt)->id);
+	}
 	for (struct weir_hwpt *hwpt = space->hwpts; hwpt && error == -EINVAL; hwpt = hwpt->next) {
 		error = weir_vfio_device_attach(sys, function->fd, hwpt->id);
 		if (!error)

@@ -280,7 +280,7 @@ static bool can_have(struct t *t, const char *capability)
 	if (!strcmp(capability, "ROOT"))
 		return geteuid() == 0;
 	if (!strcmp(capability, "KERNEL_LOG"))
-		return log_readable();
+		return log_readable() && faults_counted(); /* an IOMMU that reports neither logs none */
 	if (!strcmp(capability, "FAULT_COUNT"))
 		return faults_counted();
 	if (!strcmp(capability, "MAP_LIMIT"))

@@ -209,7 +209,7 @@ CONFORMANCE(ioas_unmap, a_closed_space_takes_its_mappings_with_it, NEEDS(DMA_DEV
 	map_picture(t, ioas, memory, "aab.cccc");
 	ASSERT_OK(weir_device_open(ioas, address_of(t, "EDU0"), NULL, &device));
 	EXPECT_EQ(pinned_bytes(), pinned + 7 * PAGE);
-	ASSERT_OK(weir_device_close(device));
+	EXPECT_OK(weir_device_close(device));
 	EXPECT_OK(weir_ioas_close(ioas));
 	EXPECT_EQ(pinned_bytes(), pinned);
 }

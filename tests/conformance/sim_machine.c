@@ -55,6 +55,8 @@ static const struct {
 	{ "vtd", side_by_side, 0 },
 	{ "topology", topology, 0 },
 	{ "stock", side_by_side, WEIR_SIM_NO_IOMMUFD },
+	{ "noiommu-at-all", side_by_side, WEIR_SIM_NO_IOMMU },
+	{ "virtio-refused", side_by_side, WEIR_SIM_UNSAFE_IRQS },
 };
 
 /* The disk image ---------------------------------------------------------------------------------------------------- */
