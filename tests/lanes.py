@@ -45,12 +45,13 @@ def table(machine, lanes):
 
 LANES = [
     Lane("style", "format, lengths, headers that stand alone, clang-tidy, shellcheck, exported symbols",
-         budget=300, packages=["build", "check"], build="plain",
+         budget=900, packages=["build", "check"], build="plain",
          steps=[junit("style", "python3 tests/style/check.py --build {build} --junit {results}/style.xml")]),
 
     Lane("unit", "one noun at a time, without a kernel; and the test framework and runner themselves",
          budget=60, packages=["build"], build="plain",
-         steps=[script("runner", "python3 tests/lib/selftest.py"), *units()]),
+         steps=[script("runner", "python3 tests/lib/selftest.py"), script("table", "python3 tests/table/selftest.py"),
+                *units()]),
 
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
          budget=120, packages=["build"],

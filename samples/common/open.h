@@ -8,10 +8,11 @@
 
 /* What to open and how. */
 struct open_request {
-	const char *address;   /* "0000:01:00.0" */
-	const char *broker;    /* socket of a weir-broker; NULL: open the nodes ourselves */
-	const char *simulate;  /* disk image: on a simulated machine with one NVMe controller; NULL: a real one */
-	uint32_t backend;      /* enum weir_backend */
+	const char *address; /* "0000:01:00.0" */
+	const char *broker;  /* socket of a weir-broker; NULL: open the nodes ourselves */
+	const char
+		*simulate; /* disk image: on a simulated machine with one NVMe controller; NULL: a real one */
+	uint32_t backend;  /* enum weir_backend */
 	uint32_t address_bits; /* the device's; 0: 64 */
 };
 

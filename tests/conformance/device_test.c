@@ -434,6 +434,8 @@ CONFORMANCE(device, dma_stops_when_it_is_closed, NEEDS(EDU0))
 		in_time = close_in_time(t, device, weir_map_iova(map));
 		usleep(LONG_AFTER_MS * 1000);
 	}
+	/* How many tries it took is a matter of time. */
+	t_record_forget();
 	ASSERT_TRUE(in_time);
 	EXPECT_MEMEQ(memory, pattern, 4096);
 }

@@ -116,29 +116,49 @@ uint64_t pinned_bytes(void)
 
 /* The record ------------------------------------------------------------------------------------------------------ */
 
-/* How often these are called is a matter of time, and what they return, of the machine. */
-static bool is_recorded(const char *call)
+/*
+ * How often registers are read, and a wait looks, is a matter of time. Which drivers a group's members have is asked in the order of
+ * the directory, and of bridges too, which are not simulated.
+ */
+static bool is_recorded(const struct sys_log_entry *entry)
 {
 	static const char *const left_out[] = { "pread", "pwrite", "read", "poll", "sleep" };
+	const char *name = strrchr(entry->path, '/');
 
 	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
-		if (!strcmp(left_out[i], call))
+		if (!strcmp(left_out[i], entry->call))
 			return false;
-	return true;
+	return !name || strcmp(name, "/driver") != 0;
 }
 
 /* The numbers of groups and of character devices are the machine's affair. */
+static const char *without_number(const char *path)
+{
+	static const char *const numbered[] = { "/dev/vfio/devices/vfio", "/dev/vfio/",
+						"/sys/kernel/iommu_groups/" };
+	static char text[128];
+
+	for (size_t i = 0; i < sizeof(numbered) / sizeof(numbered[0]); i++) {
+		size_t len = strlen(numbered[i]),
+		       digits = strspn(path + (strlen(path) < len ? 0 : len), "0123456789");
+
+		if (strncmp(path, numbered[i], len) != 0 || !digits)
+			continue;
+		snprintf(text, sizeof(text), "%sN%s", numbered[i], path + len + digits);
+		return text;
+	}
+	return path;
+}
+
 static void record_call(const struct sys_log_entry *entry)
 {
-	size_t named = strlen(entry->path);
+	char request[16] = "";
 
-	if (!is_recorded(entry->call))
+	if (!is_recorded(entry))
 		return;
-	if (!strncmp(entry->path, "/dev/vfio/", 10))
-		while (named && entry->path[named - 1] >= '0' && entry->path[named - 1] <= '9')
-			named--;
-	t_record("\t%s %.*s%s%#lx: %s", entry->call, (int)named, entry->path, entry->path[named] ? "N " : " ",
-		 entry->request & 0xffff,
+	if (!strcmp(entry->call, "ioctl"))
+		snprintf(request, sizeof(request), "%#lx", entry->request & 0xffff);
+	t_record("\t%s %s%s: %s", entry->call, without_number(entry->path), request,
 		 entry->result > 0   ? "positive"
 		 : entry->result < 0 ? strerrorname_np((int)-entry->result)
 				     : "0");

@@ -23,8 +23,8 @@ struct model_area {
 	uint64_t address; /* in memory, or in the file, of the first byte */
 	bool file;
 	bool readable, writable; /* by devices */
-	bool may_write;		 /* the memory was first mapped to be written */
-	int pin_error;		 /* that of all that was first mapped with it */
+	bool may_write;          /* the memory was first mapped to be written */
+	int pin_error;           /* that of all that was first mapped with it */
 };
 
 struct model_object {
@@ -71,8 +71,8 @@ struct verdict model_ioas_alloc(struct model *model, struct abi_iommu_ioas_alloc
 struct verdict model_destroy(struct model *model, const struct abi_iommu_destroy *cmd);
 struct verdict model_hwpt_alloc(struct model *model, struct abi_iommu_hwpt_alloc *cmd);
 struct verdict model_option(struct model *model, struct abi_iommu_option *cmd); /* HUGE_PAGES */
-struct verdict model_map(struct model *model, struct abi_iommu_ioas_map *cmd);
-/* @fd_error: what the descriptor is, 0, -EBADF; @pin_error: no file to be pinned */
+/* @pin_error: what the memory, or the file, is like when it is pinned; @fd_error: -EBADF */
+struct verdict model_map(struct model *model, struct abi_iommu_ioas_map *cmd, int pin_error);
 struct verdict model_map_file(struct model *model, struct abi_iommu_ioas_map_file *cmd, int fd_error,
 			      int pin_error);
 struct verdict model_copy(struct model *model, struct abi_iommu_ioas_copy *cmd);

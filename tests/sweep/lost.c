@@ -30,7 +30,9 @@ static unsigned int num_lost;
 
 static struct mapping range_of(int fd, uint32_t ioas, uint64_t iova, uint64_t len, uint64_t addr)
 {
-	return (struct mapping){ .fd = fd, .ioas = ioas, .first = iova, .last = iova + (len - 1), .addr = addr };
+	return (struct mapping){
+		.fd = fd, .ioas = ioas, .first = iova, .last = iova + (len - 1), .addr = addr
+	};
 }
 
 static struct mapping unmapped_by(int fd, unsigned long request, const void *arg)

@@ -52,17 +52,18 @@ static void write_escaped(const char *text)
 
 static void begin_testcase(const struct t_case *test, const struct t_host *host, double seconds)
 {
-	fprintf(xml_out, "  <testcase classname=\"%s/%s\" name=\"%s\" time=\"%.3f\">\n", host->name, test->suite,
-		test->name, seconds);
+	fprintf(xml_out, "  <testcase classname=\"%s/%s\" name=\"%s\" time=\"%.3f\">\n", host->name,
+		test->suite, test->name, seconds);
 }
 
 static void report_complaints(const struct t_case *test, const struct t_host *host,
 			      const struct findings *findings)
 {
-	unsigned int num = findings->num_complaints < MAX_COMPLAINTS ? findings->num_complaints :
-								       MAX_COMPLAINTS;
+	unsigned int num =
+		findings->num_complaints < MAX_COMPLAINTS ? findings->num_complaints : MAX_COMPLAINTS;
 
-	printf("FAILED %s %s.%s: %u complaints; again: weir-sweep --host=%s --case=%s.%s --call=N (or --allocation=N)\n",
+	printf("FAILED %s %s.%s: %u complaints; again: weir-sweep --host=%s --case=%s.%s --call=N (or "
+	       "--allocation=N)\n",
 	       host->name, test->suite, test->name, findings->num_complaints, host->name, test->suite,
 	       test->name);
 	for (unsigned int i = 0; i < num; i++) {
@@ -117,8 +118,9 @@ static void write_junit(const struct total *sum)
 		perror(options->junit);
 		exit(2);
 	}
-	fprintf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"sweep\" tests=\"%u\" "
-		     "failures=\"%u\" errors=\"0\" skipped=\"%u\">\n",
+	fprintf(out,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"sweep\" tests=\"%u\" "
+		"failures=\"%u\" errors=\"0\" skipped=\"%u\">\n",
 		sum->cases + sum->skipped + sum->exempt, sum->bad, sum->skipped + sum->exempt);
 	fwrite(xml, 1, xml_size, out);
 	fputs("</testsuite>\n", out);
@@ -131,7 +133,8 @@ void report_end(void)
 
 	fclose(xml_out);
 	for (const struct total *total = totals; total->host; total++) {
-		printf("%s: %u cases, %u calls, %u injections; %u allocations, %u injections; %u skipped, %u left out, %u failed\n",
+		printf("%s: %u cases, %u calls, %u injections; %u allocations, %u injections; %u skipped, %u "
+		       "left out, %u failed\n",
 		       total->host, total->cases, total->counts[CALL], total->injections[CALL],
 		       total->counts[ALLOCATION], total->injections[ALLOCATION], total->skipped,
 		       total->exempt, total->bad);

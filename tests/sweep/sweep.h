@@ -26,22 +26,21 @@ struct findings {
 };
 
 struct options {
-	const char *hosts;        /* a list */
-	const char *cases;        /* a shell pattern; NULL: all */
-	const char *junit;        /* a file, or NULL */
-	struct injection only;    /* nth 0: all */
-	unsigned int every;       /* one injection of so many */
-	unsigned int jobs;        /* at a time */
-	unsigned int timeout;     /* seconds a run may take */
-	bool verbose;             /* say what fails in the cases themselves */
+	const char *hosts;     /* a list */
+	const char *cases;     /* a shell pattern; NULL: all */
+	const char *junit;     /* a file, or NULL */
+	struct injection only; /* nth 0: all */
+	unsigned int every;    /* one injection of so many */
+	unsigned int jobs;     /* at a time */
+	unsigned int timeout;  /* seconds a run may take */
+	bool verbose;          /* say what fails in the cases themselves */
 };
 
 /* sweep.c: all injections that come after @findings->now. */
 void sweep_case(const struct t_case *test, const struct t_host *host, const struct options *options,
 		struct findings *findings);
-__attribute__((format(printf, 3, 4))) void complain_of(struct findings *findings,
-						       const struct injection *injection,
-						       const char *format, ...);
+__attribute__((format(printf, 3, 4))) void
+complain_of(struct findings *findings, const struct injection *injection, const char *format, ...);
 
 /* exempt.c: why the case is left out, or NULL. */
 const char *exempt(const struct t_case *test);

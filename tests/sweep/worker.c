@@ -57,8 +57,8 @@ static void start_job(struct job *job, const struct t_case *test, const struct t
 		      const struct options *options)
 {
 	*job = (struct job){ .test = test, .host = host };
-	job->findings = mmap(NULL, sizeof(*job->findings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			     -1, 0);
+	job->findings =
+		mmap(NULL, sizeof(*job->findings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	job->output = memfd_create("weir-sweep", MFD_CLOEXEC);
 	if (job->findings == MAP_FAILED || job->output < 0) {
 		perror("a worker");

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: MIT
+/*
+ * /dev/iommu of the simulated machine against a plain model of it: after each command, both must have ended alike, and what the
+ * devices find at some address is what the model says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fuzz/ioas_model.h"
+#include "fuzz/rig.h"
+#include "kernel/vfio_abi.h"
+
+enum { MOST_STEPS = 200, HIGH_BIT = 48 };
+
+struct program {
+	struct input in;
+	struct rig rig;
+	struct model model;
+	int iommufd, null;
+	int cdevs[RIG_DEVICES]; /* -1: closed */
+	bool mute;              /* the next answer cannot be copied back */
+	uint64_t last_iova;
+};
+
+/* Numbers from pools --------------------------------------------------------------------------------------- */
+
+static uint64_t an_iova(struct program *p)
+{
+	static const uint64_t places[] = {
+		0,          0x1000,     0x2000,         0x3000,        0x4000,
+		0x8000,     0x10000,    0x11000,        0x200000,      0xfedff000,
+		0xfee00000, 0xfeeff000, 0xfef00000,     1ull << 38,    (1ull << 48) - 0x1000,
+		1ull << 48, 1ull << 63, ~0ull - 0x1fff, ~0ull - 0xfff, ~0ull - 1
+	};
+	uint8_t byte = in_u8(&p->in);
+
+	if (byte == 255)
+		return in_u64(&p->in);
+	if (byte >= 224)
+		return p->last_iova + (byte % 4) * 0x1000ull;
+	if (byte >= 208)
+		return in_pick(&p->in, places) + in_u16(&p->in) % 0x1000;
+	return places[byte % 20];
+}
+
+static uint64_t a_length(struct program *p)
+{
+	static const uint64_t lengths[] = {
+		0x1000,     0x1000,     0x2000, 0x3000,    0x4000,         0x10000,
+		0,          1,          100,    0x800,     0x200000,       1ull << 38,
+		1ull << 48, 1ull << 63, ~0ull,  ~0ull - 1, ~0ull - 0x1000, 0x800000
+	};
+	uint8_t byte = in_u8(&p->in);
+
+	return byte == 255 ? in_u64(&p->in) : lengths[byte % 18];
+}
+
+/* In the arena or where there is nothing, never elsewhere in memory. */
+static uint64_t an_address(struct program *p)
+{
+	static const uint64_t nowhere[] = { 0, 0x1000, 1ull << 63, ~0ull - 0xfff, 0x8000000000001000 };
+	static const uint64_t offsets[] = { 0, 0, 0, 123, 0x800, 0xffc };
+	uint8_t byte = in_u8(&p->in);
+
+	if (byte >= 248)
+		return in_pick(&p->in, nowhere);
+	if (byte < 192)
+		return (uintptr_t)arena_start() + byte % (WRITABLE_PAGES + 1) * PAGE;
+	return (uintptr_t)arena_start() + byte % 22 * PAGE + in_pick(&p->in, offsets);
+}
+
+static uint32_t an_id(struct program *p)
+{
+	uint8_t byte = in_u8(&p->in);
+
+	return byte == 255 ? in_u32(&p->in) : byte % 10;
+}
+
+static uint32_t map_flags(struct program *p)
+{
+	uint8_t byte = in_u8(&p->in);
+
+	return byte == 255 ? in_u32(&p->in) : byte >= 128 ? 7 - (byte & 1) : byte % 8;
+}
+
+/* Calls ---------------------------------------------------------------------------------------------------- */
+
+static void answers_nothing(struct program *p)
+{
+	if (p->mute)
+		weir_sim_fail_call(p->rig.sim, 1, 0, true);
+}
+
+static int ioctl_at_end(struct program *p, int fd, unsigned long request, void *cmd, size_t len)
+{
+	void *there = arena_struct(len);
+	int result;
+
+	memcpy(there, cmd, len);
+	answers_nothing(p);
+	result = rig_ioctl(&p->rig, fd, request, there);
+	memcpy(cmd, there, len);
+	p->mute = false;
+	say("  %#lx: %d", request, result);
+	return result;
+}
+
+static void compare(const struct verdict *verdict, int result, unsigned long request)
+{
+	if (!verdict_allows(verdict, result))
+		fail("%#lx ended with %d; the model says %d (or one of %u)", request, result,
+		     verdict->num ? verdict->errors[0] : 0, verdict->num);
+}
+
+/*
+ * Both do it, and both answers must be the same; an answer that does not get out is -EFAULT, and what was done has been done. What
+ * failed has not touched the struct.
+ */
+static void check_answer(struct program *p, bool mute, const struct verdict *verdict, int result,
+			 unsigned long request, const void *cmd, const void *expected, const void *before,
+			 size_t len)
+{
+	(void)p;
+	if (mute && !verdict->num) {
+		CHECK(result == -EFAULT);
+		return;
+	}
+	compare(verdict, result, request);
+	if (memcmp(cmd, result ? before : expected, len) != 0)
+		fail("%#lx answered something else", request);
+}
+
+#define RUN(p, request, cmd, judge)                                                                          \
+	do {                                                                                                 \
+		__typeof__(cmd) before_ = (cmd), expected_ = (cmd);                                          \
+		bool mute_ = (p)->mute;                                                                      \
+		struct verdict verdict_ = judge(&expected_);                                                 \
+		int result_ = ioctl_at_end(p, (p)->iommufd, request, &(cmd), sizeof(cmd));                   \
+                                                                                                             \
+		check_answer(p, mute_, &verdict_, result_, request, &(cmd), &expected_, &before_,            \
+			     sizeof(cmd));                                                                   \
+	} while (0)
+
+/* Commands ------------------------------------------------------------------------------------------------- */
+
+static void ioas_alloc(struct program *p)
+{
+	struct abi_iommu_ioas_alloc cmd = { .size = sizeof(cmd), .flags = in_u8(&p->in) == 255 };
+
+	if (p->mute) { /* made, and destroyed again */
+		answers_nothing(p);
+		p->mute = false;
+		CHECK(rig_ioctl(&p->rig, p->iommufd, ABI_IOMMU_IOAS_ALLOC, &cmd) ==
+		      (cmd.flags ? -EOPNOTSUPP : -EFAULT));
+		return;
+	}
+#define JUDGE(cmd) model_ioas_alloc(&p->model, cmd)
+	RUN(p, ABI_IOMMU_IOAS_ALLOC, cmd, JUDGE);
+#undef JUDGE
+}
+
+static void destroy(struct program *p)
+{
+	struct abi_iommu_destroy cmd = { sizeof(cmd), an_id(p) };
+
+	p->mute = false; /* there is no answer */
+#define JUDGE(cmd) model_destroy(&p->model, cmd)
+	RUN(p, ABI_IOMMU_DESTROY, cmd, JUDGE);
+#undef JUDGE
+}
+
+static void map(struct program *p)
+{
+	struct abi_iommu_ioas_map cmd = { .size = sizeof(cmd), .flags = map_flags(p), .ioas_id = an_id(p) };
+	int pin_error;
+
+	cmd.__reserved = in_u8(&p->in) == 255;
+	cmd.user_va = an_address(p);
+	cmd.length = a_length(p);
+	cmd.iova = an_iova(p);
+	pin_error = arena_can_pin(cmd.user_va, cmd.length, cmd.flags & ABI_IOMMU_IOAS_MAP_WRITEABLE)
+			    ? 0
+			    : -EFAULT;
+#define JUDGE(cmd) model_map(&p->model, cmd, pin_error)
+	RUN(p, ABI_IOMMU_IOAS_MAP, cmd, JUDGE);
+#undef JUDGE
+	p->last_iova = cmd.iova;
+}
+
+static void map_file(struct program *p)
+{
+	struct abi_iommu_ioas_map_file cmd = { .size = sizeof(cmd),
+					       .flags = map_flags(p),
+					       .ioas_id = an_id(p) };
+	unsigned int kind = in_below(&p->in, 8);
+	int pin_error = 0;
+
+	cmd.fd = kind == 7 ? 1000000 : kind == 6 ? p->null : arena_file();
+	cmd.start = in_below(&p->in, 10) * (uint64_t)PAGE;
+	if (kind == 5)
+		cmd.start = an_iova(p);
+	cmd.length = a_length(p);
+	cmd.iova = an_iova(p);
+	if (kind == 6 || cmd.start > FILE_SIZE || cmd.length > FILE_SIZE - cmd.start)
+		pin_error = -EINVAL;
+#define JUDGE(cmd) model_map_file(&p->model, cmd, kind == 7 ? -EBADF : 0, pin_error)
+	RUN(p, ABI_IOMMU_IOAS_MAP_FILE, cmd, JUDGE);
+#undef JUDGE
+	p->last_iova = cmd.iova;
+}
+
+static void copy(struct program *p)
+{
+	struct abi_iommu_ioas_copy cmd = { .size = sizeof(cmd),
+					   .flags = map_flags(p),
+					   .dst_ioas_id = an_id(p) };
+
+	cmd.src_ioas_id = an_id(p);
+	cmd.length = a_length(p);
+	cmd.dst_iova = an_iova(p);
+	cmd.src_iova = an_iova(p);
+#define JUDGE(cmd) model_copy(&p->model, cmd)
+	RUN(p, ABI_IOMMU_IOAS_COPY, cmd, JUDGE);
+#undef JUDGE
+	p->last_iova = cmd.dst_iova;
+}
+
+static void unmap(struct program *p)
+{
+	struct abi_iommu_ioas_unmap cmd = { .size = sizeof(cmd), .ioas_id = an_id(p) };
+
+	cmd.iova = an_iova(p);
+	cmd.length = a_length(p);
+#define JUDGE(cmd) model_unmap(&p->model, cmd)
+	RUN(p, ABI_IOMMU_IOAS_UNMAP, cmd, JUDGE);
+#undef JUDGE
+}
+
+static void allow(struct program *p)
+{
+	struct abi_iommu_ioas_allow_iovas cmd = { .size = sizeof(cmd), .ioas_id = an_id(p) };
+	struct abi_iommu_iova_range ranges[MODEL_ALLOWED - 1];
+
+	cmd.num_iovas = in_below(&p->in, MODEL_ALLOWED);
+	cmd.__reserved = in_u8(&p->in) == 255;
+	for (uint32_t i = 0; i < cmd.num_iovas; i++) {
+		ranges[i].start = an_iova(p);
+		ranges[i].last = ranges[i].start + a_length(p) - 1;
+	}
+	cmd.allowed_iovas = (uintptr_t)ranges;
+	p->mute = false;
+#define JUDGE(cmd) model_allow(&p->model, cmd, ranges)
+	RUN(p, ABI_IOMMU_IOAS_ALLOW_IOVAS, cmd, JUDGE);
+#undef JUDGE
+}
+
+static void option(struct program *p)
+{
+	struct abi_iommu_option cmd = { .size = sizeof(cmd), .option_id = ABI_IOMMU_OPTION_HUGE_PAGES };
+
+	cmd.op = in_u8(&p->in) % 3;
+	cmd.object_id = an_id(p);
+	cmd.val64 = in_below(&p->in, 3);
+#define JUDGE(cmd) model_option(&p->model, cmd)
+	RUN(p, ABI_IOMMU_OPTION, cmd, JUDGE);
+#undef JUDGE
+}
+
+static void hwpt_alloc(struct program *p)
+{
+	struct abi_iommu_hwpt_alloc cmd = { .size = sizeof(cmd), .dev_id = an_id(p), .pt_id = an_id(p) };
+
+	p->mute = false;
+#define JUDGE(cmd) model_hwpt_alloc(&p->model, cmd)
+	RUN(p, ABI_IOMMU_HWPT_ALLOC, cmd, JUDGE);
+#undef JUDGE
+}
+
+static void check_ranges(struct program *p, uint32_t id, uint32_t room)
+{
+	struct abi_iommu_iova_range got[4], expected[4];
+	struct abi_iommu_ioas_iova_ranges cmd = { .size = sizeof(cmd), .ioas_id = id, .num_iovas = room };
+	uint64_t alignment;
+	uint32_t num = 0;
+	int error = model_ranges(&p->model, id, expected, &num, &alignment), result;
+
+	p->mute = false;
+	cmd.allowed_iovas = (uintptr_t)got;
+	result = ioctl_at_end(p, p->iommufd, ABI_IOMMU_IOAS_IOVA_RANGES, &cmd, sizeof(cmd));
+	if (error) {
+		CHECK(result == error);
+		return;
+	}
+	CHECK(result == (num > room ? -EMSGSIZE : 0));
+	CHECK(cmd.num_iovas == num && cmd.out_iova_alignment == alignment);
+	CHECK(memcmp(got, expected, (num < room ? num : room) * sizeof(got[0])) == 0);
+}
+
+static void ask_ranges(struct program *p)
+{
+	check_ranges(p, an_id(p), in_below(&p->in, 5));
+}
+
+/* Devices ------------------------------------------------------------------------------------------------- */
+
+static void bind_device(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	struct abi_vfio_device_bind_iommufd cmd = { .argsz = sizeof(cmd), .iommufd = p->iommufd };
+
+	p->mute = false;
+	if (p->cdevs[device] >= 0)
+		return;
+	p->cdevs[device] = rig_cdev(&p->rig, device);
+	CHECK(p->cdevs[device] >= 0);
+	CHECK(ioctl_at_end(p, p->cdevs[device], ABI_VFIO_DEVICE_BIND_IOMMUFD, &cmd, sizeof(cmd)) == 0);
+	rig_enable(&p->rig, p->cdevs[device]);
+	model_bind(&p->model, device);
+	CHECK(cmd.out_devid == p->model.devices[device].id);
+}
+
+static void close_device(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+
+	if (p->cdevs[device] < 0)
+		return;
+	rig_fd_close(&p->rig, p->cdevs[device]);
+	p->cdevs[device] = -1;
+	model_close(&p->model, device);
+}
+
+static void attach(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	uint32_t pt_id = an_id(p);
+	struct abi_vfio_device_attach_iommufd_pt cmd = { .argsz = sizeof(cmd), .pt_id = pt_id };
+	struct verdict verdict;
+	bool mute = p->mute;
+	int result;
+
+	if (p->cdevs[device] < 0)
+		return;
+	result = ioctl_at_end(p, p->cdevs[device], ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd, sizeof(cmd));
+	verdict = model_attach(&p->model, device, &pt_id);
+	if (mute && !verdict.num) {
+		CHECK(result == -EFAULT);
+		model_detach(&p->model, device);
+		return;
+	}
+	compare(&verdict, result, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT);
+	CHECK(cmd.pt_id == pt_id);
+}
+
+static void detach(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	struct abi_vfio_device_detach_iommufd_pt cmd = { .argsz = sizeof(cmd) };
+
+	p->mute = false;
+	if (p->cdevs[device] < 0)
+		return;
+	CHECK(ioctl_at_end(p, p->cdevs[device], ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd, sizeof(cmd)) == 0);
+	model_detach(&p->model, device);
+}
+
+/* What the device finds there must be what the process has there. */
+static void check_bytes(const struct model_area *area, uint64_t iova, const unsigned char bytes[4])
+{
+	uint64_t address = area->address + (iova - area->iova);
+	unsigned char there[4] = { 0 };
+
+	if (!area->file)
+		memcpy(there, (void *)(uintptr_t)address, 4);
+	else if (pread(arena_file(), there, 4, (off_t)address) < 0)
+		fail("the file cannot be read");
+	CHECK(memcmp(bytes, there, 4) == 0);
+}
+
+static void probe(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	uint64_t iova = an_iova(p) & ~3ull;
+	const struct model_area *area = model_reach(&p->model, device, iova);
+	bool window = iova >= 0xfee00000 && iova <= 0xfeefffff, write = in_u8(&p->in) & 1;
+	unsigned char bytes[4];
+	int error, expected = -EFAULT;
+
+	in_bytes(&p->in, bytes, sizeof(bytes));
+	error = write ? weir_sim_device_dma_write(p->rig.devices[device], iova, bytes, 4)
+		      : weir_sim_device_dma_read(p->rig.devices[device], iova, bytes, 4);
+	say("  dma %s %#lx: %d", write ? "write" : "read", iova, error);
+	if (p->cdevs[device] < 0) {
+		CHECK(error);
+		return;
+	}
+	if (window && write) /* an interrupt, whatever the tables say; or nothing at all */
+		return;
+	if (area && (write ? area->writable : area->readable))
+		expected = 0;
+	CHECK(error == expected);
+	if (!error && area && (!write || area->readable))
+		check_bytes(area, iova, bytes);
+}
+
+/* Frames that are wrong in themselves -------------------------------------------------------------------- */
+
+static const uint8_t least[] = { 8,  12, 24, 40, 32, 40, 24, 24, 12, 24, 32,
+				 16, 48, 32, 16, 40, 24, 24, 8,  28, 40 };
+
+static void bad_frame(struct program *p)
+{
+	unsigned int nr = in_below(&p->in, sizeof(least));
+	unsigned long request = 0x3b80 + nr;
+	uint32_t *cmd = arena_struct(64 + PAGE);
+
+	in_bytes(&p->in, cmd, 64 + PAGE);
+	switch (in_below(&p->in, 5)) {
+	case 0:
+		cmd[0] %= least[nr];
+		CHECK(rig_ioctl(&p->rig, p->iommufd, request, cmd) == -EINVAL);
+		break;
+	case 1: /* a tail that is unknown, and is not zero; it ends where nothing follows */
+		cmd[0] = 64 + PAGE;
+		((unsigned char *)cmd)[64 + in_u16(&p->in) % PAGE] |= 1;
+		CHECK(rig_ioctl(&p->rig, p->iommufd, request, cmd) == -E2BIG);
+		break;
+	case 2: /* longer than memory goes */
+		memset(cmd, 0, 64 + PAGE);
+		cmd[0] = 65 + PAGE + in_u32(&p->in) % (256 << 20);
+		CHECK(rig_ioctl(&p->rig, p->iommufd, request, cmd) == -EFAULT);
+		break;
+	case 3:
+		CHECK(rig_ioctl(&p->rig, p->iommufd, request, (char *)arena_struct(0) + in_u8(&p->in)) ==
+		      -EFAULT);
+		break;
+	default:
+		CHECK(rig_ioctl(&p->rig, p->iommufd, request | (unsigned long)(1 + in_u16(&p->in)) << 16,
+				cmd) == -ENOTTY);
+	}
+}
+
+/* What is not in the model, and makes nothing that lasts. Pointers are into the arena. */
+static void other_command(struct program *p)
+{
+	static const uint8_t numbers[] = { 0x88, 0x8a, 0x8b, 0x8c, 0x8d, 0x90,
+					   0x91, 0x92, 0x93, 0x94, 0x95, 0xa0 };
+	uint8_t nr = in_pick(&p->in, numbers);
+	uint64_t cmd[8];
+	uint32_t size = in_u8(&p->in) & 1 && nr <= 0x94 ? least[nr - 0x80] : in_u8(&p->in);
+
+	in_bytes(&p->in, cmd, sizeof(cmd));
+	memcpy(cmd, &size, sizeof(size));
+	if (nr == 0x8a)
+		cmd[2] = an_address(p);
+	if (nr == 0x8d)
+		cmd[1] = an_address(p);
+	if (nr == 0x8c)
+		cmd[5] = an_address(p);
+	rig_ioctl(&p->rig, p->iommufd, 0x3b00 | nr, cmd);
+	p->mute = false;
+}
+
+/* ---- */
+
+/* At the end, each area is there, for itself, and nothing else is. */
+static void take_apart(struct program *p)
+{
+	for (uint32_t id = 1; id < MODEL_IDS; id++) {
+		const struct model_object *ioas = &p->model.objects[id];
+		struct abi_iommu_ioas_unmap cmd = { sizeof(cmd), id, 0, UINT64_MAX };
+
+		if (ioas->kind != MODEL_IOAS)
+			continue;
+		check_ranges(p, id, 4);
+		for (unsigned int i = 0; i < ioas->num_areas; i++) {
+			uint64_t len = ioas->areas[i].last - ioas->areas[i].iova + 1;
+			struct abi_iommu_ioas_unmap one = { sizeof(one), id, ioas->areas[i].iova, len };
+
+			CHECK(ioctl_at_end(p, p->iommufd, ABI_IOMMU_IOAS_UNMAP, &one, sizeof(one)) == 0);
+			CHECK(one.length == len);
+		}
+		CHECK(ioctl_at_end(p, p->iommufd, ABI_IOMMU_IOAS_UNMAP, &cmd, sizeof(cmd)) == 0);
+		CHECK(cmd.length == 0);
+	}
+}
+
+static void run(struct program *p)
+{
+	static void (*const steps[])(struct program *) = {
+		ioas_alloc, destroy,    map,           map_file,    copy,         unmap,  allow,
+		option,     hwpt_alloc, ask_ranges,    bind_device, close_device, attach, detach,
+		probe,      bad_frame,  other_command, map,         attach,       probe
+	};
+
+	for (unsigned int i = 0; i < MOST_STEPS && !in_empty(&p->in) && !model_is_full(&p->model); i++) {
+		uint8_t byte = in_u8(&p->in);
+
+		/* A struct that cannot be written, now and then. */
+		p->mute = byte >= 240;
+		say("step %u%s", byte % 20, p->mute ? ", mute" : "");
+		steps[byte % 20](p);
+		p->mute = false;
+		weir_sim_fail_call(p->rig.sim, 0, 0, false);
+	}
+	take_apart(p);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct program p;
+
+	p = (struct program){ .in = { data, data + size }, .cdevs = { -1, -1 } };
+	p.model.address_bits = in_u8(&p.in) & 1 ? HIGH_BIT : HIGH_BIT - 9;
+	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits));
+	p.iommufd = rig_node(&p.rig, "/dev/iommu");
+	p.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CHECK(p.iommufd >= 0 && p.null >= 0);
+	run(&p);
+	for (unsigned int i = 0; i < RIG_DEVICES; i++)
+		if (p.cdevs[i] >= 0)
+			rig_fd_close(&p.rig, p.cdevs[i]);
+	rig_fd_close(&p.rig, p.iommufd);
+	close(p.null);
+	rig_close(&p.rig);
+	return 0;
+}

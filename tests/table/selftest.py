@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""That the table finds what differs, and finds nothing where nothing does."""
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+COMPARE = Path(__file__).resolve().parent / "compare.py"
+RECORD = "== {0}iommufd a.one passed\nweir_call() = 0\n\tioctl 0x3b85: 0\n== {0}iommufd a.two skipped ROOT\n"
+
+
+class Table(unittest.TestCase):
+    def compare(self, simulated, real, reasons=""):
+        with tempfile.TemporaryDirectory() as name:
+            directory = Path(name)
+            for file, text in (("simulated", simulated), ("real", real), ("reasons", reasons)):
+                if text is not None:
+                    (directory / file).write_text(text)
+            done = subprocess.run([sys.executable, COMPARE, "--simulated", directory / "simulated", "--real", directory / "real",
+                                   "--not-compared", directory / "reasons"], capture_output=True, text=True)
+            return done.returncode, done.stdout + done.stderr
+
+    def test_alike(self):
+        status, said = self.compare(RECORD.format("sim-"), RECORD.format(""))
+        self.assertEqual(status, 0, said)
+        self.assertIn("2 cases by 1 hosts (iommufd): 2 rows alike, 0 different, 0 not compared", said)
+
+    def test_another_result_of_a_call(self):
+        status, said = self.compare(RECORD.format("sim-").replace("0x3b85: 0", "0x3b85: EINVAL"), RECORD.format(""))
+        self.assertEqual(status, 1)
+        self.assertIn("a.one differs", said)
+        self.assertIn("-\tioctl 0x3b85: EINVAL", said)
+
+    def test_another_outcome(self):
+        for real in ("passed", "failed", "skipped EDU0"):
+            status, said = self.compare(RECORD.format("sim-"), RECORD.format("").replace("skipped ROOT", real))
+            self.assertEqual(status, 1, real)
+            self.assertIn("1 different", said)
+
+    def test_a_case_on_one_side_only(self):
+        status, said = self.compare(RECORD.format("sim-"), RECORD.format("") + "== iommufd a.three passed\n")
+        self.assertEqual(status, 1)
+        self.assertIn("ran on the real host only", said)
+
+    def test_what_cannot_be_compared_is_counted(self):
+        real = RECORD.format("").replace("skipped ROOT", "passed")
+        status, said = self.compare(RECORD.format("sim-"), real, "# comment\nROOT needs a reason\n")
+        self.assertEqual(status, 0, said)
+        self.assertIn("1 rows alike, 0 different, 1 not compared", said)
+
+    def test_nothing_to_compare(self):
+        self.assertEqual(self.compare("", "")[0], 1)
+
+    def test_a_missing_record_names_its_lane(self):
+        status, said = self.compare(RECORD.format("sim-"), None)
+        self.assertEqual(status, 1)
+        self.assertIn("is missing: it is made by the lane", said)
+
+
+unittest.main()
