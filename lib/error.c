@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char detail[768];
+static _Thread_local char detail[WEIR_ERROR_SIZE];
 
 const char *weir_error(void)
 {
@@ -41,6 +41,21 @@ void weir_error_prefix(const char *format, ...)
 	if (used >= 0 && (size_t)used < sizeof(detail))
 		snprintf(detail + used, sizeof(detail) - (size_t)used, ": %.*s",
 			 (int)(sizeof(detail) - (size_t)used), inner);
+}
+
+void weir_first_note(struct weir_first *first, int error)
+{
+	if (!error || first->error)
+		return;
+	first->error = error;
+	memcpy(first->text, detail, sizeof(first->text));
+}
+
+int weir_first_error(const struct weir_first *first)
+{
+	if (first->error)
+		memcpy(detail, first->text, sizeof(detail));
+	return first->error;
 }
 
 int weir_opts_read(const void *opts, void *ret_opts, size_t size)

@@ -21,6 +21,19 @@ WEIR_PRIVATE_API __attribute__((format(printf, 1, 2))) void weir_error_set(const
 WEIR_PRIVATE_API __attribute__((format(printf, 1, 2))) void weir_error_prefix(const char *format, ...);
 
 /*
+ * For what runs to its end whatever happens: the first error of several, and its text. Begin with { 0 }, note each result (0 or an
+ * error whose text is set) and return weir_first_error(), which sets the text again.
+ */
+enum { WEIR_ERROR_SIZE = 768 };
+struct weir_first {
+	int error;
+	char text[WEIR_ERROR_SIZE];
+};
+
+void weir_first_note(struct weir_first *first, int error);
+int weir_first_error(const struct weir_first *first);
+
+/*
  * Bring a caller's option struct of any age into one of ours (@size bytes at @ret_opts, zeroed first).
  * @opts may be NULL. Returns 0 or -E2BIG, when it is longer than ours and uses what we do not know; -EINVAL
  * when it has no room for its size.

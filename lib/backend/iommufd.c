@@ -147,15 +147,17 @@ static int hwpt_alloc(struct weir_space *space, struct weir_function *function, 
 	return 0;
 }
 
-static void hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
+static int hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
 {
 	struct weir_hwpt **link = &space->hwpts;
+	int error;
 
 	while (*link != hwpt)
 		link = &(*link)->next;
 	*link = hwpt->next;
-	weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, hwpt->id);
+	error = weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, hwpt->id);
 	free(hwpt);
+	return error ? weir_fail(error, "IOMMU_DESTROY of a page table: %s", strerror(-error)) : 0;
 }
 
 /* Take all mappings out of the IOAS. Should that fail, it is tried again before anything can come to see what is left. */
@@ -174,12 +176,15 @@ static int empty_ioas(struct weir_space *space)
  */
 static int space_sleep(struct weir_space *space)
 {
+	struct weir_first first = { 0 };
+
 	/* All of them: one that turned out not to suit the only function is unused, and here still. */
 	while (space->hwpts)
-		hwpt_free(space, space->hwpts);
+		weir_first_note(&first, hwpt_free(space, space->hwpts));
 	weir_geometry_free(&space->geometry);
 	space->live = false;
-	return empty_ioas(space);
+	weir_first_note(&first, empty_ioas(space));
+	return weir_first_error(&first);
 }
 
 static int iommufd_enter(struct weir_space *space, struct weir_function *function)
@@ -268,18 +273,19 @@ static int iommufd_commit(struct weir_space *space, struct weir_function *functi
 {
 	struct weir_group *group = function->group;
 	struct weir_hwpt *hwpt;
+	struct weir_first first = { 0 };
 	bool joined = !group->space;
 	int error = attach(space, function, &hwpt);
 
 	if (error)
 		return explain_attach(function, error);
 	if (joined) {
-		error = read_geometry(space);
-		if (error) {
+		weir_first_note(&first, read_geometry(space));
+		if (first.error) {
 			weir_vfio_device_detach(space->kernel->sys, function->fd);
 			if (!hwpt->num_functions && space->num_functions)
 				hwpt_free(space, hwpt);
-			return error;
+			return weir_first_error(&first);
 		}
 		group->space = space;
 		group->hwpt = hwpt;
@@ -296,23 +302,27 @@ static int forget_hwpt(struct weir_space *space, struct weir_hwpt *hwpt, uint32_
 	space->num_functions -= functions;
 	if (!space->num_functions)
 		return space_sleep(space);
-	if (!hwpt->num_functions)
-		hwpt_free(space, hwpt);
-	return 0;
+	return hwpt->num_functions ? 0 : hwpt_free(space, hwpt);
 }
 
 static void iommufd_abandon(struct weir_space *space, struct weir_function *function)
 {
+	struct weir_first reason = { 0 };
+
 	(void)function;
 	if (space->num_functions)
 		return;
+	/* There is a text already, of why this has to be. */
+	weir_first_note(&reason, -ECANCELED);
 	space_sleep(space);
+	weir_first_error(&reason);
 }
 
 static int iommufd_leave(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_group *group = function->group;
-	int error, later;
+	struct weir_first first = { 0 };
+	int error;
 
 	/*
 	 * Not left to close(): a mapped BAR, or a copy of the descriptor elsewhere, would keep the device attached.
@@ -321,14 +331,15 @@ static int iommufd_leave(struct weir_space *space, struct weir_function *functio
 	if (error)
 		weir_error_set("VFIO_DEVICE_DETACH_IOMMUFD_PT of %s: %s", function->address,
 			       strerror(-error));
-	later = forget_hwpt(space, group->hwpt, 1);
+	weir_first_note(&first, error);
+	weir_first_note(&first, forget_hwpt(space, group->hwpt, 1));
 	if (!group->functions->next) {
 		group->space = NULL;
 		group->hwpt = NULL;
-		if (space->live && !later)
-			later = read_geometry(space);
+		if (space->live)
+			weir_first_note(&first, read_geometry(space));
 	}
-	return error ? error : later;
+	return weir_first_error(&first);
 }
 
 /* One attach moves every member of the group. */
@@ -337,17 +348,18 @@ static int iommufd_move(struct weir_space *space, struct weir_function *function
 	struct weir_group *group = function->group;
 	struct weir_space *old_space = group->space;
 	struct weir_hwpt *old_hwpt = group->hwpt, *hwpt;
+	struct weir_first first = { 0 };
 	uint32_t members = 0;
 	int error = attach(space, function, &hwpt);
 
 	if (error)
 		return explain_attach(function, error);
-	error = read_geometry(space);
-	if (error) {
+	weir_first_note(&first, read_geometry(space));
+	if (first.error) {
 		weir_vfio_device_attach(space->kernel->sys, function->fd, old_hwpt->id);
 		if (!hwpt->num_functions && space->num_functions)
 			hwpt_free(space, hwpt);
-		return error;
+		return weir_first_error(&first);
 	}
 	for (struct weir_function *member = group->functions; member; member = member->next)
 		members++;

@@ -261,6 +261,7 @@ static int open_device(struct weir_space *space, struct weir_function *function)
 static int container_enter(struct weir_space *space, struct weir_function *function)
 {
 	bool joins = !function->group->space;
+	struct weir_first first = { 0 };
 	int error = joins ? join(space, function) : 0;
 
 	if (error)
@@ -270,13 +271,14 @@ static int container_enter(struct weir_space *space, struct weir_function *funct
 		error = read_geometry(space);
 	if (!error)
 		return 0;
+	weir_first_note(&first, error);
 	if (function->fd >= 0) {
 		space->kernel->sys->close(space->kernel->sys->ctx, function->fd);
 		function->fd = -1;
 	}
 	if (joins)
 		unjoin(space, function);
-	return error;
+	return weir_first_error(&first);
 }
 
 static int container_commit(struct weir_space *space, struct weir_function *function)
@@ -290,33 +292,39 @@ static int container_commit(struct weir_space *space, struct weir_function *func
 static int drop_function(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_group *group = function->group;
+	struct weir_first first = { 0 };
 	int error = space->kernel->sys->close(space->kernel->sys->ctx, function->fd);
-	int later = 0;
 
 	if (error)
 		weir_error_set("closing %s: %s", function->address, strerror(-error));
+	weir_first_note(&first, error);
 	function->fd = -1;
 	if (group->functions == function && !function->next) {
 		group->space = NULL;
-		later = unjoin(space, function);
+		weir_first_note(&first, unjoin(space, function));
 	}
-	return error ? error : later;
+	return weir_first_error(&first);
 }
 
 static void container_abandon(struct weir_space *space, struct weir_function *function)
 {
+	struct weir_first reason = { 0 };
+
+	/* There is a text already, of why this has to be. */
+	weir_first_note(&reason, -ECANCELED);
 	drop_function(space, function);
+	weir_first_error(&reason);
 }
 
 static int container_leave(struct weir_space *space, struct weir_function *function)
 {
-	int error, later = 0;
+	struct weir_first first = { 0 };
 
 	space->num_functions--;
-	error = drop_function(space, function);
+	weir_first_note(&first, drop_function(space, function));
 	if (space->live)
-		later = read_geometry(space);
-	return error ? error : later;
+		weir_first_note(&first, read_geometry(space));
+	return weir_first_error(&first);
 }
 
 static int container_install(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,

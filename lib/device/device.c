@@ -152,31 +152,26 @@ int weir_device_open(struct weir_ioas *ioas, const char *address, const struct w
 	return 0;
 }
 
-static int first_of(int error, int later)
-{
-	return error ? error : later;
-}
-
 int weir_device_close(struct weir_device *device)
 {
+	struct weir_first first = { 0 };
 	struct weir_host *host;
-	int error;
 
 	if (!device)
 		return 0;
 	host = device->host;
 	/* DMA stops first: what follows takes the memory away that it may still be using. */
-	error = weir_device_set_bus_master(device, false);
+	weir_first_note(&first, weir_device_set_bus_master(device, false));
 	pthread_mutex_lock(&host->lock);
-	weir_device_drop_irqs(device);
-	weir_device_drop_regions(device);
-	error = first_of(error, weir_ioas_detach(device->ioas, device->function, device->address_bits));
+	weir_first_note(&first, weir_device_drop_irqs(device));
+	weir_first_note(&first, weir_device_drop_regions(device));
+	weir_first_note(&first, weir_ioas_detach(device->ioas, device->function, device->address_bits));
 	weir_function_close(device->function);
 	pthread_mutex_unlock(&host->lock);
 	pthread_mutex_destroy(&device->lock);
 	free(device->regions);
 	free(device);
-	return error;
+	return weir_first_error(&first);
 }
 
 int weir_device_attach(struct weir_device *device, struct weir_ioas *ioas)

@@ -29,9 +29,9 @@ static inline const struct weir_sys *weir_device_sys(const struct weir_device *d
 	return device->host->kernel.sys;
 }
 
-/* region.c and irq.c: let go of everything, at close. */
-void weir_device_drop_regions(struct weir_device *device);
-void weir_device_drop_irqs(struct weir_device *device);
+/* region.c and irq.c: let go of everything, at close; the first error. */
+int weir_device_drop_regions(struct weir_device *device);
+int weir_device_drop_irqs(struct weir_device *device);
 
 /* region.c: the configuration space, little-endian registers of 1, 2 or 4 bytes. */
 int weir_config_read16(struct weir_device *device, uint32_t offset, uint16_t *ret_value);

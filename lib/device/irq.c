@@ -177,10 +177,13 @@ int weir_irq_disable(struct weir_irq *irq)
 	return error;
 }
 
-void weir_device_drop_irqs(struct weir_device *device)
+int weir_device_drop_irqs(struct weir_device *device)
 {
+	struct weir_first first = { 0 };
+
 	for (unsigned int kind = 0; kind < WEIR_NUM_IRQ_KINDS; kind++)
-		weir_irq_disable(device->irqs[kind]);
+		weir_first_note(&first, weir_irq_disable(device->irqs[kind]));
+	return weir_first_error(&first);
 }
 
 static int check_vector(const struct weir_irq *irq, uint32_t vector)

@@ -142,21 +142,30 @@ int weir_device_region(struct weir_device *device, uint32_t index, struct weir_r
 	return error;
 }
 
-void weir_device_drop_regions(struct weir_device *device)
+static int drop(struct weir_region *region)
 {
-	const struct weir_sys *sys = weir_device_sys(device);
+	const struct weir_sys *sys = weir_device_sys(region->device);
+	unsigned char *mapped = atomic_load(&region->mapped);
+	int error = mapped ? sys->munmap(sys->ctx, mapped, region->mapped_len) : 0;
+
+	if (error)
+		weir_error_set("unmapping region %u of %s: %s", region->info.index,
+			       region->device->function->address, strerror(-error));
+	free(region->areas);
+	free(region);
+	return error;
+}
+
+int weir_device_drop_regions(struct weir_device *device)
+{
+	struct weir_first first = { 0 };
 
 	for (uint32_t i = 0; i < device->num_regions; i++) {
-		struct weir_region *region = device->regions[i];
-		unsigned char *mapped = region ? atomic_load(&region->mapped) : NULL;
-
-		if (mapped)
-			sys->munmap(sys->ctx, mapped, region->mapped_len);
-		if (region)
-			free(region->areas);
-		free(region);
+		if (device->regions[i])
+			weir_first_note(&first, drop(device->regions[i]));
 		device->regions[i] = NULL;
 	}
+	return weir_first_error(&first);
 }
 
 int weir_region_info(struct weir_region *region, struct weir_region_info *ret_info, size_t size)

@@ -76,12 +76,14 @@ int weir_vfio_device_set_irqs(const struct weir_sys *sys, int device, uint32_t f
 			      uint32_t start, uint32_t count, const int *eventfds)
 {
 	size_t data = flags & ABI_VFIO_IRQ_SET_DATA_EVENTFD ? count * sizeof(int32_t) : 0;
-	struct abi_vfio_irq_set *set;
+	struct abi_vfio_irq_set plain = { 0 }, *set = &plain;
 	int result;
 
 	if (count > 1 << 16)
 		return -EINVAL;
-	set = calloc(1, sizeof(*set) + data);
+	/* Without data, as when they are disabled, no memory is needed: it must not be for lack of that that they stay. */
+	if (data)
+		set = calloc(1, sizeof(*set) + data);
 	if (!set)
 		return -ENOMEM;
 	set->argsz = (uint32_t)(sizeof(*set) + data);
@@ -92,7 +94,8 @@ int weir_vfio_device_set_irqs(const struct weir_sys *sys, int device, uint32_t f
 	if (data)
 		memcpy(set->data, eventfds, data);
 	result = sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_SET_IRQS, set);
-	free(set);
+	if (set != &plain)
+		free(set);
 	return result;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct weir_host *host_of(struct t *t)
@@ -283,6 +284,14 @@ static int machine_has(struct t *t, const char *capability)
 	return -1;
 }
 
+static bool may_lock_much(void)
+{
+	const rlim_t much = 512 << 20;
+	struct rlimit limit;
+
+	return geteuid() == 0 || (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= much);
+}
+
 static bool can_have(struct t *t, const char *capability)
 {
 	int machine = machine_has(t, capability);
@@ -299,6 +308,8 @@ static bool can_have(struct t *t, const char *capability)
 		return try_device(t) == 0 && !strncmp(address_of(t, "NVME0"), "0000:00:", 8);
 	if (!strcmp(capability, "ROOT"))
 		return geteuid() == 0;
+	if (!strcmp(capability, "LOCKED_MEMORY"))
+		return may_lock_much();
 	if (!strcmp(capability, "KERNEL_LOG"))
 		return log_readable() && faults_counted(); /* an IOMMU that reports neither logs none */
 	if (!strcmp(capability, "FAULT_COUNT"))

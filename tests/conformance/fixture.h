@@ -9,6 +9,7 @@
  *   DMA_DEVICE                                     EDU0
  *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
  *   ROOT                                           the case may change user and limits
+ *   LOCKED_MEMORY                                  this process may have half a GiB locked
  *   MAP_LIMIT                                      it says no to MANY_MAPS
  *   FAULT_COUNT                                    /proc/interrupts counts the interrupts by which IOMMUs report faults
  *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group

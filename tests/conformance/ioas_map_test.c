@@ -37,7 +37,7 @@ static void check_choice(struct t *t, struct weir_ioas *ioas)
 	}
 }
 
-CONFORMANCE(ioas_map, chosen_iovas_are_usable_and_let_large_pages_form, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, chosen_iovas_are_usable_and_let_large_pages_form, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	in_both_states(t, check_choice);
 }
@@ -60,7 +60,7 @@ static void check_no_overlap(struct t *t, struct weir_ioas *ioas)
 			EXPECT_FALSE(overlap(maps[i], maps[j]));
 }
 
-CONFORMANCE(ioas_map, chosen_ranges_never_overlap, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, chosen_ranges_never_overlap, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	in_both_states(t, check_no_overlap);
 }
@@ -78,12 +78,12 @@ static void check_width(struct t *t, struct weir_ioas *ioas)
 	}
 }
 
-CONFORMANCE(ioas_map, address_bits_bound_a_chosen_iova, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, address_bits_bound_a_chosen_iova, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	in_both_states(t, check_width);
 }
 
-CONFORMANCE(ioas_map, a_space_keeps_to_its_own_address_bits, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, a_space_keeps_to_its_own_address_bits, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	unsigned char *memory = new_memory(t, 2 * MIB, 0);
 	struct weir_ioas *ioas;
@@ -119,7 +119,7 @@ static void check_fixed(struct t *t, struct weir_ioas *ioas)
 	EXPECT_EQ(info_of(ioas).num_mappings, sizeof(places) / sizeof(places[0]));
 }
 
-CONFORMANCE(ioas_map, a_fixed_iova_is_where_the_mapping_goes, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, a_fixed_iova_is_where_the_mapping_goes, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	in_both_states(t, check_fixed);
 }

@@ -22,7 +22,7 @@ CONFORMANCE(ioas_replay, mappings_made_before_the_device_are_in_force_for_it, NE
 	EXPECT_TRUE(dma_reaches(t, edu, 0x8000, memory + 2 * PAGE, PAGE));
 }
 
-CONFORMANCE(ioas_replay, chosen_before_the_device_is_usable_with_it, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_replay, chosen_before_the_device_is_usable_with_it, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_memory(t, 2 * MIB, 0);

@@ -161,7 +161,8 @@ static uint64_t map_many(struct t *t, struct weir_ioas *ioas, uint64_t num, int 
 	return done;
 }
 
-CONFORMANCE(limits, the_kernels_number_of_mappings_is_reached_and_named, NEEDS(DMA_DEVICE, MAP_LIMIT))
+CONFORMANCE(limits, the_kernels_number_of_mappings_is_reached_and_named,
+	    NEEDS(DMA_DEVICE, MAP_LIMIT, LOCKED_MEMORY))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_ioas_info info;
@@ -186,7 +187,7 @@ CONFORMANCE(limits, the_kernels_number_of_mappings_is_reached_and_named, NEEDS(D
 	EXPECT_EQ(info_of(ioas).num_mappings, 0);
 }
 
-CONFORMANCE(limits, there_is_none_to_the_number_of_mappings, NEEDS(DMA_DEVICE, MANY_MAPS))
+CONFORMANCE(limits, there_is_none_to_the_number_of_mappings, NEEDS(DMA_DEVICE, MANY_MAPS, LOCKED_MEMORY))
 {
 	enum { MANY = 70000 };
 	struct weir_ioas *ioas = new_ioas(t);
@@ -206,7 +207,7 @@ CONFORMANCE(limits, there_is_none_to_the_number_of_mappings, NEEDS(DMA_DEVICE, M
 
 #define NARROW ((uint64_t)1 << EDU1_BITS)
 
-CONFORMANCE(limits, a_narrow_device_narrows_its_space_while_it_is_there, NEEDS(EDU1))
+CONFORMANCE(limits, a_narrow_device_narrows_its_space_while_it_is_there, NEEDS(EDU1, LOCKED_MEMORY))
 {
 	struct weir_device_opts opts = WEIR_OPTS(weir_device_opts, .address_bits = EDU1_BITS);
 	struct weir_ioas *ioas = new_ioas(t);
@@ -231,7 +232,7 @@ CONFORMANCE(limits, a_narrow_device_narrows_its_space_while_it_is_there, NEEDS(E
 	new_map(t, ioas, memory, PAGE, AT(NARROW));
 }
 
-CONFORMANCE(limits, a_narrow_space_can_be_used_up_and_is_whole_again_afterwards, NEEDS(EDU1))
+CONFORMANCE(limits, a_narrow_space_can_be_used_up_and_is_whole_again_afterwards, NEEDS(EDU1, LOCKED_MEMORY))
 {
 	enum { PIECE = 8 << 20, ROOM = 64 };
 	struct weir_ioas *ioas = new_ioas(t);

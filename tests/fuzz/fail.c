@@ -6,6 +6,13 @@
 
 #include "fuzz/input.h"
 
+/* Freed memory need not be kept long in inputs this small, and fetching new pages from the kernel takes most of the time. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=8";
+}
+
 _Noreturn void fail(const char *format, ...)
 {
 	va_list args;

@@ -514,7 +514,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	p = (struct program){ .in = { data, data + size }, .cdevs = { -1, -1 } };
 	p.model.address_bits = in_u8(&p.in) & 1 ? HIGH_BIT : HIGH_BIT - 9;
-	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits));
+	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits), RIG_DEVICES);
 	p.iommufd = rig_node(&p.rig, "/dev/iommu");
 	p.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CHECK(p.iommufd >= 0 && p.null >= 0);

@@ -74,12 +74,21 @@ static const struct weir_sim_model probe = {
 
 /* The machine --------------------------------------------------------------------------------------------- */
 
-void rig_open(struct rig *rig, const struct weir_sim_opts *opts)
+static int lowest_free_fd(void)
 {
-	*rig = (struct rig){ 0 };
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	close(fd);
+	return fd;
+}
+
+void rig_open(struct rig *rig, const struct weir_sim_opts *opts, unsigned int num_devices)
+{
+	*rig = (struct rig){ .lowest_fd = lowest_free_fd() };
 	CHECK(weir_sim_open(opts, &rig->sim) == 0);
 	rig->sys = weir_sim_sys(rig->sim);
-	for (uint32_t i = 0; i < RIG_DEVICES; i++)
+	for (uint32_t i = 0; i < num_devices; i++)
 		CHECK(weir_sim_add(rig->sim, &probe, &WEIR_OPTS(weir_sim_slot, .group = i + 1), NULL,
 				   &rig->devices[i]) == 0);
 }
@@ -87,6 +96,7 @@ void rig_open(struct rig *rig, const struct weir_sim_opts *opts)
 void rig_close(struct rig *rig)
 {
 	CHECK(weir_sim_close(rig->sim) == 0);
+	CHECK(lowest_free_fd() == rig->lowest_fd);
 }
 
 int rig_node(const struct rig *rig, const char *path)
@@ -100,6 +110,14 @@ int rig_cdev(const struct rig *rig, unsigned int device)
 
 	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u", rig->devices[device]->vfio_number);
 	return rig_node(rig, path);
+}
+
+int rig_group_device(const struct rig *rig, int group_fd, unsigned int device)
+{
+	char address[16];
+
+	snprintf(address, sizeof(address), "%s", weir_sim_device_address(rig->devices[device]));
+	return rig_ioctl(rig, group_fd, ABI_VFIO_GROUP_GET_DEVICE_FD, address);
 }
 
 int rig_ioctl(const struct rig *rig, int fd, unsigned long request, void *arg)

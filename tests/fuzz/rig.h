@@ -25,14 +25,18 @@ struct rig {
 	struct weir_sim *sim;
 	const struct weir_sys *sys;
 	struct weir_sim_device *devices[RIG_DEVICES];
+	int lowest_fd;
 };
 
-/* Devices 0 and 1, each in a group of its own: 1 and 2. */
-void rig_open(struct rig *rig, const struct weir_sim_opts *opts);
-void rig_close(struct rig *rig); /* fails if a descriptor is left */
+/* With devices 0, 1 ..., each in a group of its own: 1, 2 ... At most RIG_DEVICES. */
+void rig_open(struct rig *rig, const struct weir_sim_opts *opts, unsigned int num_devices);
+void rig_close(struct rig *rig); /* fails if a descriptor is left, of the program's or the machine's */
 
 int rig_node(const struct rig *rig, const char *path);
 int rig_cdev(const struct rig *rig, unsigned int device);
+
+/* A device of a group that is in a container, opened through the group. */
+int rig_group_device(const struct rig *rig, int group_fd, unsigned int device);
 int rig_ioctl(const struct rig *rig, int fd, unsigned long request, void *arg);
 void rig_fd_close(const struct rig *rig, int fd);
 

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "support/sys_log.h"
@@ -22,10 +21,6 @@ static struct {
 	char what[64];
 	pid_t process; /* 0: not under way */
 	atomic_uint reuses;
-
-	/* Files that tell why something was refused. */
-	atomic_int help_fd;
-	bool helps; /* it was one of them that failed */
 
 	/* What a munmap() should have taken away. */
 	const struct weir_sys *below;
@@ -125,17 +120,9 @@ static int fails(unsigned int which, unsigned long request)
 static int do_open(void *ctx, const char *path, int flags)
 {
 	const struct weir_sys *below = ctx;
-	bool helps = !strncmp(path, "/proc/self/", 11);
-	int error = fails(OPEN, 0), fd;
+	int error = fails(OPEN, 0);
 
-	if (error) {
-		now.helps = helps;
-		return error;
-	}
-	fd = below->open(below->ctx, path, flags);
-	if (helps)
-		atomic_store(&now.help_fd, fd);
-	return fd;
+	return error ? error : below->open(below->ctx, path, flags);
 }
 
 static int do_close(void *ctx, int fd)
@@ -144,8 +131,6 @@ static int do_close(void *ctx, int fd)
 	int error = fails(CLOSE, 0), result = below->close(below->ctx, fd);
 
 	lost_closed(fd);
-	if (fd == atomic_load(&now.help_fd))
-		atomic_store(&now.help_fd, -1);
 	return error ? error : result;
 }
 
@@ -186,8 +171,6 @@ static ssize_t do_read(void *ctx, int fd, void *buf, size_t len)
 	const struct weir_sys *below = ctx;
 	int error = fails(READ, 0);
 
-	if (error)
-		now.helps = fd == atomic_load(&now.help_fd);
 	return error ? error : below->read(below->ctx, fd, buf, len);
 }
 
@@ -360,8 +343,6 @@ void __wrap_sys_log_init(struct sys_log *log, const struct weir_sys *below)
 void inject_start(const struct injection *injection)
 {
 	lost_clear();
-	atomic_store(&now.help_fd, -1);
-	now.helps = false;
 	now.injection = *injection;
 	for (int kind = 0; kind < KINDS; kind++)
 		atomic_store(&now.counts[kind], 0);
@@ -388,11 +369,6 @@ bool injected(void)
 bool injected_here(void)
 {
 	return came_here;
-}
-
-bool injected_into_help(void)
-{
-	return now.helps;
 }
 
 int injected_error(void)

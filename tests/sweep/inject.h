@@ -42,12 +42,6 @@ const char *injected_what(void);
 void inject_pause(bool pause);
 
 /*
- * What failed was to tell, from a file in /proc/self, what is wrong with a request: with less to go by, the library may let it pass
- * (the kernel will not, later), or say less of why.
- */
-bool injected_into_help(void);
-
-/*
  * An address that an unmap failed to take back was mapped anew (the kernel was asked to): how often. A munmap() that failed leaves
  * its mapping, and nobody will ask for it again: do it now.
  */

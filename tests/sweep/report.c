@@ -90,7 +90,7 @@ void report_case(const struct t_case *test, const struct t_host *host, const str
 	} else {
 		total->cases++;
 	}
-	for (int kind = 0; kind < KINDS; kind++) {
+	for (int kind = 0; kind < KINDS && !findings->skipped; kind++) {
 		total->counts[kind] += findings->counts[kind];
 		total->chosen[kind] += findings->chosen[kind];
 		total->injections[kind] += findings->injections[kind];

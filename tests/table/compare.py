@@ -33,10 +33,17 @@ def read(paths):
     return hosts
 
 
-def excused(simulated, reasons):
-    """The capabilities for which the case was skipped on the simulated host, if it could not be otherwise."""
-    missing = simulated[0].removeprefix("skipped").replace(",", " ").split() if simulated else []
-    return missing if simulated and simulated[0].startswith("skipped") and all(name in reasons for name in missing) else []
+def missing(outcome):
+    """The capabilities for which a case was skipped; none if it was not."""
+    return set(outcome.removeprefix("skipped").replace(",", " ").split()) if outcome.startswith("skipped") else set()
+
+
+def excused(simulated, real, reasons):
+    """The capabilities that the simulated host lacked beyond the real one, if it could not be otherwise."""
+    if not simulated or not real or not missing(real[0]) <= missing(simulated[0]):
+        return []
+    more = missing(simulated[0]) - missing(real[0])
+    return sorted(more) if more <= set(reasons) else []
 
 
 def differences(simulated, real):
@@ -64,9 +71,9 @@ def compare(case, host, simulated, real, reasons):
     difference = differences(simulated, real)
     if not difference:
         return real[0], xml + "</testcase>", False
-    missing = excused(simulated, reasons)
-    if missing:
-        return f"not compared: {', '.join(missing)}", xml + "<skipped/></testcase>", False
+    lacking = excused(simulated, real, reasons)
+    if lacking:
+        return f"not compared: {', '.join(lacking)}", xml + "<skipped/></testcase>", False
     print(f"{host}: {case} differs", *("    " + line for line in difference), sep="\n")
     return "DIFFERS", f"{xml}<failure>{escape(chr(10).join(difference))}</failure></testcase>", True
 

@@ -50,6 +50,13 @@ class Table(unittest.TestCase):
         self.assertEqual(status, 0, said)
         self.assertIn("1 rows alike, 0 different, 1 not compared", said)
 
+    def test_a_capability_more_that_is_missing_can_be_excused(self):
+        simulated = RECORD.format("sim-").replace("skipped ROOT", "skipped EDU0, ROOT")
+        real = RECORD.format("").replace("skipped ROOT", "skipped EDU0")
+        self.assertEqual(self.compare(simulated, real, "ROOT why")[0], 0)
+        self.assertEqual(self.compare(simulated, real, "EDU0 why")[0], 1)
+        self.assertEqual(self.compare(real.replace("== ", "== sim-"), simulated.replace("sim-", ""), "ROOT why")[0], 1)
+
     def test_nothing_to_compare(self):
         self.assertEqual(self.compare("", "")[0], 1)
 
