@@ -85,18 +85,16 @@ static struct type1_verdict check_map(const struct type1 *type1,
 				      const struct abi_vfio_iommu_type1_dma_map *cmd)
 {
 	bool rights = cmd->flags & RIGHTS, vaddr = cmd->flags & VADDR, compat = type1_is_compat(type1);
-	uint64_t iova_end = cmd->iova + cmd->size, end = cmd->vaddr + cmd->size;
+	uint64_t iova_last = cmd->iova + (cmd->size - 1), last = cmd->vaddr + (cmd->size - 1);
 	struct type1_verdict verdict = { .num = 0 };
 
 	if (cmd->flags & ~(uint32_t)(RIGHTS | (compat ? 0 : VADDR)) || (rights == vaddr && !compat) ||
-	    !cmd->size || (cmd->size | cmd->iova | cmd->vaddr) % SMALL_PAGE)
+	    !cmd->size || (cmd->size | cmd->iova | (compat ? 0 : cmd->vaddr)) % SMALL_PAGE)
 		add_error(&verdict, -EINVAL);
-	/* What wraps; or ends where the 64 bits do, which one counts as wrapping and the other finds nothing there. */
-	if (iova_end < cmd->iova || end < cmd->vaddr) {
+	/* Memory that ends where the 64 bits do counts as wrapping on /dev/iommu. */
+	if (iova_last < cmd->iova || last < cmd->vaddr || (compat && last == UINT64_MAX)) {
 		add_error(&verdict, -EOVERFLOW);
 		add_error(&verdict, -EINVAL);
-		if (!iova_end || !end)
-			add_error(&verdict, -EFAULT);
 	} else if (cmd->iova == UINT64_MAX || cmd->size == UINT64_MAX) {
 		add_error(&verdict, -EOVERFLOW);
 	}
@@ -142,8 +140,8 @@ struct type1_verdict type1_map(struct type1 *type1, const struct abi_vfio_iommu_
 		add_error(&verdict, -EINVAL);
 	if (!verdict.num && !can_pin)
 		add_error(&verdict, -EFAULT);
-	/* That nothing may be done with it, /dev/iommu leaves to the page table to refuse. */
-	if (!(cmd->flags & RIGHTS))
+	/* /dev/iommu sees last where in a page memory begins, and leaves to the page table that nothing may be done with it. */
+	if (!(cmd->flags & RIGHTS) || cmd->vaddr % SMALL_PAGE)
 		add_error(&verdict, -EINVAL);
 	if (!verdict.num)
 		insert(type1, &mapping);
@@ -206,12 +204,10 @@ static struct type1_verdict unmap_type1(struct type1 *type1, const struct abi_vf
 		 vaddr = cmd->flags & ABI_VFIO_DMA_UNMAP_FLAG_VADDR;
 	uint64_t last = all ? UINT64_MAX : cmd->iova + (cmd->size - 1);
 
-	if (cmd->flags & ~7u || (dirty && (all || vaddr)) || (dirty && !type1->tracks_dirty))
-		return verdict_of(-EINVAL, 0);
-	if (all ? cmd->iova || cmd->size : !cmd->size || (cmd->iova | cmd->size) % SMALL_PAGE)
-		return verdict_of(-EINVAL, 0);
-	if (last < cmd->iova)
-		return verdict_of(-EINVAL, -EOVERFLOW);
+	if (cmd->flags & ~7u || (dirty && (all || vaddr)) || (dirty && !type1->tracks_dirty) ||
+	    last < cmd->iova ||
+	    (all ? cmd->iova || cmd->size : !cmd->size || (cmd->iova | cmd->size) % SMALL_PAGE))
+		return verdict_of(-EINVAL, last < cmd->iova ? -EOVERFLOW : 0);
 	if (type1->kind == TYPE1_V2 && !all &&
 	    (is_cut(type1, cmd->iova) || (last != UINT64_MAX && is_cut(type1, last + 1))))
 		return verdict_of(-EINVAL, 0);

@@ -104,7 +104,7 @@ static bool is_told(const struct attempt *attempt, int result)
 	const char *what = injected_what();
 
 	if (result == injected_error())
-		return strstr(weir_error(), strerror(-result));
+		return strstr(weir_error(), strerror(-result)) || !strcmp(what, "allocation");
 	if (!strcmp(what, "pread") || !strcmp(what, "pwrite"))
 		return result == -EIO;
 	return !result && (!strcmp(what, "close") || !strcmp(attempt->name, "weir_ioas_close"));

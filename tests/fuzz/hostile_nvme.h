@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * As much of weir as the nvme driver calls, and an NVMe controller that lies behind it, in plain memory: its registers, its identify
+ * data and its completions are what the input says, where that says that they are wrong. It reaches only what has been mapped. With
+ * the input at its end it is honest. Time is made up, too: it passes when somebody looks at the clock.
+ */
+#ifndef TESTS_FUZZ_HOSTILE_NVME_H
+#define TESTS_FUZZ_HOSTILE_NVME_H
+
+#include <nvme/spec.h>
+
+#include <weir/device.h>
+
+#include "fuzz/input.h"
+
+enum { LIAR_QUEUES = 3, LIAR_MAPS = 16, LIAR_BAR = 0x2000 };
+
+struct liar_ring {
+	struct nvme_sqe *sq;
+	struct nvme_cqe *cq;
+	uint32_t entries, sq_head, sq_tail, cq_tail, phase;
+};
+
+struct liar {
+	struct input in;
+	/* How it is from the start. */
+	uint64_t cap;
+	uint32_t num_msix, num_msi;
+	bool mapped; /* its doorbells are plain memory */
+	/* What became of it. */
+	uint32_t cc, csts, aqa;
+	uint64_t asq, acq;
+	struct liar_ring rings[LIAR_QUEUES + 1];
+	bool bus_master, interrupts, gone;
+	uint32_t num_vectors;
+	struct {
+		unsigned char *addr;
+		size_t len;
+	} maps[LIAR_MAPS];
+	unsigned int num_maps, calls;
+};
+
+/* There is one at a time. */
+extern struct liar liar;
+
+void liar_begin(struct input in);
+struct weir_device *liar_device(void);
+
+/* Fails unless everything was unmapped and switched off. */
+void liar_end(void);
+
+#endif
