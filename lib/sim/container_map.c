@@ -52,7 +52,7 @@ static struct dma *find_first(const struct sim_container *container, uint64_t io
 
 static struct dma *find_next(const struct sim_container *container, const struct dma *dma, uint64_t last)
 {
-	return dma->node.key == UINT64_MAX ? NULL : find_first(container, last_of(dma) + 1, last);
+	return last_of(dma) >= last ? NULL : find_first(container, last_of(dma) + 1, last);
 }
 
 /* ---- MAP ---- */

@@ -98,6 +98,7 @@ static void map(struct program *p)
 		return;
 	can_pin = arena_can_pin(cmd.vaddr, cmd.size, cmd.flags & ABI_VFIO_DMA_MAP_FLAG_WRITE);
 	verdict = type1_map(&p->model, &cmd, can_pin);
+	say("  flags %#x iova %#lx size %#lx", cmd.flags, cmd.iova, cmd.size);
 	compare(&verdict, run_ioctl(p, ABI_VFIO_IOMMU_MAP_DMA, &cmd, sizeof(cmd)), ABI_VFIO_IOMMU_MAP_DMA);
 }
 
@@ -126,6 +127,8 @@ static void unmap(struct program *p)
 	before = cmd.unmap;
 	verdict = type1_unmap(&p->model, &cmd.unmap, &size);
 	result = run_ioctl(p, ABI_VFIO_IOMMU_UNMAP_DMA, &cmd, sizeof(cmd));
+	say("  flags %#x iova %#lx size %#lx: %#lx, model %#lx", before.flags, before.iova, before.size,
+	    cmd.unmap.size, size);
 	compare(&verdict, result, ABI_VFIO_IOMMU_UNMAP_DMA);
 	if (!result)
 		CHECK(cmd.unmap.size == size);
