@@ -48,7 +48,7 @@ struct weir_space {
 	uint32_t ioas;                 /* iommufd */
 	struct weir_hwpt *hwpts;       /* iommufd: page tables, one for each kind of IOMMU in the space */
 	bool leftovers; /* iommufd: the last to leave could not take the mappings out of the IOAS */
-	int container;                 /* containers: while live */
+	int container;  /* containers: while live */
 };
 
 /* An IOMMU group with open functions: the unit that is in one space. */

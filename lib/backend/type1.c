@@ -229,6 +229,9 @@ static int unjoin(struct weir_space *space, struct weir_function *function)
 {
 	int error = weir_vfio_group_unset_container(space->kernel->sys, function->group->fd);
 
+	/* It is in none: the kernel wanted the device back, and took the group out when it was closed. */
+	if (error == -EINVAL)
+		error = 0;
 	if (error)
 		weir_error_set("VFIO_GROUP_UNSET_CONTAINER of IOMMU group %" PRIu32 ": %s",
 			       function->group->number, strerror(-error));

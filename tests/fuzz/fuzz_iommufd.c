@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fuzz/ioas_model.h"
+#include "fuzz/iommufd_frames.h"
 #include "fuzz/rig.h"
 #include "kernel/vfio_abi.h"
 
@@ -55,20 +56,6 @@ static uint64_t a_length(struct program *p)
 	uint8_t byte = in_u8(&p->in);
 
 	return byte == 255 ? in_u64(&p->in) : lengths[byte % 18];
-}
-
-/* In the arena or where there is nothing, never elsewhere in memory. */
-static uint64_t an_address(struct program *p)
-{
-	static const uint64_t nowhere[] = { 0, 0x1000, 1ull << 63, ~0ull - 0xfff, 0x8000000000001000 };
-	static const uint64_t offsets[] = { 0, 0, 0, 123, 0x800, 0xffc };
-	uint8_t byte = in_u8(&p->in);
-
-	if (byte >= 248)
-		return in_pick(&p->in, nowhere);
-	if (byte < 192)
-		return (uintptr_t)arena_start() + byte % (WRITABLE_PAGES + 1) * PAGE;
-	return (uintptr_t)arena_start() + byte % 22 * PAGE + in_pick(&p->in, offsets);
 }
 
 static uint32_t an_id(struct program *p)
@@ -177,7 +164,7 @@ static void map(struct program *p)
 	int pin_error;
 
 	cmd.__reserved = in_u8(&p->in) == 255;
-	cmd.user_va = an_address(p);
+	cmd.user_va = arena_address(&p->in);
 	cmd.length = a_length(p);
 	cmd.iova = an_iova(p);
 	pin_error = arena_can_pin(cmd.user_va, cmd.length, cmd.flags & ABI_IOMMU_IOAS_MAP_WRITEABLE)
@@ -405,61 +392,16 @@ static void probe(struct program *p)
 		check_bytes(area, iova, bytes);
 }
 
-/* Frames that are wrong in themselves -------------------------------------------------------------------- */
-
-static const uint8_t least[] = { 8,  12, 24, 40, 32, 40, 24, 24, 12, 24, 32,
-				 16, 48, 32, 16, 40, 24, 24, 8,  28, 40 };
+/* Frames ---------------------------------------------------------------------------------------------- */
 
 static void bad_frame(struct program *p)
 {
-	unsigned int nr = in_below(&p->in, sizeof(least));
-	unsigned long request = 0x3b80 + nr;
-	uint32_t *cmd = arena_struct(64 + PAGE);
-
-	in_bytes(&p->in, cmd, 64 + PAGE);
-	switch (in_below(&p->in, 5)) {
-	case 0:
-		cmd[0] %= least[nr];
-		CHECK(rig_ioctl(&p->rig, p->iommufd, request, cmd) == -EINVAL);
-		break;
-	case 1: /* a tail that is unknown, and is not zero; it ends where nothing follows */
-		cmd[0] = 64 + PAGE;
-		((unsigned char *)cmd)[64 + in_u16(&p->in) % PAGE] |= 1;
-		CHECK(rig_ioctl(&p->rig, p->iommufd, request, cmd) == -E2BIG);
-		break;
-	case 2: /* longer than memory goes */
-		memset(cmd, 0, 64 + PAGE);
-		cmd[0] = 65 + PAGE + in_u32(&p->in) % (256 << 20);
-		CHECK(rig_ioctl(&p->rig, p->iommufd, request, cmd) == -EFAULT);
-		break;
-	case 3:
-		CHECK(rig_ioctl(&p->rig, p->iommufd, request, (char *)arena_struct(0) + in_u8(&p->in)) ==
-		      -EFAULT);
-		break;
-	default:
-		CHECK(rig_ioctl(&p->rig, p->iommufd, request | (unsigned long)(1 + in_u16(&p->in)) << 16,
-				cmd) == -ENOTTY);
-	}
+	iommufd_bad_frame(&p->rig, p->iommufd, &p->in);
 }
 
-/* What is not in the model, and makes nothing that lasts. Pointers are into the arena. */
 static void other_command(struct program *p)
 {
-	static const uint8_t numbers[] = { 0x88, 0x8a, 0x8b, 0x8c, 0x8d, 0x90,
-					   0x91, 0x92, 0x93, 0x94, 0x95, 0xa0 };
-	uint8_t nr = in_pick(&p->in, numbers);
-	uint64_t cmd[8];
-	uint32_t size = in_u8(&p->in) & 1 && nr <= 0x94 ? least[nr - 0x80] : in_u8(&p->in);
-
-	in_bytes(&p->in, cmd, sizeof(cmd));
-	memcpy(cmd, &size, sizeof(size));
-	if (nr == 0x8a)
-		cmd[2] = an_address(p);
-	if (nr == 0x8d)
-		cmd[1] = an_address(p);
-	if (nr == 0x8c)
-		cmd[5] = an_address(p);
-	rig_ioctl(&p->rig, p->iommufd, 0x3b00 | nr, cmd);
+	iommufd_other_command(&p->rig, p->iommufd, &p->in);
 	p->mute = false;
 }
 

@@ -165,6 +165,19 @@ bool arena_can_pin(uint64_t addr, uint64_t len, bool write)
 	return addr >= start && addr < end && len <= end - addr;
 }
 
+uint64_t arena_address(struct input *in)
+{
+	static const uint64_t nowhere[] = { 0, 0x1000, 1ull << 63, ~0ull - 0xfff, 0x8000000000001000 };
+	static const uint64_t offsets[] = { 0, 0, 0, 123, 0x800, 0xffc };
+	uint8_t byte = in_u8(in);
+
+	if (byte >= 248)
+		return in_pick(in, nowhere);
+	if (byte < 192)
+		return (uintptr_t)arena_start() + byte % (WRITABLE_PAGES + 1) * PAGE;
+	return (uintptr_t)arena_start() + byte % 22 * PAGE + in_pick(in, offsets);
+}
+
 int arena_file(void)
 {
 	static int fd = -1;

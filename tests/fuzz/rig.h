@@ -47,6 +47,9 @@ void rig_enable(const struct rig *rig, int device_fd);
 unsigned char *arena_start(void);
 int arena_file(void); /* a memfd of FILE_SIZE bytes */
 
+/* In the arena or where there is nothing, never elsewhere in memory. */
+uint64_t arena_address(struct input *in);
+
 /* Can this be pinned? */
 bool arena_can_pin(uint64_t addr, uint64_t len, bool write);
 

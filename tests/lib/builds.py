@@ -11,7 +11,11 @@ BUILDS = {
     "plain": ("build", ""),
     "asan": ("build-asan", "address,undefined"),
     "tsan": ("build-tsan", "thread"),
+    "fuzz": ("build-fuzz", "fuzzer-no-link,address,undefined"),
 }
+
+# What a build has beyond that: options, and what of it is made (all unless told). libFuzzer is clang's.
+MORE = {"fuzz": ("-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DWEIR_FUZZ=ON -DWEIR_BUILD_SAMPLES=OFF", "fuzzers")}
 
 _done = {}
 
@@ -41,7 +45,8 @@ def make(build, log):
         with only_one(f"{where}/.lock"):
             log.unlink(missing_ok=True)
             # Said in full: someone may have built with other options in the same directory.
-            options = f"-DWEIR_BUILD_TESTS=ON -DWEIR_BUILD_SAMPLES=ON -DWEIR_SANITIZE={sanitizers}"
+            more, target = MORE.get(build, ("", "all"))
+            options = f"-DWEIR_BUILD_TESTS=ON -DWEIR_BUILD_SAMPLES=ON -DWEIR_SANITIZE={sanitizers} {more}"
             _done[build] = (process.run(f"cmake -G Ninja -S . -B {where} {options}", log) == 0
-                            and process.run(f"cmake --build {where} -j {os.cpu_count()}", log) == 0)
+                            and process.run(f"cmake --build {where} -j {os.cpu_count()} --target {target}", log) == 0)
     return _done[build]

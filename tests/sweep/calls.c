@@ -74,8 +74,8 @@ static void begin(struct attempt *attempt)
 
 static void complain(const struct attempt *attempt, int result, const char *what)
 {
-	fprintf(out, "%s() returned %s (%s), and %s\n", attempt->name, result ? strerrorname_np(-result) : "0",
-		result ? weir_error() : "", what);
+	fprintf(out, "%s() returned %s (%s), and %s\n", attempt->name,
+		result ? strerrorname_np(-result) : "0", result ? weir_error() : "", what);
 }
 
 static void check_unchanged(const struct attempt *attempt, int result)

@@ -5,7 +5,7 @@
  *   weir-sweep [--host=NAME,...] [--case=PATTERN] [--call=N | --allocation=N] [--error=ENOMEM] [--every=K] [--jobs=N]
  *              [--timeout=SECONDS] [--junit=FILE] [--verbose]
  *
- * --every=K takes one injection of K; with WEIR_LONG=1 in the environment it is ignored, and all are taken.
+ * --every=K takes one injection of K, always the same ones; with WEIR_LONG=1 in the environment, all are taken nevertheless.
  */
 #include "sweep/sweep.h"
 
