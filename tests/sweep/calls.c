@@ -3,14 +3,20 @@
 #include "sweep/calls.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <weir/weir.h>
 
+#include "shim/run.h"
 #include "sweep/inject.h"
+#include "sweep/lost.h"
 
 /* Names that the linker gives. */
 int __real_weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size_t size);
+int __real_weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+			 struct weir_map **ret_map);
+int __real_weir_map_close(struct weir_map *map);
 
 enum { MAX_RANGES = 16 };
 
@@ -28,19 +34,30 @@ struct attempt {
 	struct weir_ioas *ioas;     /* NULL: the call is about none */
 	struct weir_device *device; /* likewise */
 	void **ret_handle;          /* likewise */
-	bool releases;
+	struct weir_map *map;       /* that is closed; likewise */
+	bool maps, releases;
 	bool outermost;
 	struct view before;
 };
 
 static FILE *out;
 static bool must_pass;
+
+/* Which space the mappings are in, oldest first; a handle that comes again is another mapping. */
+static struct home {
+	const struct weir_map *map;
+	struct weir_ioas *ioas;
+} *homes;
+static size_t num_homes, room;
+static pthread_mutex_t homes_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static _Thread_local unsigned int depth; /* functions of the library call each other, too */
 
 void calls_start(FILE *complaints)
 {
 	out = complaints;
 	must_pass = false;
+	num_homes = 0;
 }
 
 bool calls_stop(void)
@@ -95,6 +112,47 @@ static void check_unchanged(const struct attempt *attempt, int result)
 		complain(attempt, result, "gave a handle nevertheless");
 }
 
+static void note_home(const struct attempt *attempt)
+{
+	pthread_mutex_lock(&homes_lock);
+	homes = t_grow(homes, num_homes, &room, sizeof(*homes));
+	homes[num_homes++] = (struct home){ *attempt->ret_handle, attempt->ioas };
+	pthread_mutex_unlock(&homes_lock);
+}
+
+static struct weir_ioas *home_of(const struct weir_map *map)
+{
+	struct weir_ioas *ioas = NULL;
+
+	pthread_mutex_lock(&homes_lock);
+	for (size_t i = num_homes; i > 0 && !ioas; i--)
+		if (homes[i - 1].map == map)
+			ioas = homes[i - 1].ioas;
+	pthread_mutex_unlock(&homes_lock);
+	return ioas;
+}
+
+/* What the kernel may still have mapped must not be given out, not even on request. */
+static void check_not_reused(const struct attempt *attempt, int result)
+{
+	static _Alignas(4096) unsigned char page[4096];
+	struct weir_ioas *ioas = attempt->map ? home_of(attempt->map) : attempt->ioas;
+	struct weir_map *map;
+	struct lost lost;
+
+	inject_pause(true);
+	for (unsigned int i = 0; ioas && lost_nth(i, &lost); i++) {
+		struct weir_map_opts opts =
+			WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = lost.iova);
+
+		if (__real_weir_ioas_map(ioas, page, sizeof(page), &opts, &map))
+			continue;
+		complain(attempt, result, "what could not be unmapped is given out again");
+		__real_weir_map_close(map);
+	}
+	inject_pause(false);
+}
+
 /*
  * Whether the result of a releasing call, and its text, tell what was injected. What goes wrong with a register is -EIO, whatever the kernel called
  * it; a failed close has closed; and what the kernel keeps of a closed space without devices goes with the host.
@@ -118,6 +176,8 @@ static bool failed(const struct attempt *attempt, int result, bool came_before)
 	if (attempt->releases) {
 		if (!is_told(attempt, result))
 			complain(attempt, result, "that is not what went wrong");
+		if (result < 0)
+			check_not_reused(attempt, result);
 		return false;
 	}
 	must_pass = true;
@@ -127,11 +187,14 @@ static bool failed(const struct attempt *attempt, int result, bool came_before)
 	return true;
 }
 
-static void end(const struct attempt *attempt)
+static void end(const struct attempt *attempt, int result)
 {
 	depth--;
-	if (attempt->outermost && out)
-		inject_munmap_again();
+	if (!attempt->outermost || !out)
+		return;
+	inject_munmap_again();
+	if (!result && attempt->maps)
+		note_home(attempt);
 }
 
 #define CALL(name_, parameters, arguments, ...)                                                              \
@@ -147,7 +210,7 @@ static void end(const struct attempt *attempt)
 		result = __real_##name_ arguments;                                                           \
 		if (failed(&attempt, result, came_before))                                                   \
 			result = __real_##name_ arguments;                                                   \
-		end(&attempt);                                                                               \
+		end(&attempt, result);                                                                       \
 		return result;                                                                               \
 	}
 
@@ -164,10 +227,10 @@ CALL(weir_ioas_info, (struct weir_ioas * ioas, struct weir_ioas_info *ret, size_
 CALL(weir_ioas_map,
      (struct weir_ioas * ioas, void *addr, size_t len, const struct weir_map_opts *opts,
       struct weir_map **ret),
-     (ioas, addr, len, opts, ret), GIVES(ret), .ioas = ioas)
+     (ioas, addr, len, opts, ret), GIVES(ret), .ioas = ioas, .maps = true)
 CALL(weir_ioas_unmap, (struct weir_ioas * ioas, uint64_t iova, uint64_t len), (ioas, iova, len),
-     .releases = true)
-CALL(weir_map_close, (struct weir_map * map), (map), .releases = true)
+     .ioas = ioas, .releases = true)
+CALL(weir_map_close, (struct weir_map * map), (map), .map = map, .releases = true)
 
 CALL(weir_device_open,
      (struct weir_ioas * ioas, const char *address, const struct weir_device_opts *opts,

@@ -23,9 +23,7 @@ static struct mapping *mappings;
 static size_t num_mappings, room;
 
 enum { MAX_LOST = 64 };
-static struct {
-	uint64_t addr, len;
-} memory[MAX_LOST];
+static struct lost lost[MAX_LOST];
 static unsigned int num_lost;
 
 static struct mapping range_of(int fd, uint32_t ioas, uint64_t iova, uint64_t len, uint64_t addr)
@@ -90,8 +88,9 @@ void lost_begin(int fd, unsigned long request, const void *arg)
 		mapping->lost = true;
 		if (num_lost == MAX_LOST)
 			continue;
-		memory[num_lost].addr = mapping->addr;
-		memory[num_lost++].len = mapping->last - mapping->first + 1;
+		lost[num_lost++] = (struct lost){ .iova = mapping->first,
+						  .addr = mapping->addr,
+						  .len = mapping->last - mapping->first + 1 };
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -144,11 +143,10 @@ void lost_closed(int fd)
 	pthread_mutex_unlock(&lock);
 }
 
-bool lost_memory(unsigned int n, uint64_t *ret_addr, uint64_t *ret_len)
+bool lost_nth(unsigned int n, struct lost *ret_lost)
 {
 	if (n >= num_lost)
 		return false;
-	*ret_addr = memory[n].addr;
-	*ret_len = memory[n].len;
+	*ret_lost = lost[n];
 	return true;
 }

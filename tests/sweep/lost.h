@@ -24,7 +24,11 @@ void lost_passed(int fd, unsigned long request, const void *arg);
 /* The descriptor is closed, and with it went all that was mapped. */
 void lost_closed(int fd);
 
-/* The memory of the n-th that was lost, from 0; false: there are not so many. */
-bool lost_memory(unsigned int n, uint64_t *ret_addr, uint64_t *ret_len);
+/* The n-th that was lost, from 0; false: there are not so many. */
+struct lost {
+	uint64_t iova, addr, len;
+};
+
+bool lost_nth(unsigned int n, struct lost *ret_lost);
 
 #endif

@@ -101,12 +101,12 @@ static uint64_t mapped_until(const struct world *world, uint64_t at, uint64_t *r
 /* Memory of a mapping that was lost may be kept. What is kept, is given back here: true, and where it ends. */
 static bool given_back(uint64_t at, uint64_t end, uint64_t *ret_end)
 {
-	uint64_t addr, len;
+	struct lost lost;
 
-	for (unsigned int i = 0; lost_memory(i, &addr, &len); i++) {
-		if (at < addr || at >= addr + len)
+	for (unsigned int i = 0; lost_nth(i, &lost); i++) {
+		if (at < lost.addr || at >= lost.addr + lost.len)
 			continue;
-		*ret_end = least(end, addr + len);
+		*ret_end = least(end, lost.addr + lost.len);
 		munmap((void *)at, *ret_end - at);
 		return true;
 	}
