@@ -8,14 +8,14 @@ from lane import Lane, gtest, junit, script
 
 
 def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel", build="plain",
-       append="", skips=""):
+       append="", skips="", long=False):
     """A lane inside a virtual machine: tests/vm/lane runs its parts on the hosts. The budget is the machine's, boot included."""
     append = f"--append '{append}' " if append else ""
     command = (f"env WEIR_BUILD={{build}} WEIR_SKIPS={skips or machine} tests/vm/run --machine {machine} --budget {budget} "
                f"{append}--results {{results}} -- "
                f"tests/vm/lane {{results}} {hosts} {parts}")
     return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel"], build=build, prepare=[kernel],
-                steps=[junit(machine, command, xml="*.xml")])
+                steps=[junit(machine, command, xml="*.xml")], long=long)
 
 
 # The programs of the unit tests: name of the results, and path in a build.
@@ -33,6 +33,13 @@ def units(below="", arguments="", without=()):
 
 # Conformance on the simulated hosts. It takes no privileges, but as root more can be shown.
 SIM = junit("sim", "tests/conformance/sim {build} {results}", xml="sim-*.xml")
+
+
+def sweeps(every):
+    """The failure sweep on two simulated machines; on the second are the devices in groups, and those that are reset together."""
+    return [junit(f"sweep-{machine}", f"env WEIR_SIM_MACHINE={machine} {{build}}/tests/sweep/weir-sweep --every={every} "
+                                      f"--junit={{results}}/sweep-{machine}.xml")
+            for machine in ["vtd", "topology"]]
 
 
 def table(machine, lanes):
@@ -67,11 +74,19 @@ LANES = [
 
     Lane("asan", "the unit tests, and conformance on simulated hosts, with address and undefined-behaviour sanitizers",
          budget=900, packages=["build"], build="asan",
-         steps=[*units(), SIM]),
+         steps=[*units(without=["sim-decode"]), SIM]),
+
+    Lane("sweep", "each call and allocation of the library fails in turn in each conformance case: a sample, with sanitizers",
+         budget=150, packages=["build"], build="asan",
+         steps=sweeps(every=40), long=True),
+
+    Lane("sweep-all", "the same with all of them: 60000 failures",
+         budget=5400, packages=["build"], build="asan", long=True,
+         steps=sweeps(every=1)),
 
     Lane("tsan", "the unit tests with the thread sanitizer",
          budget=600, packages=["build"], build="tsan",
-         steps=units()),
+         steps=units(without=["sim-decode"]), long=True),
 
     Lane("docs", "every command on the page about the simulated host, and the program there",
          budget=300, packages=["build"], build="plain",
@@ -95,7 +110,7 @@ LANES = [
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
          budget=600, packages=["build", "vm", "kernel"],
          prepare=["tests/vm/lib/kernel", "tests/vm/lib/kernel-stock"],
-         steps=[script("selftest", "tests/vm/selftest")]),
+         steps=[script("selftest", "tests/vm/selftest")], long=True),
 
     vm("vm-iommufd", "iommufd on a real kernel: conformance, then the programs on real devices",
        machine="vtd", hosts="iommufd", budget=300, parts="conformance programs"),
@@ -104,25 +119,25 @@ LANES = [
     vm("vm-compat", "the container's ioctls on /dev/iommu: conformance, then the programs",
        machine="vtd", hosts="compat", budget=300, parts="conformance programs"),
     vm("vm-asan", "conformance on iommufd and the container with address and undefined-behaviour sanitizers",
-       machine="vtd", hosts="iommufd,type1", budget=420, build="asan"),
+       machine="vtd", hosts="iommufd,type1", budget=420, build="asan", long=True),
     Lane("vm-selftests", "the kernel's own VFIO selftests, on real devices and on simulated ones: the same passes and skips",
          budget=300, packages=["build", "foreign", "vm", "kernel"], build="plain",
          prepare=["tests/vm/lib/kernel", "tests/preload/kernel-selftests"],
-         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
+         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")], long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
-       machine="stock", hosts="auto", budget=300, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
+       machine="stock", hosts="auto", budget=300, parts="conformance programs", kernel="tests/vm/lib/kernel-stock", long=True),
     vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
-       machine="topology", hosts="iommufd,type1,compat", budget=420),
+       machine="topology", hosts="iommufd,type1,compat", budget=420, long=True),
 
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=120, packages=["build"],
-         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])]),
+         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])], long=True),
     vm("vm-virtio", "another IOMMU (virtio), whose platform does not isolate interrupts: accepted by module options",
        machine="virtio", hosts="iommufd,type1", budget=420,
-       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1"),
+       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1", long=True),
     vm("vm-refused", "the same, not accepted: every open is refused with the reason",
-       machine="virtio", hosts="iommufd,type1,compat,auto", budget=120, skips="virtio-refused"),
+       machine="virtio", hosts="iommufd,type1,compat,auto", budget=120, skips="virtio-refused", long=True),
     vm("vm-no-iommu", "a machine without an IOMMU: every open is refused with the reason",
-       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=120),
+       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=120, long=True),
 ]

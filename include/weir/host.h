@@ -59,7 +59,7 @@ struct weir_host_opts {
  * Open a host.
  *
  * With nodes, the host takes over their descriptors: on success they belong to it (each is used once, by
- * the first object that needs that path, so a container path is given as often as there will be address
+ * the first attempt to open what needs that path, so a container path is given as often as there will be address
  * spaces with devices) and are closed with it; on failure they stay the caller's. /dev/iommu among the
  * nodes makes AUTO mean iommufd if there is a character device too, compat if there are only groups.
  *

@@ -65,6 +65,26 @@ static uint32_t an_id(struct program *p)
 	return byte == 255 ? in_u32(&p->in) : byte % 10;
 }
 
+/* Now and then exactly what is mapped in a space, or a part of it. */
+static void an_area(struct program *p, uint32_t ioas, uint64_t *iova, uint64_t *length)
+{
+	const struct model_object *object = &p->model.objects[ioas < MODEL_IDS ? ioas : 0];
+	const struct model_area *area;
+	uint8_t byte = in_u8(&p->in);
+
+	*iova = an_iova(p);
+	*length = a_length(p);
+	if (byte < 96 || !object->num_areas)
+		return;
+	area = &object->areas[byte % object->num_areas];
+	*iova = area->iova;
+	*length = area->last - area->iova + 1;
+	if (byte < 128 && *length > PAGE) {
+		*iova += PAGE;
+		*length -= PAGE;
+	}
+}
+
 static uint32_t map_flags(struct program *p)
 {
 	uint8_t byte = in_u8(&p->in);
@@ -129,6 +149,62 @@ static void check_answer(struct program *p, bool mute, const struct verdict *ver
 		check_answer(p, mute_, &verdict_, result_, request, &(cmd), &expected_, &before_,            \
 			     sizeof(cmd));                                                                   \
 	} while (0)
+
+/* DMA ------------------------------------------------------------------------------------------------------ */
+
+/* What the device finds there must be what the process has there. */
+static void check_bytes(const struct model_area *area, uint64_t iova, const unsigned char bytes[4])
+{
+	uint64_t address = area->address + (iova - area->iova);
+	unsigned char there[4] = { 0 };
+
+	if (!area->file)
+		memcpy(there, (void *)(uintptr_t)address, 4);
+	else if (pread(arena_file(), there, 4, (off_t)address) < 0)
+		fail("the file cannot be read");
+	CHECK(memcmp(bytes, there, 4) == 0);
+}
+
+static void probe_at(struct program *p, unsigned int device, uint64_t iova, bool write,
+		     unsigned char bytes[4])
+{
+	const struct model_area *area = model_reach(&p->model, device, iova);
+	bool window = iova >= 0xfee00000 && iova <= 0xfeefffff;
+	int error = write ? weir_sim_device_dma_write(p->rig.devices[device], iova, bytes, 4)
+			  : weir_sim_device_dma_read(p->rig.devices[device], iova, bytes, 4);
+
+	say("  dma %s %#lx: %d", write ? "write" : "read", iova, error);
+	if (p->cdevs[device] < 0) {
+		CHECK(error);
+		return;
+	}
+	if (window && write) /* an interrupt, whatever the tables say; or nothing at all */
+		return;
+	CHECK(error == (area && (write ? area->writable : area->readable) ? 0 : -EFAULT));
+	if (!error && (!write || area->readable))
+		check_bytes(area, iova, bytes);
+}
+
+/* Where something has just been changed. */
+static void probe_all(struct program *p)
+{
+	unsigned char bytes[4];
+
+	for (unsigned int device = 0; device < RIG_DEVICES; device++)
+		if (p->cdevs[device] >= 0)
+			probe_at(p, device, p->last_iova & ~3ull, false, bytes);
+}
+
+static void probe(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	uint64_t iova = an_iova(p) & ~3ull;
+	bool write = in_u8(&p->in) & 1;
+	unsigned char bytes[4];
+
+	in_bytes(&p->in, bytes, sizeof(bytes));
+	probe_at(p, device, iova, write, bytes);
+}
 
 /* Commands ------------------------------------------------------------------------------------------------- */
 
@@ -205,9 +281,8 @@ static void copy(struct program *p)
 					   .dst_ioas_id = an_id(p) };
 
 	cmd.src_ioas_id = an_id(p);
-	cmd.length = a_length(p);
 	cmd.dst_iova = an_iova(p);
-	cmd.src_iova = an_iova(p);
+	an_area(p, cmd.src_ioas_id, &cmd.src_iova, &cmd.length);
 #define JUDGE(cmd) model_copy(&p->model, cmd)
 	RUN(p, ABI_IOMMU_IOAS_COPY, cmd, JUDGE);
 #undef JUDGE
@@ -218,8 +293,9 @@ static void unmap(struct program *p)
 {
 	struct abi_iommu_ioas_unmap cmd = { .size = sizeof(cmd), .ioas_id = an_id(p) };
 
-	cmd.iova = an_iova(p);
-	cmd.length = a_length(p);
+	an_area(p, cmd.ioas_id, &cmd.iova, &cmd.length);
+	p->last_iova = cmd.iova;
+	probe_all(p); /* so that there is a translation to be forgotten */
 #define JUDGE(cmd) model_unmap(&p->model, cmd)
 	RUN(p, ABI_IOMMU_IOAS_UNMAP, cmd, JUDGE);
 #undef JUDGE
@@ -353,45 +429,6 @@ static void detach(struct program *p)
 	model_detach(&p->model, device);
 }
 
-/* What the device finds there must be what the process has there. */
-static void check_bytes(const struct model_area *area, uint64_t iova, const unsigned char bytes[4])
-{
-	uint64_t address = area->address + (iova - area->iova);
-	unsigned char there[4] = { 0 };
-
-	if (!area->file)
-		memcpy(there, (void *)(uintptr_t)address, 4);
-	else if (pread(arena_file(), there, 4, (off_t)address) < 0)
-		fail("the file cannot be read");
-	CHECK(memcmp(bytes, there, 4) == 0);
-}
-
-static void probe(struct program *p)
-{
-	unsigned int device = in_below(&p->in, RIG_DEVICES);
-	uint64_t iova = an_iova(p) & ~3ull;
-	const struct model_area *area = model_reach(&p->model, device, iova);
-	bool window = iova >= 0xfee00000 && iova <= 0xfeefffff, write = in_u8(&p->in) & 1;
-	unsigned char bytes[4];
-	int error, expected = -EFAULT;
-
-	in_bytes(&p->in, bytes, sizeof(bytes));
-	error = write ? weir_sim_device_dma_write(p->rig.devices[device], iova, bytes, 4)
-		      : weir_sim_device_dma_read(p->rig.devices[device], iova, bytes, 4);
-	say("  dma %s %#lx: %d", write ? "write" : "read", iova, error);
-	if (p->cdevs[device] < 0) {
-		CHECK(error);
-		return;
-	}
-	if (window && write) /* an interrupt, whatever the tables say; or nothing at all */
-		return;
-	if (area && (write ? area->writable : area->readable))
-		expected = 0;
-	CHECK(error == expected);
-	if (!error && area && (!write || area->readable))
-		check_bytes(area, iova, bytes);
-}
-
 /* Frames ---------------------------------------------------------------------------------------------- */
 
 static void bad_frame(struct program *p)
@@ -446,6 +483,7 @@ static void run(struct program *p)
 		steps[byte % 20](p);
 		p->mute = false;
 		weir_sim_fail_call(p->rig.sim, 0, 0, false);
+		probe_all(p);
 	}
 	take_apart(p);
 }

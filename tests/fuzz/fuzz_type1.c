@@ -9,7 +9,7 @@
 #include "fuzz/rig.h"
 #include "fuzz/type1_model.h"
 
-enum { MOST_STEPS = 200, LIMIT = 24, BITMAP = 4096 };
+enum { MOST_STEPS = 200, FEW = 5, MANY = 24, BITMAP = 4096 };
 
 struct program {
 	struct input in;
@@ -260,7 +260,7 @@ static void ask_info(struct program *p)
 		CHECK(at > last && at % 8 == 0 && at + 8 <= room);
 		if ((uint16_t)words[at / 4] == ABI_VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
 		    !type1_is_compat(&p->model))
-			CHECK(words[at / 4 + 2] == LIMIT - p->model.num);
+			CHECK(words[at / 4 + 2] == p->model.limit - p->model.num);
 	}
 }
 
@@ -282,10 +282,12 @@ static void run(struct program *p)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct program p = { .in = { data, data + size }, .groups = { -1, -1 }, .fds = { -1, -1 } };
+	uint8_t how;
 
-	p.model.kind = in_below(&p.in, TYPE1_KINDS);
-	p.model.limit = LIMIT;
-	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .max_mappings = LIMIT), RIG_DEVICES);
+	how = in_u8(&p.in);
+	p.model.kind = how % TYPE1_KINDS;
+	p.model.limit = how & 128 ? FEW : MANY;
+	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .max_mappings = p.model.limit), RIG_DEVICES);
 	p.container = rig_node(&p.rig, type1_is_compat(&p.model) ? "/dev/iommu" : "/dev/vfio/vfio");
 	CHECK(p.container >= 0);
 	join(&p, 0);

@@ -89,7 +89,9 @@ static void set_irqs(struct program *p)
 		struct abi_vfio_irq_set set;
 		int32_t data[16];
 	} cmd = { .set = { .index = in_below(&p->in, 6) } };
+	static const uint32_t vectors[] = { 1, 4, 5, 1, 1, 0 };
 	uint8_t how = in_u8(&p->in);
+	int result;
 
 	cmd.set.flags = how < 200 ? 1u << how % 3 | 8u << how / 3 % 3 : (uint32_t)a_number(p);
 	cmd.set.start = how & 1 ? 0 : (uint32_t)a_number(p);
@@ -97,7 +99,10 @@ static void set_irqs(struct program *p)
 	cmd.set.argsz = in_u8(&p->in) < 200 ? sizeof(cmd) : (uint32_t)a_number(p);
 	for (unsigned int i = 0; i < 6; i++)
 		cmd.data[i] = an_eventfd(p);
-	call(p, a_device_fd(p), ABI_VFIO_DEVICE_SET_IRQS, &cmd, sizeof(cmd));
+	result = call(p, a_device_fd(p), ABI_VFIO_DEVICE_SET_IRQS, &cmd, sizeof(cmd));
+	/* Nothing is enabled that the device does not have. */
+	if (!result)
+		CHECK((uint64_t)cmd.set.start + cmd.set.count <= vectors[cmd.set.index]);
 }
 
 static void set_ioeventfd(struct program *p)

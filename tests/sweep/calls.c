@@ -47,7 +47,7 @@ static bool must_pass;
 static struct home {
 	const struct weir_map *map;
 	struct weir_ioas *ioas;
-} *homes;
+} * homes;
 static size_t num_homes, room;
 static pthread_mutex_t homes_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -228,8 +228,8 @@ CALL(weir_ioas_map,
      (struct weir_ioas * ioas, void *addr, size_t len, const struct weir_map_opts *opts,
       struct weir_map **ret),
      (ioas, addr, len, opts, ret), GIVES(ret), .ioas = ioas, .maps = true)
-CALL(weir_ioas_unmap, (struct weir_ioas * ioas, uint64_t iova, uint64_t len), (ioas, iova, len),
-     .ioas = ioas, .releases = true)
+CALL(weir_ioas_unmap, (struct weir_ioas * ioas, uint64_t iova, uint64_t len), (ioas, iova, len), .ioas = ioas,
+     .releases = true)
 CALL(weir_map_close, (struct weir_map * map), (map), .map = map, .releases = true)
 
 CALL(weir_device_open,

@@ -36,6 +36,7 @@ static struct {
 } now;
 
 static _Thread_local bool paused, came_here;
+static char *description;
 
 /* What each call may fail with on Linux. Taken in turn, so that the same call fails in different ways at different places. */
 static const struct call {
@@ -94,6 +95,17 @@ static int suitable_error(const struct call *call)
 	return -call->errors[now.injection.nth % num];
 }
 
+void inject_describe(char text[INJECT_TEXT])
+{
+	description = text;
+}
+
+static void describe(void)
+{
+	if (description)
+		snprintf(description, INJECT_TEXT, "%s: %s", now.what, strerrorname_np(-now.error));
+}
+
 bool inject_counts(enum injected kind)
 {
 	if (!now.process || paused || getpid() != now.process)
@@ -103,6 +115,7 @@ bool inject_counts(enum injected kind)
 	if (kind == ALLOCATION) {
 		now.error = -ENOMEM;
 		snprintf(now.what, sizeof(now.what), "allocation");
+		describe();
 	}
 	came_here = true;
 	atomic_store(&now.came, true);
@@ -121,6 +134,7 @@ static int fails(unsigned int which, unsigned long request)
 		snprintf(now.what, sizeof(now.what), "%s %#lx", call->name, request);
 	else
 		snprintf(now.what, sizeof(now.what), "%s", call->name);
+	describe();
 	return now.error;
 }
 

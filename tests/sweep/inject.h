@@ -34,7 +34,9 @@ void inject_stop(unsigned int ret_counts[KINDS]);
 bool injected(void);
 bool injected_here(void);
 
-/* With what, and into what: "ioctl 0x3b85". */
+/* With what, and into what: "ioctl 0x3b85". Both are written to a text as soon as it comes to pass: "ioctl 0x3b85: EIO". */
+enum { INJECT_TEXT = 80 };
+void inject_describe(char text[INJECT_TEXT]);
 int injected_error(void);
 const char *injected_what(void);
 

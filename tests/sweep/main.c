@@ -5,7 +5,7 @@
  *   weir-sweep [--host=NAME,...] [--case=PATTERN] [--call=N | --allocation=N] [--error=ENOMEM] [--every=K] [--jobs=N]
  *              [--timeout=SECONDS] [--junit=FILE] [--verbose]
  *
- * --every=K takes one injection of K, always the same ones; with WEIR_LONG=1 in the environment, all are taken nevertheless.
+ * --every=K takes one injection of K, always the same ones. WEIR_SIM_MACHINE chooses the machine (conformance/sim_machine.h).
  */
 #include "sweep/sweep.h"
 
@@ -94,8 +94,6 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++)
 		read_argument(argv[i], &options);
-	if (getenv("WEIR_LONG") && !strcmp(getenv("WEIR_LONG"), "1"))
-		options.every = 1;
 	if (options.jobs > 16)
 		options.jobs = 16;
 	check_hosts(options.hosts);

@@ -44,7 +44,7 @@ void complain_of(struct findings *findings, const struct injection *injection, c
 		return;
 	if (injection->nth)
 		used = snprintf(findings->complaints[at], MAX_TEXT, "%s %u (%s): ", kind, injection->nth,
-				injected_what());
+				findings->what);
 	else
 		used = snprintf(findings->complaints[at], MAX_TEXT, "nothing injected: ");
 	va_start(args, format);
@@ -136,7 +136,11 @@ static void inject(const struct t_case *test, const struct t_host *host, const s
 {
 	struct t_result result;
 	unsigned int counts[KINDS];
-	char *text = run_and_look(test, host, &findings->now, &result, counts);
+	char *text;
+
+	findings->what[0] = '\0';
+	inject_describe(findings->what);
+	text = run_and_look(test, host, &findings->now, &result, counts);
 
 	if (injected())
 		findings->injections[findings->now.kind]++;
@@ -144,15 +148,13 @@ static void inject(const struct t_case *test, const struct t_host *host, const s
 		complain_of(findings, &findings->now, "it was not reached: there were %u",
 			    counts[findings->now.kind]);
 	if (*text)
-		complain_of(findings, &findings->now, "%s: %s", strerrorname_np(-injected_error()), text);
+		complain_of(findings, &findings->now, "%s", text);
 	if (options->verbose)
-		printf("%s %u: %s with %s%s\n%s", findings->now.kind == CALL ? "call" : "allocation",
-		       findings->now.nth, injected_what(), strerrorname_np(-injected_error()),
-		       result.failed ? ": the case failed:" : "", checks);
+		printf("%s %u (%s)%s\n%s", findings->now.kind == CALL ? "call" : "allocation",
+		       findings->now.nth, findings->what, result.failed ? ": the case failed:" : "", checks);
 	free(text);
 	if (__lsan_do_recoverable_leak_check())
-		complain_of(findings, &findings->now, "%s: memory was leaked; the report is below",
-			    strerrorname_np(-injected_error()));
+		complain_of(findings, &findings->now, "memory was leaked; the report is below");
 }
 
 /* The sample is another part of each case, and the same in every run. */

@@ -20,7 +20,8 @@ struct findings {
 	unsigned int chosen[KINDS];     /* that should have: all, or those of the sample */
 	bool counted, skipped;
 	bool finished;
-	struct injection now; /* under way; nth 0: a clean run */
+	struct injection now;   /* under way; nth 0: a clean run */
+	char what[INJECT_TEXT]; /* that came to, once it has come to pass */
 	unsigned int num_complaints;
 	char complaints[MAX_COMPLAINTS][MAX_TEXT];
 };
