@@ -125,11 +125,9 @@ static void compare(const struct verdict *verdict, int result, unsigned long req
  * Both do it, and both answers must be the same; an answer that does not get out is -EFAULT, and what was done has been done. What
  * failed has not touched the struct.
  */
-static void check_answer(struct program *p, bool mute, const struct verdict *verdict, int result,
-			 unsigned long request, const void *cmd, const void *expected, const void *before,
-			 size_t len)
+static void check_answer(bool mute, const struct verdict *verdict, int result, unsigned long request,
+			 const void *cmd, const void *expected, const void *before, size_t len)
 {
-	(void)p;
 	if (mute && !verdict->num) {
 		CHECK(result == -EFAULT);
 		return;
@@ -139,15 +137,15 @@ static void check_answer(struct program *p, bool mute, const struct verdict *ver
 		fail("%#lx answered something else", request);
 }
 
+/* @judge is the model's part, which fills in &expected. */
 #define RUN(p, request, cmd, judge)                                                                          \
 	do {                                                                                                 \
-		__typeof__(cmd) before_ = (cmd), expected_ = (cmd);                                          \
-		bool mute_ = (p)->mute;                                                                      \
-		struct verdict verdict_ = judge(&expected_);                                                 \
-		int result_ = ioctl_at_end(p, (p)->iommufd, request, &(cmd), sizeof(cmd));                   \
+		__typeof__(cmd) before = (cmd), expected = (cmd);                                            \
+		bool mute = (p)->mute;                                                                       \
+		struct verdict verdict = (judge);                                                            \
+		int result = ioctl_at_end(p, (p)->iommufd, request, &(cmd), sizeof(cmd));                    \
                                                                                                              \
-		check_answer(p, mute_, &verdict_, result_, request, &(cmd), &expected_, &before_,            \
-			     sizeof(cmd));                                                                   \
+		check_answer(mute, &verdict, result, request, &(cmd), &expected, &before, sizeof(cmd));      \
 	} while (0)
 
 /* DMA ------------------------------------------------------------------------------------------------------ */
@@ -219,9 +217,7 @@ static void ioas_alloc(struct program *p)
 		      (cmd.flags ? -EOPNOTSUPP : -EFAULT));
 		return;
 	}
-#define JUDGE(cmd) model_ioas_alloc(&p->model, cmd)
-	RUN(p, ABI_IOMMU_IOAS_ALLOC, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_IOAS_ALLOC, cmd, model_ioas_alloc(&p->model, &expected));
 }
 
 static void destroy(struct program *p)
@@ -229,9 +225,7 @@ static void destroy(struct program *p)
 	struct abi_iommu_destroy cmd = { sizeof(cmd), an_id(p) };
 
 	p->mute = false; /* there is no answer */
-#define JUDGE(cmd) model_destroy(&p->model, cmd)
-	RUN(p, ABI_IOMMU_DESTROY, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_DESTROY, cmd, model_destroy(&p->model, &expected));
 }
 
 static void map(struct program *p)
@@ -246,9 +240,7 @@ static void map(struct program *p)
 	pin_error = arena_can_pin(cmd.user_va, cmd.length, cmd.flags & ABI_IOMMU_IOAS_MAP_WRITEABLE)
 			    ? 0
 			    : -EFAULT;
-#define JUDGE(cmd) model_map(&p->model, cmd, pin_error)
-	RUN(p, ABI_IOMMU_IOAS_MAP, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_IOAS_MAP, cmd, model_map(&p->model, &expected, pin_error));
 	p->last_iova = cmd.iova;
 }
 
@@ -268,9 +260,8 @@ static void map_file(struct program *p)
 	cmd.iova = an_iova(p);
 	if (kind == 6 || cmd.start > FILE_SIZE || cmd.length > FILE_SIZE - cmd.start)
 		pin_error = -EINVAL;
-#define JUDGE(cmd) model_map_file(&p->model, cmd, kind == 7 ? -EBADF : 0, pin_error)
-	RUN(p, ABI_IOMMU_IOAS_MAP_FILE, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_IOAS_MAP_FILE, cmd,
+	    model_map_file(&p->model, &expected, kind == 7 ? -EBADF : 0, pin_error));
 	p->last_iova = cmd.iova;
 }
 
@@ -283,9 +274,7 @@ static void copy(struct program *p)
 	cmd.src_ioas_id = an_id(p);
 	cmd.dst_iova = an_iova(p);
 	an_area(p, cmd.src_ioas_id, &cmd.src_iova, &cmd.length);
-#define JUDGE(cmd) model_copy(&p->model, cmd)
-	RUN(p, ABI_IOMMU_IOAS_COPY, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_IOAS_COPY, cmd, model_copy(&p->model, &expected));
 	p->last_iova = cmd.dst_iova;
 }
 
@@ -296,9 +285,7 @@ static void unmap(struct program *p)
 	an_area(p, cmd.ioas_id, &cmd.iova, &cmd.length);
 	p->last_iova = cmd.iova;
 	probe_all(p); /* so that there is a translation to be forgotten */
-#define JUDGE(cmd) model_unmap(&p->model, cmd)
-	RUN(p, ABI_IOMMU_IOAS_UNMAP, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_IOAS_UNMAP, cmd, model_unmap(&p->model, &expected));
 }
 
 static void allow(struct program *p)
@@ -314,9 +301,7 @@ static void allow(struct program *p)
 	}
 	cmd.allowed_iovas = (uintptr_t)ranges;
 	p->mute = false;
-#define JUDGE(cmd) model_allow(&p->model, cmd, ranges)
-	RUN(p, ABI_IOMMU_IOAS_ALLOW_IOVAS, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_IOAS_ALLOW_IOVAS, cmd, model_allow(&p->model, &expected, ranges));
 }
 
 static void option(struct program *p)
@@ -326,9 +311,7 @@ static void option(struct program *p)
 	cmd.op = in_u8(&p->in) % 3;
 	cmd.object_id = an_id(p);
 	cmd.val64 = in_below(&p->in, 3);
-#define JUDGE(cmd) model_option(&p->model, cmd)
-	RUN(p, ABI_IOMMU_OPTION, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_OPTION, cmd, model_option(&p->model, &expected));
 }
 
 static void hwpt_alloc(struct program *p)
@@ -336,9 +319,7 @@ static void hwpt_alloc(struct program *p)
 	struct abi_iommu_hwpt_alloc cmd = { .size = sizeof(cmd), .dev_id = an_id(p), .pt_id = an_id(p) };
 
 	p->mute = false;
-#define JUDGE(cmd) model_hwpt_alloc(&p->model, cmd)
-	RUN(p, ABI_IOMMU_HWPT_ALLOC, cmd, JUDGE);
-#undef JUDGE
+	RUN(p, ABI_IOMMU_HWPT_ALLOC, cmd, model_hwpt_alloc(&p->model, &expected));
 }
 
 static void check_ranges(struct program *p, uint32_t id, uint32_t room)

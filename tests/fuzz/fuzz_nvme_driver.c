@@ -20,6 +20,7 @@ struct program {
 	struct nvme_queue *queues[QUEUES];
 	struct nvme_namespace ns;
 	bool has_ns;
+	uint32_t max_transfer;
 	unsigned char *memory;
 	struct weir_map *map;
 	uint8_t next_tag[QUEUES];
@@ -39,6 +40,7 @@ static void open_controller(struct program *p)
 		return;
 	p->controller = opened;
 	CHECK(nvme_controller_info(opened, &info, sizeof(info)) == 0);
+	p->max_transfer = info.max_transfer;
 	CHECK(info.max_depth >= 1 && info.max_transfer >= 4096 && strlen(info.model) <= 40);
 }
 
@@ -57,7 +59,8 @@ static void find_namespace(struct program *p)
 
 	if (!p->controller || nvme_namespace_info(p->controller, in_below(&p->in, 4), &ns, sizeof(ns)) != 0)
 		return;
-	CHECK(ns.num_blocks && ns.block_size == 1u << ns.block_shift && ns.block_size >= 512);
+	CHECK(ns.num_blocks && ns.block_size == 1u << ns.block_shift && ns.block_size >= 512 &&
+	      ns.block_size <= p->max_transfer);
 	p->ns = ns;
 	p->has_ns = true;
 }

@@ -84,6 +84,23 @@ static void garbage_ranges(struct hostile *hostile, struct abi_iommu_ioas_iova_r
 	cmd->out_iova_alignment = a_number(hostile, 2);
 }
 
+/* A chain of capabilities such as the kernel makes them, but for what they say. Offsets and lengths are in words. */
+static void garbage_chain(struct hostile *hostile, uint32_t *words, size_t num_words)
+{
+	size_t at = 8;
+
+	while (at + 4 < num_words && in_u8(&hostile->in) >= 64) {
+		size_t len = 4 + in_u8(&hostile->in) % 16u;
+
+		words[at] = in_below(&hostile->in, 5) | 1 << 16;
+		words[at + 1] = (uint32_t)(in_u8(&hostile->in) < 200 ? (at + len) * 4 : a_number(hostile, 4));
+		words[at + 2] = (uint32_t)(in_u8(&hostile->in) < 128 ? (len - 4) / 4 : a_number(hostile, 4));
+		for (size_t i = 3; i < len && at + i < num_words; i++)
+			words[at + i] = i % 2 ? 0 : (uint32_t)a_number(hostile, 4);
+		at += len;
+	}
+}
+
 /* The frame stays as it was asked for, but for argsz, with which the kernel says how much room it wants. */
 static void garbage(struct hostile *hostile, unsigned long request, void *arg, size_t room)
 {
@@ -96,6 +113,20 @@ static void garbage(struct hostile *hostile, unsigned long request, void *arg, s
 		return;
 	if (len > room - 4)
 		len = room - 4;
+	if (request == ABI_VFIO_DEVICE_GET_REGION_INFO || request == ABI_VFIO_IOMMU_GET_INFO) {
+		/* Both have their chain behind the frame, and say where it begins in different places. */
+		uint32_t flags = request == ABI_VFIO_DEVICE_GET_REGION_INFO
+					 ? ABI_VFIO_REGION_INFO_FLAG_CAPS | ABI_VFIO_REGION_INFO_FLAG_MMAP
+					 : ABI_VFIO_IOMMU_INFO_CAPS;
+		size_t offset_at = request == ABI_VFIO_DEVICE_GET_REGION_INFO ? 3 : 4;
+
+		if (room >= 64 && in_u8(&hostile->in) & 1) {
+			words[1] |= flags;
+			words[offset_at] = 32;
+			garbage_chain(hostile, words, room / 4);
+			return;
+		}
+	}
 	in_bytes(&hostile->in, words + 1, len);
 	if (in_u8(&hostile->in) & 1)
 		words[0] = (uint32_t)a_number(hostile, 3);

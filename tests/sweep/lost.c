@@ -52,7 +52,8 @@ static struct mapping mapped_by(int fd, unsigned long request, const void *arg)
 
 	if (request == ABI_IOMMU_IOAS_MAP)
 		return range_of(fd, ioas->ioas_id, ioas->iova, ioas->length, ioas->user_va);
-	if (request == ABI_VFIO_IOMMU_MAP_DMA)
+	/* A device's hot reset has the same number, another size, and no flags. */
+	if (request == ABI_VFIO_IOMMU_MAP_DMA && type1->argsz >= sizeof(*type1) && type1->flags)
 		return range_of(fd, 0, type1->iova, type1->size, type1->vaddr);
 	return (struct mapping){ .fd = -1 };
 }

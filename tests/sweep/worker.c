@@ -68,16 +68,18 @@ static void start_job(struct job *job, const struct t_case *test, const struct t
 	start_worker(job, options);
 }
 
-/* The last that it printed, which is where a watchdog or a sanitizer says what it thinks. */
+/* What it printed, from where a sanitizer says what it thinks; or the end, where a watchdog does. */
 static const char *last_output(const struct job *job)
 {
-	static char text[MAX_TEXT - 256];
-	off_t len = lseek(job->output, 0, SEEK_END);
-	off_t from = len > (off_t)sizeof(text) - 1 ? len - (off_t)sizeof(text) + 1 : 0;
-	ssize_t got = pread(job->output, text, sizeof(text) - 1, from);
+	static char text[1 << 20];
+	ssize_t got = pread(job->output, text, sizeof(text) - 1, 0);
+	const char *from;
 
 	text[got > 0 ? got : 0] = '\0';
-	return text;
+	from = strstr(text, "ERROR: ");
+	if (!from)
+		from = got > MAX_TEXT / 2 ? text + got - MAX_TEXT / 2 : text;
+	return from;
 }
 
 /* True if another has to go on. */
@@ -87,7 +89,7 @@ static bool bury(struct job *job, int status)
 
 	if (findings->finished)
 		return false;
-	complain_of(findings, &findings->now, "the run ended with %s %d; the last it said:\n%s",
+	complain_of(findings, &findings->now, "the run ended with %s %d, and these words:\n%s",
 		    WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), last_output(job));
 	return findings->counted && findings->now.nth && ++job->deaths < MAX_DEATHS;
