@@ -6,29 +6,26 @@
  * Each is a transition: mapping and unmapping wait until it is over, so that no mapping is missed or
  * installed twice.
  */
-#include "ioas/ioas.h"
-
 #include <errno.h>
 #include <inttypes.h>
 
 #include "error.h"
+#include "ioas/ioas.h"
 
 static void begin_transition(struct weir_ioas *ioas)
 {
-	pthread_mutex_lock(&ioas->lock);
-	weir_ioas_wait_for_calm(ioas);
-	ioas->in_transition = true;
-	while (ioas->under_way)
-		pthread_cond_wait(&ioas->calm, &ioas->lock);
-	pthread_mutex_unlock(&ioas->lock);
+	weir_gate_lock_calm(&ioas->gate);
+	weir_gate_hold_up(&ioas->gate);
+	weir_gate_unlock(&ioas->gate);
+	weir_gate_wait_for_none(&ioas->gate);
 }
 
 static void end_transition(struct weir_ioas *ioas)
 {
-	pthread_mutex_lock(&ioas->lock);
-	ioas->in_transition = false;
-	pthread_cond_broadcast(&ioas->calm);
-	pthread_mutex_unlock(&ioas->lock);
+	weir_gate_lock(&ioas->gate);
+	weir_ioas_follow_geometry(ioas);
+	weir_gate_let_go(&ioas->gate);
+	weir_gate_unlock(&ioas->gate);
 }
 
 /* @by devices more have that many address bits. */
@@ -40,35 +37,32 @@ static void count_devices(struct weir_ioas *ioas, uint32_t address_bits, int by)
 	while (bits < 64 && !ioas->narrow_devices[bits])
 		bits++;
 	ioas->device_bits = bits;
+	ioas->limit = weir_last_address(weir_ioas_address_bits(ioas));
 }
 
 /* Everything mapped lies below the device's address width. */
 static int check_width(const struct weir_ioas *ioas, const struct weir_function *function,
 		       uint32_t address_bits)
 {
-	const struct weir_map *highest =
-		(const struct weir_map *)weir_tree_at_or_below(&ioas->maps, UINT64_MAX);
+	const struct weir_map *highest = weir_ioas_highest_map(ioas);
 
 	if (!highest || weir_map_last(highest) <= weir_last_address(address_bits))
 		return 0;
 	return weir_fail(-ERANGE,
 			 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64 " is above the %u address bits of %s",
-			 highest->node.key, weir_map_last(highest), address_bits, function->address);
+			 weir_map_start(highest), weir_map_last(highest), address_bits, function->address);
 }
 
 static int install_all(struct weir_ioas *ioas, const struct weir_function *function)
 {
 	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
-	uint64_t at = 0;
 
-	for (struct weir_map *map = weir_ioas_next_map(ioas, 0); map; map = weir_ioas_next_map(ioas, at)) {
-		int error = ops->install(&ioas->space, map->addr, map->len, map->node.key, map->prot);
+	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));) {
+		int error = ops->install(&ioas->space, map->addr, weir_map_size(map), weir_map_start(map),
+					 map->prot);
 
 		if (error)
 			return weir_explain_replay(ioas, map, function->group->number, error);
-		at = weir_map_last(map) + 1;
-		if (!at)
-			break;
 	}
 	return 0;
 }

@@ -23,8 +23,8 @@ static int explain_flaw(const struct weir_map *map, const struct weir_range_flaw
 					    : "it cannot be read";
 
 	return weir_fail(-EFAULT, "memory %#" PRIx64 "..%#" PRIx64 " of the %#" PRIx64 " bytes at %p: %s%s%s",
-			 flaw->start, flaw->last, map->len, map->addr, what, *flaw->what ? ": " : "",
-			 flaw->what);
+			 flaw->start, flaw->last, weir_map_size(map), map->addr, what,
+			 *flaw->what ? ": " : "", flaw->what);
 }
 
 static int find_flaw(const struct weir_ioas *ioas, const struct weir_map *map,
@@ -32,7 +32,7 @@ static int find_flaw(const struct weir_ioas *ioas, const struct weir_map *map,
 {
 	uint64_t start = (uintptr_t)map->addr;
 
-	return weir_procself_flaw(ioas->space.kernel->sys, start, start + (map->len - 1),
+	return weir_procself_flaw(ioas->space.kernel->sys, start, start + (weir_map_size(map) - 1),
 				  map->prot & WEIR_MAP_WRITE, ret_flaw);
 }
 
@@ -47,7 +47,7 @@ static int explain_fault(const struct weir_ioas *ioas, const struct weir_map *ma
 		"the %#" PRIx64
 		" bytes at %p cannot be pinned: part of them is device memory, lies beyond the end of its "
 		"file, or is not writable underneath",
-		map->len, map->addr);
+		weir_map_size(map), map->addr);
 }
 
 static int explain_memory(const struct weir_ioas *ioas, const struct weir_map *map)
@@ -56,12 +56,14 @@ static int explain_memory(const struct weir_ioas *ioas, const struct weir_map *m
 
 	if (weir_procself_memlock(ioas->space.kernel->sys, &memlock) || memlock.exempt ||
 	    memlock.limit == UINT64_MAX)
-		return weir_fail(-ENOMEM, "the kernel has no memory to map %#" PRIx64 " bytes", map->len);
+		return weir_fail(-ENOMEM, "the kernel has no memory to map %#" PRIx64 " bytes",
+				 weir_map_size(map));
 	return weir_fail(-ENOMEM,
 			 "RLIMIT_MEMLOCK is %" PRIu64 " KiB; this mapping needs %" PRIu64
 			 " KiB beside the %" PRIu64 " KiB that are mapped in this space already: raise it "
 			 "(ulimit -l, or LimitMEMLOCK=) or grant CAP_IPC_LOCK",
-			 memlock.limit / 1024, map->len / 1024, (ioas->mapped_bytes - map->len) / 1024);
+			 memlock.limit / 1024, weir_map_size(map) / 1024,
+			 (ioas->mapped_bytes - weir_map_size(map)) / 1024);
 }
 
 int weir_explain_map(const struct weir_ioas *ioas, const struct weir_map *map, int error)
@@ -80,7 +82,7 @@ int weir_explain_map(const struct weir_ioas *ioas, const struct weir_map *map, i
 	default:
 		return weir_fail(
 			error, "the kernel refused to map %#" PRIx64 " bytes at %p to IOVA %#" PRIx64 ": %s",
-			map->len, map->addr, map->node.key, strerror(-error));
+			weir_map_size(map), map->addr, weir_map_start(map), strerror(-error));
 	}
 }
 
@@ -97,7 +99,7 @@ static bool find_window(const struct weir_ioas *ioas, const struct weir_map *map
 
 	while (!weir_sysfs_reserved_window(ioas->space.kernel->sys, group, &line, ret_window))
 		if (strcmp(ret_window->kind, "direct-relaxable") != 0 &&
-		    meet(ret_window->range, map->node.key, weir_map_last(map)))
+		    meet(ret_window->range, weir_map_start(map), weir_map_last(map)))
 			return true;
 	return false;
 }
@@ -107,7 +109,7 @@ static int explain_window(const struct weir_map *map, const struct weir_reserved
 	return weir_fail(-EADDRINUSE,
 			 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64
 			 " lies in the device's reserved window %#" PRIx64 "..%#" PRIx64 " (%s)",
-			 map->node.key, weir_map_last(map), window->range.start, window->range.last,
+			 weir_map_start(map), weir_map_last(map), window->range.start, window->range.last,
 			 window->kind);
 }
 
@@ -121,24 +123,19 @@ int weir_explain_replay(const struct weir_ioas *ioas, const struct weir_map *map
 		return weir_fail(-ERANGE,
 				 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64
 				 " is outside what the device's IOMMU translates",
-				 map->node.key, weir_map_last(map));
+				 weir_map_start(map), weir_map_last(map));
 	error = weir_explain_map(ioas, map, error);
 	return weir_fail_within(error, "the mapping at IOVA %#" PRIx64 " cannot be put in force",
-				map->node.key);
+				weir_map_start(map));
 }
 
 int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int error)
 {
 	struct weir_reserved_window window;
-	uint64_t at = 0;
 
-	for (struct weir_map *map = weir_ioas_next_map(ioas, 0); map; map = weir_ioas_next_map(ioas, at)) {
+	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
 		if (find_window(ioas, map, group, &window))
 			return explain_window(map, &window);
-		at = weir_map_last(map) + 1;
-		if (!at)
-			break;
-	}
 	return error;
 }
 
@@ -152,7 +149,7 @@ int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 	int advice = map->prot & WEIR_MAP_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
 	struct weir_memlock memlock;
 	struct weir_range_flaw flaw;
-	int error = sys->madvise(sys->ctx, map->addr, map->len, advice);
+	int error = sys->madvise(sys->ctx, map->addr, weir_map_size(map), advice);
 
 	if (error == -EFAULT)
 		return explain_fault(ioas, map);
@@ -160,7 +157,7 @@ int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 		return explain_flaw(map, &flaw);
 	if (error == -ENOMEM)
 		return weir_fail(error, "there is no memory to bring in the %#" PRIx64 " bytes at %p",
-				 map->len, map->addr);
+				 weir_map_size(map), map->addr);
 	if (!weir_procself_memlock(sys, &memlock) && !memlock.exempt && ioas->mapped_bytes > memlock.limit)
 		return explain_memory(ioas, map);
 	return 0;

@@ -2,14 +2,13 @@
 /*
  * I/O address spaces: made, asked and closed. Mappings are in map.c, devices' coming and going in attach.c.
  */
-#include "ioas/ioas.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "ioas/ioas.h"
 
 /*
  * Where IOVAs are chosen before a device has told what it can reach: clear of the interrupt windows
@@ -30,15 +29,38 @@ const struct weir_iova_range *weir_ioas_allowed(const struct weir_ioas *ioas, ui
 	return cautious;
 }
 
-void weir_ioas_wait_for_calm(struct weir_ioas *ioas)
+void weir_ioas_follow_geometry(struct weir_ioas *ioas)
 {
-	while (ioas->in_transition)
-		pthread_cond_wait(&ioas->calm, &ioas->lock);
+	uint32_t num;
+	const struct weir_iova_range *ranges = weir_ioas_allowed(ioas, &num);
+
+	ioas->grain = ioas->page_size;
+	if (ioas->space.live && ioas->space.geometry.alignment > ioas->grain)
+		ioas->grain = ioas->space.geometry.alignment;
+	weir_iova_allow(&ioas->iova, ranges, num, ioas->grain);
 }
 
-uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas)
+/* What is taken at @segment or further on, if it is a mapping. */
+static struct weir_map *map_from(const struct weir_ioas *ioas, struct weir_segment *segment,
+				 struct weir_segment *(*further)(const struct weir_segment *segment))
 {
-	return ioas->device_bits < ioas->address_bits ? ioas->device_bits : ioas->address_bits;
+	for (; segment != &ioas->iova.edge; segment = further(segment)) {
+		struct weir_map *map = (struct weir_map *)segment;
+
+		if (atomic_load_explicit(&map->state, memory_order_relaxed) != WEIR_MAP_LOST)
+			return map;
+	}
+	return NULL;
+}
+
+struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct weir_map *map)
+{
+	return map_from(ioas, weir_iova_above(map ? &map->segment : &ioas->iova.edge), weir_iova_above);
+}
+
+struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas)
+{
+	return map_from(ioas, weir_iova_below(&ioas->iova.edge), weir_iova_below);
 }
 
 int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, struct weir_ioas **ret_ioas)
@@ -52,23 +74,24 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 	if (o.reserved || (o.address_bits && (o.address_bits < 12 || o.address_bits > 64)))
 		return weir_fail(-EINVAL, "address_bits is %u; it can be 12 to 64", o.address_bits);
 	ioas = calloc(1, sizeof(*ioas));
-	if (!ioas || weir_iova_init(&ioas->iova)) {
+	if (!ioas || weir_iova_init(&ioas->iova, sizeof(struct weir_map))) {
 		free(ioas);
 		return weir_fail(-ENOMEM, "no memory for an address space");
 	}
 	ioas->host = host;
 	ioas->address_bits = o.address_bits ? o.address_bits : 64;
 	ioas->device_bits = 64;
+	ioas->limit = weir_last_address(ioas->address_bits);
 	ioas->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	ioas->space.kernel = &host->kernel;
+	weir_ioas_follow_geometry(ioas);
 	error = host->kernel.ops->space_open(&ioas->space);
 	if (error) {
 		weir_iova_finish(&ioas->iova);
 		free(ioas);
 		return error;
 	}
-	pthread_mutex_init(&ioas->lock, NULL);
-	pthread_cond_init(&ioas->calm, NULL);
+	weir_gate_init(&ioas->gate);
 	pthread_mutex_lock(&host->lock);
 	host->num_spaces++;
 	pthread_mutex_unlock(&host->lock);
@@ -82,15 +105,6 @@ static const char *attached_device(const struct weir_ioas *ioas)
 		if (group->space == &ioas->space)
 			return group->functions->address;
 	return "a device";
-}
-
-static void free_maps(struct weir_tree_node *node)
-{
-	if (!node)
-		return;
-	free_maps(node->left);
-	free_maps(node->right);
-	free(node);
 }
 
 int weir_ioas_close(struct weir_ioas *ioas)
@@ -110,11 +124,10 @@ int weir_ioas_close(struct weir_ioas *ioas)
 		return error;
 	/* Not live, so the kernel holds none of the mappings. */
 	host->kernel.ops->space_close(&ioas->space);
-	free_maps(ioas->maps.root);
+	weir_index_finish(&ioas->index);
 	weir_iova_finish(&ioas->iova);
 	weir_geometry_free(&ioas->space.geometry);
-	pthread_cond_destroy(&ioas->calm);
-	pthread_mutex_destroy(&ioas->lock);
+	weir_gate_finish(&ioas->gate);
 	free(ioas);
 	/* Last of all: from here on the host may be closed. */
 	pthread_mutex_lock(&host->lock);
@@ -130,10 +143,9 @@ int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ranges, siz
 	uint32_t num_allowed;
 	uint64_t limit;
 
-	pthread_mutex_lock(&ioas->lock);
-	weir_ioas_wait_for_calm(ioas);
+	weir_gate_lock_calm(&ioas->gate);
 	allowed = weir_ioas_allowed(ioas, &num_allowed);
-	limit = weir_last_address(weir_ioas_address_bits(ioas));
+	limit = ioas->limit;
 	for (uint32_t i = 0; i < num_allowed && allowed[i].start <= limit; i++, found++) {
 		if (found >= room)
 			continue;
@@ -141,7 +153,7 @@ int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ranges, siz
 		if (ranges[found].last > limit)
 			ranges[found].last = limit;
 	}
-	pthread_mutex_unlock(&ioas->lock);
+	weir_gate_unlock(&ioas->gate);
 	*num = found;
 	if (found > room)
 		return weir_fail(-ENOSPC, "there are %zu ranges, and room for %zu", found, room);
@@ -152,8 +164,7 @@ int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size
 {
 	struct weir_ioas_info info = { 0 };
 
-	pthread_mutex_lock(&ioas->lock);
-	weir_ioas_wait_for_calm(ioas);
+	weir_gate_lock_calm(&ioas->gate);
 	info.alignment = ioas->space.live ? ioas->space.geometry.alignment : ioas->page_size;
 	info.num_mappings = ioas->num_maps;
 	info.mapped_bytes = ioas->mapped_bytes;
@@ -161,7 +172,7 @@ int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size
 	info.max_mappings = ioas->space.live ? ioas->space.geometry.max_mappings : UINT64_MAX;
 	info.num_devices = ioas->space.num_functions;
 	info.address_bits = weir_ioas_address_bits(ioas);
-	pthread_mutex_unlock(&ioas->lock);
+	weir_gate_unlock(&ioas->gate);
 	weir_result_write(ret_info, size, &info, sizeof(info));
 	return 0;
 }

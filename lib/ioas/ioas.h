@@ -4,58 +4,69 @@
 #define WEIR_LIB_IOAS_H
 
 #include "host/host.h"
+#include "ioas/gate.h"
+#include "ioas/index.h"
 #include "ioas/iova.h"
 
 struct weir_ioas {
 	struct weir_host *host;
 	struct weir_space space;
 
-	/* Guards what follows; taken after the host's lock, and not held through system calls. */
-	pthread_mutex_t lock;
-	/*
-	 * Mappings in the making and in removal are under way without the lock. A device's coming or going
-	 * (a transition) waits until none is, and holds up new ones until it is over.
-	 */
-	pthread_cond_t calm;
-	uint32_t under_way;
-	bool in_transition;
-
-	struct weir_iova iova;
-	struct weir_tree maps; /* by IOVA */
+	/* Its lock guards what follows; it is taken after the host's, and not held through system calls. */
+	struct weir_gate gate;
+	struct weir_index index; /* of mappings */
 	uint64_t num_maps, lost_bytes;
 	_Atomic uint64_t mapped_bytes; /* also read without the lock, to explain a failure */
 
-	uint32_t address_bits;       /* of the space alone */
-	uint32_t device_bits;        /* the fewest of an attached device's, or 64 */
+	uint64_t limit;        /* the highest address that a mapping may have: what the bits below come to */
+	uint32_t address_bits; /* of the space alone */
+	uint32_t device_bits;  /* the fewest of an attached device's, or 64 */
 	uint32_t narrow_devices[65]; /* how many attached devices have that many address bits */
 	uint64_t page_size;          /* of the processor's */
+	uint64_t grain; /* every IOVA and length is a multiple of this: the larger of that and the IOMMU's */
+
+	struct weir_iova iova; /* large */
 };
 
 enum weir_map_state {
 	WEIR_MAP_PENDING, /* its system call is under way */
 	WEIR_MAP_READY,
 	WEIR_MAP_LEAVING, /* its removal is under way */
+	WEIR_MAP_LOST,    /* ended, but the kernel failed to unmap it: its range is never given back */
 };
 
+/* A mapping is the segment that it takes. */
 struct weir_map {
-	struct weir_tree_node node; /* first; its key is the IOVA */
+	struct weir_segment segment; /* first */
 	struct weir_ioas *ioas;
 	void *addr;
-	uint64_t len;
-	uint32_t prot; /* WEIR_MAP_READ, _WRITE */
-	enum weir_map_state state;
+	uint32_t prot;          /* WEIR_MAP_READ, _WRITE */
+	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */
 };
+
+static inline uint64_t weir_map_start(const struct weir_map *map)
+{
+	return map->segment.node.key;
+}
 
 static inline uint64_t weir_map_last(const struct weir_map *map)
 {
-	return map->node.key + (map->len - 1);
+	return map->segment.last;
 }
 
-/* The first mapping that begins at or above @iova, or NULL. */
-static inline struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, uint64_t iova)
+static inline uint64_t weir_map_size(const struct weir_map *map)
 {
-	return (struct weir_map *)weir_tree_at_or_above(&ioas->maps, iova);
+	return map->segment.last - map->segment.node.key + 1;
 }
+
+/* ioas.c: the mapping that follows @map upwards, or the lowest, or NULL. The lock is held, or a transition is under way. */
+struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct weir_map *map);
+
+/* The highest mapping, or NULL. */
+struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas);
+
+/* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held. */
+void weir_ioas_follow_geometry(struct weir_ioas *ioas);
 
 /*
  * attach.c: an open function comes into the space, leaves it, or moves with its group. The host's lock is held.
@@ -65,16 +76,16 @@ int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uin
 int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_function *function,
 		   const uint32_t *address_bits, uint32_t num_functions);
 
-/* ioas.c: wait until no transition is under way. The lock is held, and let go of meanwhile. */
-void weir_ioas_wait_for_calm(struct weir_ioas *ioas);
-
-/* ioas.c: how many address bits a mapping may use. The lock is held. */
-uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas);
-
 /*
  * The ranges that mappings may lie in: the kernel's while live, else the cautious default. The lock is held.
  */
 const struct weir_iova_range *weir_ioas_allowed(const struct weir_ioas *ioas, uint32_t *ret_num);
+
+/* How many address bits a mapping may use. The lock is held. */
+static inline uint32_t weir_ioas_address_bits(const struct weir_ioas *ioas)
+{
+	return ioas->device_bits < ioas->address_bits ? ioas->device_bits : ioas->address_bits;
+}
 
 /* The highest address with @bits address bits. */
 static inline uint64_t weir_last_address(uint32_t bits)

@@ -1,180 +1,315 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which IOVAs are free.
+ * The space of IOVAs.
  *
- * Giving back must not fail, so the node that a hole may need then is set aside when the range is taken:
- * there is never one hole more than ranges taken.
+ * Giving back must not fail, nor must a change of stretches. What they need segments for is borders: one for each border inside of a range
+ * that is given back, or of a hole that is to be divided. Before a range is taken there are spare segments for all borders that
+ * there can be, beside what the taking itself needs; every border that has used one up since then lies between two holes, whose
+ * joining returns it.
  */
 #include "ioas/iova.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-struct weir_iova_hole {
-	struct weir_tree_node node; /* first, so that a node is its hole */
-	struct weir_iova_hole *next_spare;
+struct weir_iova_chunk {
+	struct weir_iova_chunk *next;
+	unsigned char segments[];
 };
 
-static uint64_t last_of(const struct weir_tree_node *hole)
+static int add_chunk(struct weir_iova *iova)
 {
-	return hole->key + hole->weight;
-}
+	enum { SEGMENTS = 128 };
+	struct weir_iova_chunk *chunk = malloc(sizeof(*chunk) + SEGMENTS * iova->segment_size);
 
-static void hole_insert(struct weir_iova *iova, uint64_t start, uint64_t last)
-{
-	struct weir_iova_hole *hole = iova->spare;
-
-	iova->spare = hole->next_spare;
-	iova->num_spare--;
-	hole->node.key = start;
-	hole->node.weight = last - start;
-	weir_tree_insert(&iova->holes, &hole->node);
-	iova->num_holes++;
-}
-
-static void hole_remove(struct weir_iova *iova, struct weir_tree_node *node)
-{
-	struct weir_iova_hole *hole = (struct weir_iova_hole *)node;
-
-	weir_tree_remove(&iova->holes, node);
-	hole->next_spare = iova->spare;
-	iova->spare = hole;
-	iova->num_spare++;
-	iova->num_holes--;
-}
-
-/* Before one more range is taken: enough nodes for every hole that can ever be. */
-static int reserve(struct weir_iova *iova)
-{
-	while (iova->num_spare + iova->num_holes < iova->num_taken + 2) {
-		struct weir_iova_hole *hole = malloc(sizeof(*hole));
-
-		if (!hole)
-			return -ENOMEM;
-		hole->next_spare = iova->spare;
-		iova->spare = hole;
-		iova->num_spare++;
-	}
+	if (!chunk)
+		return -ENOMEM;
+	chunk->next = iova->chunks;
+	iova->chunks = chunk;
+	for (size_t i = SEGMENTS; i-- > 0;)
+		weir_iova_spare_push(iova, (struct weir_segment *)(chunk->segments + i * iova->segment_size));
 	return 0;
 }
 
-int weir_iova_init(struct weir_iova *iova)
+/* Taking divides a hole into three at most. */
+static inline int reserve(struct weir_iova *iova)
 {
-	*iova = (struct weir_iova){ 0 };
-	if (reserve(iova)) {
-		weir_iova_finish(iova);
+	return iova->num_spare <= WEIR_IOVA_SPARE ? add_chunk(iova) : 0;
+}
+
+/* Put a hole, which lies within one stretch and is in no bin, into the bin where it belongs. */
+static void file(struct weir_iova *iova, struct weir_hole *hole)
+{
+	const struct weir_stretch *stretch = &iova->stretches.all[hole->stretch];
+
+	if (stretch->usable)
+		weir_bins_add(&iova->bins, hole);
+	else
+		weir_bins_omit(&iova->bins, hole);
+	/* What lies below the border never becomes part of it. */
+	if (hole->lowest < stretch->start)
+		hole->lowest = stretch->start;
+}
+
+static void file_again(struct weir_iova *iova, struct weir_hole *hole)
+{
+	weir_bins_remove(&iova->bins, hole);
+	file(iova, hole);
+}
+
+/* A hole begins elsewhere now, without passing another one: its place in the tree stays, and mostly its bin. */
+static inline void move_start(struct weir_iova *iova, struct weir_hole *hole, uint64_t start)
+{
+	hole->segment.node.key = start;
+	if (start < hole->lowest || start > hole->highest)
+		file_again(iova, hole);
+}
+
+static void move_last(struct weir_iova *iova, struct weir_hole *hole, uint64_t last)
+{
+	hole->segment.last = last;
+	file_again(iova, hole);
+}
+
+static void hole_begins(struct weir_iova *iova, struct weir_segment *segment, uint8_t stretch)
+{
+	segment->hole = true;
+	weir_hole_of(segment)->stretch = stretch;
+	weir_tree_insert(&iova->holes, &segment->node);
+	file(iova, weir_hole_of(segment));
+}
+
+static void hole_ends(struct weir_iova *iova, struct weir_segment *hole)
+{
+	weir_bins_remove(&iova->bins, weir_hole_of(hole));
+	weir_tree_remove(&iova->holes, &hole->node);
+	hole->hole = false;
+}
+
+int weir_iova_init(struct weir_iova *iova, size_t taken_size)
+{
+	struct weir_segment *all;
+
+	*iova = (struct weir_iova){ .stretches.num = 1 };
+	weir_bins_init(&iova->bins);
+	iova->segment_size = taken_size > sizeof(struct weir_hole) ? taken_size : sizeof(struct weir_hole);
+	if (reserve(iova))
 		return -ENOMEM;
-	}
-	hole_insert(iova, 0, UINT64_MAX);
+	iova->edge.below = iova->edge.above = &iova->edge;
+	all = weir_iova_spare_pop(iova);
+	all->node.key = 0;
+	all->last = UINT64_MAX;
+	weir_iova_link_above(all, &iova->edge);
+	hole_begins(iova, all, 0);
 	return 0;
 }
 
 void weir_iova_finish(struct weir_iova *iova)
 {
-	while (iova->holes.root)
-		hole_remove(iova, iova->holes.root);
-	while (iova->spare) {
-		struct weir_iova_hole *hole = iova->spare;
+	while (iova->chunks) {
+		struct weir_iova_chunk *chunk = iova->chunks;
 
-		iova->spare = hole->next_spare;
-		free(hole);
+		iova->chunks = chunk->next;
+		free(chunk);
 	}
 }
 
-static void hole_change(struct weir_iova *iova, struct weir_tree_node *hole, uint64_t start, uint64_t last)
+static struct weir_segment *new_taken(struct weir_iova *iova, uint64_t start, uint64_t last,
+				      struct weir_segment *below)
 {
-	weir_tree_change(&iova->holes, hole, start, last - start);
+	struct weir_segment *taken = weir_iova_spare_pop(iova);
+
+	taken->hole = false;
+	taken->node.key = start;
+	taken->last = last;
+	weir_iova_link_above(taken, below);
+	return taken;
 }
 
-static void carve(struct weir_iova *iova, struct weir_tree_node *hole, uint64_t start, uint64_t last)
+/* Any part of a hole; what is left of it below and above stays free. */
+static struct weir_segment *carve(struct weir_iova *iova, struct weir_segment *hole, uint64_t start,
+				  uint64_t last)
 {
-	uint64_t hole_start = hole->key, hole_last = last_of(hole);
+	struct weir_segment *taken, *front;
 
-	if (start > hole_start) {
-		hole_change(iova, hole, hole_start, start - 1);
-		if (last < hole_last)
-			hole_insert(iova, last + 1, hole_last);
-	} else if (last < hole_last) {
-		hole_change(iova, hole, last + 1, hole_last);
-	} else {
-		hole_remove(iova, hole);
-	}
-	iova->num_taken++;
-}
-
-/* The lowest suitable start within a hole and the wish's range. */
-static bool fits(const struct weir_tree_node *hole, const struct weir_iova_wish *wish, uint64_t *ret_start)
-{
-	uint64_t start = hole->key > wish->within.start ? hole->key : wish->within.start;
-	uint64_t last = last_of(hole) < wish->within.last ? last_of(hole) : wish->within.last;
-	uint64_t shift = (wish->remainder - start) & (wish->align - 1);
-
-	if (start > last || shift > last - start || last - start - shift < wish->len - 1)
-		return false;
-	*ret_start = start + shift;
-	return true;
-}
-
-int weir_iova_take(struct weir_iova *iova, const struct weir_iova_wish *wish, uint64_t *ret_start)
-{
-	/*
-	 * Holes long enough may still lie wrongly; the few first ones are looked at, then only such as fit however they lie.
-	 */
-	enum { LOOKS = 16 };
-	struct weir_tree_node *hole = weir_tree_at_or_below(&iova->holes, wish->within.start);
-	uint64_t need = wish->len - 1;
-	uint64_t from = wish->within.start;
-
-	if (reserve(iova))
-		return -ENOMEM;
-	if (!hole || !fits(hole, wish, ret_start))
-		hole = weir_tree_heavy(&iova->holes, from, need);
-	for (int looks = 0; hole && hole->key <= wish->within.last; looks++) {
-		if (fits(hole, wish, ret_start)) {
-			carve(iova, hole, *ret_start, *ret_start + wish->len - 1);
-			return 0;
+	if (start == hole->node.key) {
+		if (last == hole->last) {
+			hole_ends(iova, hole);
+			return hole;
 		}
-		if (hole->key == UINT64_MAX)
-			break;
-		if (looks == LOOKS && need <= UINT64_MAX - wish->align)
-			need += wish->align - 1;
-		hole = weir_tree_heavy(&iova->holes, hole->key + 1, need);
+		taken = new_taken(iova, start, last, hole->below);
+		move_start(iova, weir_hole_of(hole), last + 1);
+		return taken;
 	}
-	return -ENOSPC;
+	if (last == hole->last) {
+		taken = new_taken(iova, start, last, hole);
+		move_last(iova, weir_hole_of(hole), start - 1);
+		return taken;
+	}
+	front = weir_iova_spare_pop(iova);
+	front->node.key = hole->node.key;
+	front->last = start - 1;
+	weir_iova_link_above(front, hole->below);
+	taken = new_taken(iova, start, last, front);
+	move_start(iova, weir_hole_of(hole), last + 1);
+	hole_begins(iova, front, weir_hole_of(hole)->stretch);
+	return taken;
 }
 
-int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t len)
+int weir_iova_search_and_take(struct weir_iova *iova, const struct weir_iova_wish *wish,
+			      struct weir_segment **ret_segment)
 {
-	struct weir_tree_node *hole = weir_tree_at_or_below(&iova->holes, start);
+	struct weir_hole *hole;
+	uint64_t start;
 
-	if (!hole || last_of(hole) < start + (len - 1))
-		return -EEXIST;
 	if (reserve(iova))
 		return -ENOMEM;
-	carve(iova, hole, start, start + (len - 1));
+	hole = weir_bins_find(&iova->bins, wish, &start);
+	if (!hole)
+		return -ENOSPC;
+	*ret_segment = carve(iova, &hole->segment, start, start + (wish->len - 1));
 	return 0;
 }
 
-void weir_iova_give(struct weir_iova *iova, uint64_t start, uint64_t len)
+static struct weir_segment *hole_at_or_below(const struct weir_iova *iova, uint64_t address)
 {
-	uint64_t last = start + (len - 1);
-	struct weir_tree_node *below, *above;
+	return (struct weir_segment *)weir_tree_at_or_below(&iova->holes, address);
+}
 
-	/* No hole begins within what is taken. */
-	weir_tree_around(&iova->holes, start, &below, &above);
-	if (below && last_of(below) != start - 1)
-		below = NULL;
-	if (above && above->key - 1 != last)
-		above = NULL;
-	if (below && above) {
-		last = last_of(above);
-		hole_remove(iova, above);
+int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
+			 struct weir_segment **ret_segment)
+{
+	struct weir_segment *hole = hole_at_or_below(iova, start), *end, *taken;
+
+	if (!hole || hole->last < start)
+		return -EEXIST;
+	for (end = hole; end->last < last; end = end->above)
+		if (!end->above->hole)
+			return -EEXIST;
+	if (reserve(iova))
+		return -ENOMEM;
+	taken = carve(iova, hole, start, hole->last < last ? hole->last : last);
+	while (taken->last < last) {
+		hole = taken->above;
+		hole = carve(iova, hole, hole->node.key, hole->last < last ? hole->last : last);
+		taken->last = hole->last;
+		weir_iova_drop(iova, hole);
 	}
-	if (below)
-		hole_change(iova, below, below->key, last);
-	else if (above)
-		hole_change(iova, above, start, last_of(above));
-	else
-		hole_insert(iova, start, last);
-	iova->num_taken--;
+	*ret_segment = taken;
+	return 0;
+}
+
+/* What lies below a hole, in the same stretch, becomes part of it. */
+static inline void join_above(struct weir_iova *iova, struct weir_segment *segment,
+			      struct weir_segment *above)
+{
+	struct weir_segment *below = segment->below;
+	uint64_t start = segment->node.key;
+
+	weir_iova_drop(iova, segment);
+	if (weir_iova_is_hole_in(below, weir_hole_of(above)->stretch)) {
+		start = below->node.key;
+		hole_ends(iova, below);
+		weir_iova_drop(iova, below);
+	}
+	move_start(iova, weir_hole_of(above), start);
+}
+
+/* A range that lies within one stretch becomes a hole, or part of one of its neighbours. */
+static void release(struct weir_iova *iova, struct weir_segment *segment, uint8_t stretch)
+{
+	struct weir_segment *below = segment->below;
+
+	if (weir_iova_is_hole_in(segment->above, stretch)) {
+		join_above(iova, segment, segment->above);
+	} else if (weir_iova_is_hole_in(below, stretch)) {
+		uint64_t last = segment->last;
+
+		weir_iova_drop(iova, segment);
+		move_last(iova, weir_hole_of(below), last);
+	} else {
+		hole_begins(iova, segment, stretch);
+	}
+}
+
+/* Piece by piece, where it lies across borders. */
+void weir_iova_give_and_join(struct weir_iova *iova, struct weir_segment *segment)
+{
+	uint8_t stretch = weir_stretch_at(&iova->stretches, segment->node.key);
+
+	for (; weir_stretch_last(&iova->stretches, stretch) < segment->last; stretch++) {
+		struct weir_segment *piece = weir_iova_spare_pop(iova);
+
+		piece->node.key = segment->node.key;
+		piece->last = weir_stretch_last(&iova->stretches, stretch);
+		weir_iova_link_above(piece, segment->below);
+		segment->node.key = piece->last + 1;
+		release(iova, piece, stretch);
+	}
+	release(iova, segment, stretch);
+}
+
+struct weir_segment *weir_iova_find(const struct weir_iova *iova, uint64_t address, uint64_t steps)
+{
+	struct weir_segment *segment = hole_at_or_below(iova, address);
+
+	if (!segment)
+		segment = iova->edge.above;
+	for (; segment->last < address; segment = segment->above)
+		if (!steps--)
+			return NULL;
+	return segment;
+}
+
+/* All holes as long as can be, in no bin, and no borders between them. */
+static void join_all(struct weir_iova *iova)
+{
+	struct weir_segment *hole;
+
+	for (hole = iova->edge.above; hole != &iova->edge; hole = hole->above) {
+		if (!hole->hole)
+			continue;
+		while (hole->above->hole) {
+			struct weir_segment *above = hole->above;
+
+			hole->last = above->last;
+			hole_ends(iova, above);
+			weir_iova_drop(iova, above);
+		}
+		weir_bins_remove(&iova->bins, weir_hole_of(hole));
+	}
+}
+
+/* Divide a hole that is in no bin at the borders of stretches. */
+static void divide(struct weir_iova *iova, struct weir_segment *hole)
+{
+	uint8_t stretch = weir_stretch_at(&iova->stretches, hole->node.key);
+
+	for (; weir_stretch_last(&iova->stretches, stretch) < hole->last; stretch++) {
+		struct weir_segment *piece = weir_iova_spare_pop(iova);
+
+		piece->node.key = hole->node.key;
+		piece->last = weir_stretch_last(&iova->stretches, stretch);
+		weir_iova_link_above(piece, hole->below);
+		hole->node.key = piece->last + 1;
+		hole_begins(iova, piece, stretch);
+	}
+	weir_hole_of(hole)->stretch = stretch;
+	file(iova, weir_hole_of(hole));
+}
+
+void weir_iova_allow(struct weir_iova *iova, const struct weir_iova_range *ranges, uint32_t num,
+		     uint64_t grain)
+{
+	struct weir_stretches stretches;
+	struct weir_segment *segment;
+
+	weir_stretches_make(&stretches, ranges, num, grain);
+	if (weir_stretches_equal(&stretches, &iova->stretches))
+		return;
+	join_all(iova);
+	iova->stretches = stretches;
+	for (segment = iova->edge.above; segment != &iova->edge; segment = segment->above)
+		if (segment->hole)
+			divide(iova, segment);
 }

@@ -1,39 +1,164 @@
 /* SPDX-License-Identifier: MIT */
-/* Which IOVAs are free: the holes between what is taken, over the whole 64-bit space. Not locked. */
+/*
+ * The space of IOVAs: a list of segments in address order that leaves nothing out. Each is a hole or taken. Not locked.
+ *
+ * A range that is taken is its segment, so giving it back needs no memory. Holes end at the borders of stretches, of which some may be
+ * chosen from; a range that is taken at a given place may lie anywhere, and across borders.
+ */
 #ifndef WEIR_IOAS_IOVA_H
 #define WEIR_IOAS_IOVA_H
 
-#include <stdbool.h>
+#include "ioas/bins.h"
+#include "ioas/stretches.h"
 
-#include <weir/ioas.h>
-
-#include "tree.h"
+/* How many spare segments there must be before a range is taken: see iova.c. */
+enum { WEIR_IOVA_SPARE = WEIR_MOST_STRETCHES + 2 };
 
 struct weir_iova {
-	struct weir_tree holes; /* key: first address; weight: last address - first address */
-	struct weir_iova_hole *spare;
-	uint64_t num_spare, num_holes, num_taken;
+	struct weir_segment edge;   /* joins both ends of the list */
+	struct weir_tree holes;     /* by address */
+	struct weir_segment *spare; /* segments not in use */
+	struct weir_iova_chunk *chunks;
+	size_t segment_size;
+	uint64_t num_spare;
+	struct weir_stretches stretches;
+	struct weir_bins bins;
 };
 
-/* What a range is looked for. */
-struct weir_iova_wish {
-	uint64_t len;
-	uint64_t align;     /* a power of two */
-	uint64_t remainder; /* the range begins at this modulo align */
-	struct weir_iova_range within;
-};
-
-/* -ENOMEM */
-int weir_iova_init(struct weir_iova *iova);
+/*
+ * What is taken has room for @taken_size bytes, of which a struct weir_segment is the first part and the rest the caller's.
+ * Until weir_iova_allow(), nothing may be chosen from. -ENOMEM
+ */
+int weir_iova_init(struct weir_iova *iova, size_t taken_size);
 void weir_iova_finish(struct weir_iova *iova);
 
-/* Take the lowest free range that suits. -ENOSPC: there is none; -ENOMEM. */
-int weir_iova_take(struct weir_iova *iova, const struct weir_iova_wish *wish, uint64_t *ret_start);
+/*
+ * From now on choose from these ranges, which ascend, in multiples of @grain; see weir_stretches_make(). Cannot fail.
+ */
+void weir_iova_allow(struct weir_iova *iova, const struct weir_iova_range *ranges, uint32_t num,
+		     uint64_t grain);
+
+/* See weir_iova_take(). */
+int weir_iova_search_and_take(struct weir_iova *iova, const struct weir_iova_wish *wish,
+			      struct weir_segment **ret_segment);
+
+/* See weir_iova_give(). */
+void weir_iova_give_and_join(struct weir_iova *iova, struct weir_segment *segment);
+
+static inline struct weir_hole *weir_hole_of(struct weir_segment *segment)
+{
+	return (struct weir_hole *)segment;
+}
+
+/* Whether @segment is a hole in that stretch: then a range beside it can become part of it. */
+static inline bool weir_iova_is_hole_in(struct weir_segment *segment, uint8_t stretch)
+{
+	return segment->hole && weir_hole_of(segment)->stretch == stretch;
+}
+
+static inline struct weir_segment *weir_iova_spare_pop(struct weir_iova *iova)
+{
+	struct weir_segment *segment = iova->spare;
+
+	iova->spare = segment->above;
+	iova->num_spare--;
+	return segment;
+}
+
+static inline void weir_iova_spare_push(struct weir_iova *iova, struct weir_segment *segment)
+{
+	segment->above = iova->spare;
+	iova->spare = segment;
+	iova->num_spare++;
+}
+
+static inline void weir_iova_link_above(struct weir_segment *segment, struct weir_segment *below)
+{
+	segment->below = below;
+	segment->above = below->above;
+	segment->above->below = segment;
+	below->above = segment;
+}
+
+/* Its range is another's now. */
+static inline void weir_iova_drop(struct weir_iova *iova, struct weir_segment *segment)
+{
+	segment->below->above = segment->above;
+	segment->above->below = segment->below;
+	weir_iova_spare_push(iova, segment);
+}
+
+/* The first @len bytes of a hole, which stays the hole that it is, in its bin. */
+static inline struct weir_segment *weir_iova_take_front(struct weir_iova *iova, struct weir_hole *hole,
+							uint64_t len)
+{
+	struct weir_segment *taken = weir_iova_spare_pop(iova);
+	uint64_t start = hole->segment.node.key;
+
+	taken->hole = false;
+	taken->node.key = start;
+	taken->last = start + (len - 1);
+	weir_iova_link_above(taken, hole->segment.below);
+	hole->segment.node.key = start + len;
+	return taken;
+}
+
+/* Take a free range that suits, above 4 GiB if possible. -ENOSPC: there is none; -ENOMEM. */
+static inline int weir_iova_take(struct weir_iova *iova, const struct weir_iova_wish *wish,
+				 struct weir_segment **ret_segment)
+{
+	struct weir_hole *front = iova->bins.front;
+
+	/* Mostly the front of one hole is taken time and again, which leaves it in its bin. */
+	if (wish->len >= iova->bins.front_least && iova->num_spare > WEIR_IOVA_SPARE) {
+		uint64_t start = front->segment.node.key;
+
+		if (wish->len <= front->highest - start && start + (wish->len - 1) <= wish->limit &&
+		    !((wish->remainder - start) & (wish->align - 1))) {
+			*ret_segment = weir_iova_take_front(iova, front, wish->len);
+			return 0;
+		}
+	}
+	return weir_iova_search_and_take(iova, wish, ret_segment);
+}
 
 /* Take exactly this range. -EEXIST: part of it is taken; -ENOMEM. */
-int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t len);
+int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
+			 struct weir_segment **ret_segment);
 
-/* Give back a range that was taken as one. Cannot fail. */
-void weir_iova_give(struct weir_iova *iova, uint64_t start, uint64_t len);
+/* Give back a range that was taken. Cannot fail. */
+static inline void weir_iova_give(struct weir_iova *iova, struct weir_segment *segment)
+{
+	struct weir_segment *above = segment->above;
+
+	/* What lies right below a hole becomes part of it, mostly without another effect. */
+	if (above->hole && segment->node.key >= weir_hole_of(above)->lowest &&
+	    !weir_iova_is_hole_in(segment->below, weir_hole_of(above)->stretch)) {
+		above->node.key = segment->node.key;
+		weir_iova_drop(iova, segment);
+	} else {
+		weir_iova_give_and_join(iova, segment);
+	}
+}
+
+/* The segment that an address lies in, if it is at most @steps segments above the next hole below it; else NULL. */
+struct weir_segment *weir_iova_find(const struct weir_iova *iova, uint64_t address, uint64_t steps);
+
+/* The taken segment that follows @segment upwards or downwards, from the edge on and back to the edge. */
+static inline struct weir_segment *weir_iova_above(const struct weir_segment *segment)
+{
+	do
+		segment = segment->above;
+	while (segment->hole);
+	return (struct weir_segment *)segment;
+}
+
+static inline struct weir_segment *weir_iova_below(const struct weir_segment *segment)
+{
+	do
+		segment = segment->below;
+	while (segment->hole);
+	return (struct weir_segment *)segment;
+}
 
 #endif

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* Mappings: placed, installed, removed. */
-#include "ioas/ioas.h"
-
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
+#include "ioas/ioas.h"
 
-static int check_request(const struct weir_ioas *ioas, const void *addr, uint64_t len,
-			 const struct weir_map_opts *o)
+static int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
-	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED;
 	const uint64_t mask = ioas->page_size - 1;
 
-	if (o->flags & ~known)
-		return weir_fail(-EINVAL, "unknown flags %#x", o->flags & ~known);
 	if (!len)
 		return weir_fail(-EINVAL, "the length is 0");
 	if (((uintptr_t)addr | len) & mask)
@@ -25,6 +19,21 @@ static int check_request(const struct weir_ioas *ioas, const void *addr, uint64_
 	if ((uintptr_t)addr + (len - 1) < (uintptr_t)addr)
 		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes at %p go beyond the end of memory", len,
 				 addr);
+	return 0;
+}
+
+/* Read the caller's options, and check them; for memory that is in order. */
+static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
+			struct weir_map_opts *o)
+{
+	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED;
+	const uint64_t mask = ioas->page_size - 1;
+	int error = weir_opts_read(opts, o, sizeof(*o));
+
+	if (error)
+		return error;
+	if (o->flags & ~known)
+		return weir_fail(-EINVAL, "unknown flags %#x", o->flags & ~known);
 	if (o->address_bits && (o->address_bits < 12 || o->address_bits > 64))
 		return weir_fail(-EINVAL, "address_bits is %u; it can be 12 to 64", o->address_bits);
 	if (!(o->flags & WEIR_MAP_FIXED))
@@ -39,16 +48,10 @@ static int check_request(const struct weir_ioas *ioas, const void *addr, uint64_
 	return 0;
 }
 
-static uint64_t limit_of(const struct weir_ioas *ioas, const struct weir_map_opts *o)
+static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint64_t limit,
+		       struct weir_segment **ret_segment)
 {
-	uint32_t bits = weir_ioas_address_bits(ioas);
-
-	return weir_last_address(o->address_bits && o->address_bits < bits ? o->address_bits : bits);
-}
-
-static int place_fixed(struct weir_ioas *ioas, const struct weir_map_opts *o, uint64_t len)
-{
-	uint64_t last = o->iova + (len - 1), limit = limit_of(ioas, o);
+	uint64_t last = iova + (len - 1);
 	const struct weir_iova_range *ranges;
 	uint32_t num = 0;
 	bool inside = !ioas->space.live; /* before the first device, any place may turn out right */
@@ -58,80 +61,42 @@ static int place_fixed(struct weir_ioas *ioas, const struct weir_map_opts *o, ui
 		return weir_fail(-ERANGE,
 				 "IOVA %#" PRIx64 "..%#" PRIx64
 				 " is above the address width, which ends at %#" PRIx64,
-				 o->iova, last, limit);
+				 iova, last, limit);
 	ranges = weir_ioas_allowed(ioas, &num);
 	for (uint32_t i = 0; i < num && !inside; i++)
-		inside = ranges[i].start <= o->iova && last <= ranges[i].last;
+		inside = ranges[i].start <= iova && last <= ranges[i].last;
 	if (!inside)
 		return weir_fail(-ERANGE,
 				 "IOVA %#" PRIx64 "..%#" PRIx64
 				 " is not within what the devices can address (first range: %#" PRIx64
 				 "..%#" PRIx64 ", of %u; weir_ioas_ranges() lists them)",
-				 o->iova, last, num ? ranges[0].start : 0, num ? ranges[0].last : 0, num);
-	error = weir_iova_take_fixed(&ioas->iova, o->iova, len);
+				 iova, last, num ? ranges[0].start : 0, num ? ranges[0].last : 0, num);
+	error = weir_iova_take_fixed(&ioas->iova, iova, last, ret_segment);
 	if (error == -EEXIST)
-		return weir_fail(error, "part of IOVA %#" PRIx64 "..%#" PRIx64 " is taken", o->iova, last);
+		return weir_fail(error, "part of IOVA %#" PRIx64 "..%#" PRIx64 " is taken", iova, last);
 	return error;
 }
 
-/* The lowest free place within @window of what is allowed. */
-static int take_within(struct weir_ioas *ioas, struct weir_iova_range window, struct weir_iova_wish *wish,
-		       uint64_t *ret_iova)
-{
-	uint32_t num;
-	const struct weir_iova_range *ranges = weir_ioas_allowed(ioas, &num);
-	int error = -ENOSPC;
-
-	for (uint32_t i = 0; i < num && error == -ENOSPC; i++) {
-		wish->within.start = ranges[i].start > window.start ? ranges[i].start : window.start;
-		wish->within.last = ranges[i].last < window.last ? ranges[i].last : window.last;
-		if (wish->within.start <= wish->within.last)
-			error = weir_iova_take(&ioas->iova, wish, ret_iova);
-	}
-	return error;
-}
-
-/*
- * The lowest 4 GiB are for devices that can reach nothing else; page 0 is for devices that take address 0 for none.
- */
-static int take_somewhere(struct weir_ioas *ioas, uint64_t limit, struct weir_iova_wish *wish,
-			  uint64_t *ret_iova)
-{
-	const uint64_t four_gib = (uint64_t)1 << 32;
-	int error = -ENOSPC;
-
-	if (limit >= four_gib)
-		error = take_within(ioas, (struct weir_iova_range){ four_gib, limit }, wish, ret_iova);
-	if (error == -ENOSPC)
-		error = take_within(
-			ioas,
-			(struct weir_iova_range){ ioas->page_size, limit < four_gib ? limit : four_gib - 1 },
-			wish, ret_iova);
-	return error;
-}
-
-static int place_anywhere(struct weir_ioas *ioas, const struct weir_map_opts *o, const void *addr,
-			  uint64_t len, uint64_t *ret_iova)
+static inline int place_anywhere(struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t limit,
+				 struct weir_segment **ret_segment)
 {
 	/*
 	 * The sizes of large IOMMU pages on x86 and Arm; memory and IOVA must agree modulo these for them to form.
 	 */
 	static const uint64_t large[] = { (uint64_t)1 << 30, (uint64_t)1 << 21 };
-	struct weir_iova_wish wish = { .len = len };
-	uint64_t limit = limit_of(ioas, o);
+	struct weir_iova_wish wish = { .len = len, .limit = limit };
 	int error = -ENOSPC;
 
-	for (size_t i = 0; i < 2 && error == -ENOSPC; i++) {
-		if (len < large[i])
-			continue;
+	for (size_t i = len < large[0]; i < 2 && len >= large[i] && error == -ENOSPC; i++) {
 		wish.align = large[i];
 		wish.remainder = (uintptr_t)addr & (large[i] - 1);
-		error = take_somewhere(ioas, limit, &wish, ret_iova);
+		error = weir_iova_take(&ioas->iova, &wish, ret_segment);
 	}
 	if (error == -ENOSPC) {
-		wish.align = ioas->page_size;
+		wish.align = ioas->grain;
 		wish.remainder = 0;
-		error = take_somewhere(ioas, limit, &wish, ret_iova);
+		wish.exhaustive = true;
+		error = weir_iova_take(&ioas->iova, &wish, ret_segment);
 	}
 	if (error == -ENOSPC)
 		return weir_fail(error, "no free range of %#" PRIx64 " bytes at or below IOVA %#" PRIx64, len,
@@ -139,49 +104,87 @@ static int place_anywhere(struct weir_ioas *ioas, const struct weir_map_opts *o,
 	return error;
 }
 
-/* One thing less is under way; a transition may be waiting for that. */
-static void arrived(struct weir_ioas *ioas)
+static uint64_t limit_of(const struct weir_ioas *ioas, const struct weir_map_opts *o)
 {
-	if (!--ioas->under_way && ioas->in_transition)
-		pthread_cond_broadcast(&ioas->calm);
+	uint64_t limit = o->address_bits ? weir_last_address(o->address_bits) : UINT64_MAX;
+
+	return limit < ioas->limit ? limit : ioas->limit;
 }
 
-/* Put the mapping into the table, pending. */
-static int enter_table(struct weir_ioas *ioas, struct weir_map *map, const struct weir_map_opts *o)
+/* Find a place for @len bytes at @addr. */
+static inline int place(struct weir_ioas *ioas, const void *addr, uint64_t len, const struct weir_map_opts *o,
+			struct weir_segment **ret_segment)
 {
-	uint64_t iova = o->iova;
-	uint64_t alignment = ioas->space.live ? ioas->space.geometry.alignment : 1;
 	int error;
 
-	if ((map->len | (uintptr_t)map->addr | iova) & (alignment - 1))
+	if ((len | (uintptr_t)addr | (o ? o->iova : 0)) & (ioas->grain - 1))
 		return weir_fail(-EINVAL,
 				 "the IOMMU's smallest page is %#" PRIx64
 				 " bytes; address, length and IOVA are multiples",
-				 alignment);
-	if (o->flags & WEIR_MAP_FIXED)
-		error = place_fixed(ioas, o, map->len);
+				 ioas->grain);
+	if (!o)
+		error = place_anywhere(ioas, addr, len, ioas->limit, ret_segment);
+	else if (o->flags & WEIR_MAP_FIXED)
+		error = place_fixed(ioas, o->iova, len, limit_of(ioas, o), ret_segment);
 	else
-		error = place_anywhere(ioas, o, map->addr, map->len, &iova);
-	if (error == -ENOMEM)
-		return weir_fail(error, "no memory for a mapping");
+		error = place_anywhere(ioas, addr, len, limit_of(ioas, o), ret_segment);
+	return error == -ENOMEM ? weir_fail(error, "no memory for a mapping") : error;
+}
+
+/* Changed with the lock held only, so not in one piece. */
+static void count_bytes(struct weir_ioas *ioas, uint64_t more)
+{
+	uint64_t bytes = atomic_load_explicit(&ioas->mapped_bytes, memory_order_relaxed);
+
+	atomic_store_explicit(&ioas->mapped_bytes, bytes + more, memory_order_relaxed);
+}
+
+/* Put a mapping into the table, pending. @o: the caller's options, or NULL. */
+static inline int enter_table(struct weir_ioas *ioas, void *addr, uint64_t len, const struct weir_map_opts *o,
+			      struct weir_map **ret_map)
+{
+	const uint32_t both = WEIR_MAP_READ | WEIR_MAP_WRITE;
+	struct weir_segment *segment;
+	struct weir_map *map;
+	int error = place(ioas, addr, len, o, &segment);
+
 	if (error)
 		return error;
-	map->node.key = iova;
-	weir_tree_insert(&ioas->maps, &map->node);
+	map = (struct weir_map *)segment;
+	map->ioas = ioas;
+	map->addr = addr;
+	map->prot = o && o->flags & both ? o->flags & both : both;
+	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
+	weir_index_note(&ioas->index, segment);
 	ioas->num_maps++;
-	ioas->mapped_bytes += map->len;
+	count_bytes(ioas, len);
+	*ret_map = map;
 	return 0;
 }
 
-static void leave_table(struct weir_ioas *ioas, struct weir_map *map, bool lost)
+/* The mapping's handle ends here. */
+static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, bool lost)
 {
-	weir_tree_remove(&ioas->maps, &map->node);
+	uint64_t len = weir_map_size(map);
+
+	weir_index_forget(&ioas->index, &map->segment);
 	ioas->num_maps--;
-	ioas->mapped_bytes -= map->len;
-	if (lost)
-		ioas->lost_bytes += map->len;
-	else
-		weir_iova_give(&ioas->iova, map->node.key, map->len);
+	count_bytes(ioas, -len);
+	if (lost) {
+		ioas->lost_bytes += len;
+		atomic_store_explicit(&map->state, WEIR_MAP_LOST, memory_order_relaxed);
+	} else {
+		weir_iova_give(&ioas->iova, &map->segment);
+	}
+}
+
+/* The kernel refused. */
+static __attribute__((cold)) int give_up(struct weir_ioas *ioas, struct weir_map *map, int error)
+{
+	weir_gate_lock(&ioas->gate);
+	leave_table(ioas, map, false);
+	weir_gate_unlock_and_arrive(&ioas->gate);
+	return error;
 }
 
 int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
@@ -189,67 +192,60 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 {
 	struct weir_map_opts o;
 	struct weir_map *map;
-	bool live;
-	int error = weir_opts_read(opts, &o, sizeof(o));
+	int error = check_memory(ioas, addr, len);
 
-	if (!error)
-		error = check_request(ioas, addr, len, &o);
+	if (!error && opts)
+		error = read_options(ioas, len, opts, &o);
 	if (error)
 		return error;
-	map = malloc(sizeof(*map));
-	if (!map)
-		return weir_fail(-ENOMEM, "no memory for a mapping");
-	*map = (struct weir_map){
-		.ioas = ioas, .addr = addr, .len = len, .prot = o.flags & (WEIR_MAP_READ | WEIR_MAP_WRITE)
-	};
-	if (!map->prot)
-		map->prot = WEIR_MAP_READ | WEIR_MAP_WRITE;
 
-	pthread_mutex_lock(&ioas->lock);
-	weir_ioas_wait_for_calm(ioas);
-	error = enter_table(ioas, map, &o);
-	live = ioas->space.live;
-	ioas->under_way += !error;
-	pthread_mutex_unlock(&ioas->lock);
+	weir_gate_lock_and_set_out(&ioas->gate);
+	error = enter_table(ioas, addr, len, opts ? &o : NULL, &map);
 	if (error) {
-		free(map);
+		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;
 	}
+	weir_gate_unlock(&ioas->gate);
 
-	if (live)
-		error = ioas->space.kernel->ops->install(&ioas->space, addr, len, map->node.key, map->prot);
-	else
+	if (ioas->space.live) {
+		error = ioas->space.kernel->ops->install(&ioas->space, addr, len, weir_map_start(map),
+							 map->prot);
+		if (error)
+			error = weir_explain_map(ioas, map, error);
+	} else {
 		error = weir_check_memory(ioas, map);
-	if (error && live)
-		error = weir_explain_map(ioas, map, error);
-
-	pthread_mutex_lock(&ioas->lock);
-	if (error)
-		leave_table(ioas, map, false);
-	else
-		map->state = WEIR_MAP_READY;
-	arrived(ioas);
-	pthread_mutex_unlock(&ioas->lock);
-	if (error) {
-		free(map);
-		return error;
 	}
+	if (error)
+		return give_up(ioas, map, error);
+	atomic_store_explicit(&map->state, WEIR_MAP_READY, memory_order_release);
+	weir_gate_arrive(&ioas->gate);
 	*ret_map = map;
 	return 0;
 }
 
+static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int error)
+{
+	return weir_fail(error == -ENOENT ? -EIO : error,
+			 "the kernel failed to unmap %#" PRIx64 " bytes at IOVA %#" PRIx64
+			 " (%s): devices may still reach the memory; these addresses will not be used again",
+			 len, iova, strerror(-error));
+}
+
 /* The kernel's part of taking [iova, iova + len) back. */
-static int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
+static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 {
 	int error = ioas->space.live ? ioas->space.kernel->ops->remove(&ioas->space, iova, len) : 0;
 
-	if (error)
-		return weir_fail(
-			error == -ENOENT ? -EIO : error,
-			"the kernel failed to unmap %#" PRIx64 " bytes at IOVA %#" PRIx64
-			" (%s): devices may still reach the memory; these addresses will not be used again",
-			len, iova, strerror(-error));
-	return 0;
+	return error ? explain_unmap(iova, len, error) : 0;
+}
+
+/* From READY to LEAVING; only one can. What whoever made it ready did comes before. */
+static bool claim(struct weir_map *map)
+{
+	uint32_t ready = WEIR_MAP_READY;
+
+	return atomic_compare_exchange_strong_explicit(&map->state, &ready, WEIR_MAP_LEAVING,
+						       memory_order_acquire, memory_order_relaxed);
 }
 
 int weir_map_close(struct weir_map *map)
@@ -260,91 +256,111 @@ int weir_map_close(struct weir_map *map)
 	if (!map)
 		return 0;
 	ioas = map->ioas;
-	pthread_mutex_lock(&ioas->lock);
-	weir_ioas_wait_for_calm(ioas);
-	map->state = WEIR_MAP_LEAVING;
-	ioas->under_way++;
-	pthread_mutex_unlock(&ioas->lock);
+	weir_gate_set_out(&ioas->gate);
+	if (!claim(map)) {
+		/* The range that it lies in is being taken back: two threads end one handle. */
+		weir_gate_arrive(&ioas->gate);
+		return weir_fail(-EBUSY, "the mapping is being taken back by another thread");
+	}
 
-	error = take_back(ioas, map->node.key, map->len);
+	error = take_back(ioas, weir_map_start(map), weir_map_size(map));
 
-	pthread_mutex_lock(&ioas->lock);
+	weir_gate_lock(&ioas->gate);
 	leave_table(ioas, map, error != 0);
-	arrived(ioas);
-	pthread_mutex_unlock(&ioas->lock);
-	free(map);
+	weir_gate_unlock_and_arrive(&ioas->gate);
 	return error;
 }
 
-/* What a range consists of, when it can be taken back. */
+/* What a range consists of, when it can be taken back: one mapping after the other, from the first to the last. */
 struct extent {
-	uint64_t start, len; /* from the first mapping's beginning to the last one's end */
+	struct weir_map *first, *last;
 	bool gaps;
 };
 
-static int survey(struct weir_ioas *ioas, uint64_t iova, uint64_t last, struct extent *ret_extent)
+/* Where walking would take long, an index is made, and kept from then on. */
+static struct weir_segment *segment_at(struct weir_ioas *ioas, uint64_t iova)
 {
-	struct weir_map *map = (struct weir_map *)weir_tree_at_or_below(&ioas->maps, iova);
-	struct extent extent = { 0 };
-	uint64_t at = iova;
+	enum { SHORT_WALK = 64 };
+	struct weir_segment *segment = weir_index_find(&ioas->index, iova);
 
-	if (!map || weir_map_last(map) < iova)
-		map = weir_ioas_next_map(ioas, iova);
-	for (; map && map->node.key <= last; map = weir_ioas_next_map(ioas, at)) {
-		if (map->node.key < iova || weir_map_last(map) > last)
-			return weir_fail(-EINVAL,
-					 "the range would cut the mapping at IOVA %#" PRIx64 "..%#" PRIx64
-					 " in two",
-					 map->node.key, weir_map_last(map));
-		if (map->state != WEIR_MAP_READY)
-			return weir_fail(-EBUSY,
-					 "the mapping at IOVA %#" PRIx64
-					 " is being made or taken back by another thread",
-					 map->node.key);
-		if (!extent.len)
-			extent.start = map->node.key;
-		else if (map->node.key != extent.start + extent.len)
-			extent.gaps = true;
-		extent.len = weir_map_last(map) - extent.start + 1;
-		at = weir_map_last(map) + 1;
-		if (!at)
-			break;
+	if (!segment)
+		segment = weir_iova_find(&ioas->iova, iova, SHORT_WALK);
+	if (!segment && !ioas->index.slots) {
+		weir_index_begin(&ioas->index);
+		for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
+			weir_index_note(&ioas->index, &map->segment);
+		segment = weir_index_find(&ioas->index, iova);
 	}
-	if (!extent.len)
+	return segment ? segment : weir_iova_find(&ioas->iova, iova, UINT64_MAX);
+}
+
+/* The lowest mapping that reaches to @iova or lies above it. */
+static struct weir_map *map_at_or_above(struct weir_ioas *ioas, uint64_t iova)
+{
+	return weir_ioas_next_map(ioas, (struct weir_map *)segment_at(ioas, iova)->below);
+}
+
+static void unclaim(struct weir_ioas *ioas, struct weir_map *from, const struct weir_map *to)
+{
+	for (; from != to; from = weir_ioas_next_map(ioas, from))
+		atomic_store_explicit(&from->state, WEIR_MAP_READY, memory_order_release);
+}
+
+static int check_extent(const struct weir_map *map, uint64_t iova, uint64_t last)
+{
+	if (weir_map_start(map) < iova || weir_map_last(map) > last)
+		return weir_fail(-EINVAL,
+				 "the range would cut the mapping at IOVA %#" PRIx64 "..%#" PRIx64 " in two",
+				 weir_map_start(map), weir_map_last(map));
+	return 0;
+}
+
+/* Claim all mappings of a range, or none. The lock is held. */
+static int claim_range(struct weir_ioas *ioas, uint64_t iova, uint64_t last, struct extent *ret_extent)
+{
+	struct weir_map *first = map_at_or_above(ioas, iova), *map = first;
+	struct extent extent = { .first = first };
+
+	for (; map && weir_map_start(map) <= last; map = weir_ioas_next_map(ioas, map)) {
+		int error = check_extent(map, iova, last);
+
+		if (!error && !claim(map))
+			error = weir_fail(-EBUSY,
+					  "the mapping at IOVA %#" PRIx64
+					  " is being made or taken back by another thread",
+					  weir_map_start(map));
+		if (error) {
+			unclaim(ioas, first, map);
+			return error;
+		}
+		if (extent.last && extent.last->segment.above != &map->segment)
+			extent.gaps = true;
+		extent.last = map;
+	}
+	if (!extent.last)
 		return weir_fail(-ENOENT, "there is no mapping in IOVA %#" PRIx64 "..%#" PRIx64, iova, last);
 	*ret_extent = extent;
 	return 0;
 }
 
 /* The mappings of an extent, in a row; the lock is held. */
-static void mark_leaving(struct weir_ioas *ioas, const struct extent *extent)
-{
-	uint64_t last = extent->start + (extent->len - 1), at = extent->start;
-
-	for (;;) {
-		struct weir_map *map = weir_ioas_next_map(ioas, at);
-
-		map->state = WEIR_MAP_LEAVING;
-		if (weir_map_last(map) == last)
-			return;
-		at = weir_map_last(map) + 1;
-	}
-}
-
 static void drop_all(struct weir_ioas *ioas, const struct extent *extent, bool lost)
 {
-	uint64_t last = extent->start + (extent->len - 1);
-	struct weir_map *map;
+	struct weir_map *map = extent->first, *next;
 
-	while ((map = weir_ioas_next_map(ioas, extent->start)) && map->node.key <= last) {
+	for (;; map = next) {
+		bool done = map == extent->last;
+
+		next = done ? NULL : weir_ioas_next_map(ioas, map);
 		leave_table(ioas, map, lost);
-		free(map);
+		if (done)
+			return;
 	}
 }
 
 int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 {
-	uint64_t last = iova + (len - 1);
+	uint64_t last = iova + (len - 1), start;
 	struct extent extent = { 0 };
 	int error;
 
@@ -354,38 +370,34 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 		return weir_fail(-EOVERFLOW,
 				 "%#" PRIx64 " bytes at IOVA %#" PRIx64 " go beyond the end of the space",
 				 len, iova);
-	pthread_mutex_lock(&ioas->lock);
-	weir_ioas_wait_for_calm(ioas);
-	error = survey(ioas, iova, last, &extent);
+	weir_gate_lock_and_set_out(&ioas->gate);
+	error = claim_range(ioas, iova, last, &extent);
 	if (error) {
-		pthread_mutex_unlock(&ioas->lock);
+		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;
 	}
-	mark_leaving(ioas, &extent);
-	ioas->under_way++;
 	/* One system call takes the whole extent, so nothing may be mapped into its gaps meanwhile. */
-	ioas->in_transition = extent.gaps;
-	pthread_mutex_unlock(&ioas->lock);
+	if (extent.gaps)
+		weir_gate_hold_up(&ioas->gate);
+	weir_gate_unlock(&ioas->gate);
 
-	error = take_back(ioas, extent.start, extent.len);
+	start = weir_map_start(extent.first);
+	error = take_back(ioas, start, weir_map_last(extent.last) - start + 1);
 
-	pthread_mutex_lock(&ioas->lock);
+	weir_gate_lock(&ioas->gate);
 	drop_all(ioas, &extent, error != 0);
-	if (extent.gaps) {
-		ioas->in_transition = false;
-		pthread_cond_broadcast(&ioas->calm);
-	}
-	arrived(ioas);
-	pthread_mutex_unlock(&ioas->lock);
+	if (extent.gaps)
+		weir_gate_let_go(&ioas->gate);
+	weir_gate_unlock_and_arrive(&ioas->gate);
 	return error;
 }
 
 uint64_t weir_map_iova(const struct weir_map *map)
 {
-	return map->node.key;
+	return weir_map_start(map);
 }
 
 uint64_t weir_map_len(const struct weir_map *map)
 {
-	return map->len;
+	return weir_map_size(map);
 }

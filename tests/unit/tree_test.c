@@ -64,7 +64,6 @@ static void add(struct model *model)
 	node = calloc(1, sizeof(*node));
 	ASSERT_TRUE(node);
 	node->key = key;
-	node->weight = draw(model) % 3 ? draw(model) % 100 : draw(model);
 	for (size_t i = model->num++; i > at; i--)
 		model->sorted[i] = model->sorted[i - 1];
 	model->sorted[at] = node;
@@ -85,7 +84,7 @@ static void take(struct model *model)
 		model->sorted[i] = model->sorted[i + 1];
 }
 
-/* Another key, anywhere between the neighbours', and another weight. */
+/* Another key, anywhere between the neighbours'. */
 static void change(struct model *model)
 {
 	uint64_t low, high;
@@ -96,39 +95,23 @@ static void change(struct model *model)
 	at = draw(model) % model->num;
 	low = at ? model->sorted[at - 1]->key + 1 : 0;
 	high = at + 1 < model->num ? model->sorted[at + 1]->key - 1 : UINT64_MAX;
-	weir_tree_change(&model->tree, model->sorted[at],
-			 low + draw(model) % (high - low < 50 ? high - low + 1 : 50), draw(model) % 100);
-}
-
-static const struct weir_tree_node *model_heavy(const struct model *model, uint64_t key, uint64_t weight)
-{
-	for (size_t i = position(model, key); i < model->num; i++)
-		if (model->sorted[i]->weight >= weight)
-			return model->sorted[i];
-	return NULL;
+	model->sorted[at]->key = low + draw(model) % (high - low < 50 ? high - low + 1 : 50);
 }
 
 static void ask(struct model *model)
 {
-	uint64_t key = draw_key(model), weight = draw(model) % 120;
-	struct weir_tree_node *around_below, *around_above;
+	uint64_t key = draw_key(model);
 	size_t at = position(model, key);
 	const struct weir_tree_node *above = at < model->num ? model->sorted[at] : NULL;
 	const struct weir_tree_node *below = has(model, key) ? above : at ? model->sorted[at - 1] : NULL;
 
 	ASSERT_EQ((uintptr_t)above, (uintptr_t)weir_tree_at_or_above(&model->tree, key));
 	ASSERT_EQ((uintptr_t)below, (uintptr_t)weir_tree_at_or_below(&model->tree, key));
-	weir_tree_around(&model->tree, key, &around_below, &around_above);
-	ASSERT_EQ((uintptr_t)above, (uintptr_t)around_above);
-	ASSERT_EQ((uintptr_t)(at ? model->sorted[at - 1] : NULL), (uintptr_t)around_below);
-	ASSERT_EQ((uintptr_t)model_heavy(model, key, weight),
-		  (uintptr_t)weir_tree_heavy(&model->tree, key, weight));
 }
 
-/* Order, heap, and the heaviest below each; returns how many nodes there are. */
+/* Order and heap; returns how many nodes there are. */
 static size_t check_subtree(const struct weir_tree_node *node, uint64_t low, uint64_t high, size_t depth)
 {
-	uint64_t heaviest;
 	size_t num = 1;
 
 	if (!node)
@@ -136,22 +119,16 @@ static size_t check_subtree(const struct weir_tree_node *node, uint64_t low, uin
 	ASSERT_LT(depth, 80);
 	ASSERT_LE(low, node->key);
 	ASSERT_LE(node->key, high);
-	heaviest = node->weight;
 	if (node->left) {
 		ASSERT_LE(node->left->priority, node->priority);
 		ASSERT_GT(node->key, 0);
 		num += check_subtree(node->left, low, node->key - 1, depth + 1);
-		if (node->left->heaviest > heaviest)
-			heaviest = node->left->heaviest;
 	}
 	if (node->right) {
 		ASSERT_LE(node->right->priority, node->priority);
 		ASSERT_LT(node->key, UINT64_MAX);
 		num += check_subtree(node->right, node->key + 1, high, depth + 1);
-		if (node->right->heaviest > heaviest)
-			heaviest = node->right->heaviest;
 	}
-	ASSERT_EQ(heaviest, node->heaviest);
 	return num;
 }
 
@@ -225,21 +202,16 @@ UNIT(tree, of_nothing_has_no_answers)
 
 	EXPECT_FALSE(weir_tree_at_or_below(&tree, UINT64_MAX));
 	EXPECT_FALSE(weir_tree_at_or_above(&tree, 0));
-	EXPECT_FALSE(weir_tree_heavy(&tree, 0, 0));
 }
 
 UNIT(tree, knows_both_ends_of_the_key_space)
 {
 	struct weir_tree tree = { 0 };
-	struct weir_tree_node lowest = { .key = 0, .weight = 7 },
-			      highest = { .key = UINT64_MAX, .weight = 9 };
+	struct weir_tree_node lowest = { .key = 0 }, highest = { .key = UINT64_MAX };
 
 	weir_tree_insert(&tree, &highest);
 	weir_tree_insert(&tree, &lowest);
 	EXPECT_EQ((uintptr_t)&lowest, (uintptr_t)weir_tree_at_or_below(&tree, 0));
 	EXPECT_EQ((uintptr_t)&highest, (uintptr_t)weir_tree_at_or_above(&tree, 1));
 	EXPECT_EQ((uintptr_t)&highest, (uintptr_t)weir_tree_at_or_below(&tree, UINT64_MAX));
-	EXPECT_EQ((uintptr_t)&lowest, (uintptr_t)weir_tree_heavy(&tree, 0, 7));
-	EXPECT_EQ((uintptr_t)&highest, (uintptr_t)weir_tree_heavy(&tree, 0, 8));
-	EXPECT_FALSE(weir_tree_heavy(&tree, 1, 10));
 }

@@ -2,11 +2,13 @@
 /*
  * weir's map and unmap beside the bare system calls: the same memory, at the same IOVA, on the same descriptor, in turns.
  *
- *     weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS]
+ *     weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS [SHAPES]]
  *
- * ADDRESS is a device bound to vfio-pci; each size is measured for SECONDS (default 3). In every round all three contenders have
- * their turn, in changing order: weir, the bare calls, and the bare calls once more, whose ratio to themselves tells how far
- * this machine's ratios can be trusted. A table goes to stderr, the same as JSON to stdout; exits with 1 above the limits.
+ * ADDRESS is a device bound to vfio-pci; each size is measured for SECONDS (default 3), or only the first SHAPES sizes. In every
+ * round each contender has its turn, in changing order: weir; the bare calls; the bare calls once more, whose ratio to themselves
+ * tells how far this machine's ratios can be trusted; and the bare calls through a function that only passes them on. What is judged
+ * is the lower quartile: other programs' turns on a busy machine lengthen some turns, which moves a median long before it moves that. A
+ * table goes to stderr, the same as JSON to stdout; exits with 1 above the limits.
  */
 #include <err.h>
 #include <errno.h>
@@ -19,13 +21,14 @@
 
 #include <weir/weir.h>
 
+#include "bench/map/forward.h"
 #include "bench/map/series.h"
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
 
 enum { KIB = 1024, MIB = 1024 * KIB, MOST_ROUNDS = 200000, FEWEST_ROUNDS = 30 };
 
-/* The limits: ratio of medians, on top of what the bare calls differ from themselves. */
+/* The limits: ratio of lower quartiles, on top of what the bare calls differ from themselves. */
 #define LIMIT_SMALL 1.05
 #define LIMIT_LARGE 1.00
 #define TOLERANCE   0.01
@@ -43,7 +46,9 @@ static const struct shape {
 	{ "64 MiB, huge pages", 64 * MIB, MADV_HUGEPAGE, LIMIT_LARGE },
 };
 
-enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]), CONTENDERS = 3 };
+enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
+
+enum contender { WEIR, BARE, BARE_AGAIN, FORWARD, CONTENDERS };
 
 /* Where the mappings go: what the library's first call to map shows. */
 struct raw {
@@ -51,6 +56,7 @@ struct raw {
 	int fd;
 	uint32_t ioas;
 	bool type1;
+	struct forward forward;
 };
 
 /* After the first look the real call stands in the table, so that the library is measured without this one. */
@@ -134,11 +140,49 @@ static uint64_t time_raw(const struct raw *raw, void *addr, size_t len, uint64_t
 	return now_ns() - begin;
 }
 
+static uint64_t time_forward(const struct raw *raw, void *addr, size_t len, uint64_t iova)
+{
+	uint64_t begin = now_ns();
+
+	check(forward_map(&raw->forward, addr, len, iova));
+	check(forward_unmap(&raw->forward, len, iova));
+	return now_ns() - begin;
+}
+
+static uint64_t take_turn(enum contender who, struct weir_ioas *ioas, const struct raw *raw, void *addr,
+			  size_t len, uint64_t *iova)
+{
+	switch (who) {
+	case WEIR:
+		return time_weir(ioas, addr, len, iova);
+	case FORWARD:
+		return time_forward(raw, addr, len, *iova);
+	default:
+		return time_raw(raw, addr, len, *iova);
+	}
+}
+
+/* Who comes after whom matters: what ran last is in the caches. */
+static void shuffle(enum contender order[CONTENDERS])
+{
+	static uint32_t random = 1;
+
+	for (unsigned int i = CONTENDERS - 1; i; i--) {
+		unsigned int with;
+		enum contender moved = order[i];
+
+		random = random * 1664525u + 1013904223u;
+		with = (random >> 8) % (i + 1);
+		order[i] = order[with];
+		order[with] = moved;
+	}
+}
+
 /* What came of one size: weir's times, and those of the bare calls twice. */
 struct outcome {
 	const struct shape *shape;
 	size_t rounds;
-	double median[CONTENDERS], minimum[CONTENDERS];
+	double median[CONTENDERS], quartile[CONTENDERS];
 	bool within;
 };
 
@@ -157,83 +201,98 @@ static void *new_memory(const struct shape *shape)
 	return memory;
 }
 
+/* One mapping, made for the sake of the look at it. */
+static void find_descriptor(struct weir_ioas *ioas, struct raw *raw)
+{
+	void *page = new_memory(&shapes[0]);
+	uint64_t iova;
+
+	time_weir(ioas, page, shapes[0].len, &iova);
+	raw->forward = (struct forward){
+		.sys = weir_sys_real(), .fd = raw->fd, .ioas = raw->ioas, .type1 = raw->type1
+	};
+	munmap(page, shapes[0].len);
+}
+
 static void measure(struct weir_ioas *ioas, struct raw *raw, const struct shape *shape, double seconds,
 		    struct outcome *ret_outcome)
 {
 	struct series series[CONTENDERS];
+	enum contender order[CONTENDERS] = { WEIR, BARE, BARE_AGAIN, FORWARD };
 	void *memory = new_memory(shape);
 	uint64_t end, iova;
 	size_t round;
 
 	for (int i = 0; i < CONTENDERS; i++)
 		series_init(&series[i], MOST_ROUNDS);
-	for (int i = 0; i < 3; i++) {
-		time_weir(ioas, memory, shape->len, &iova);
-		time_raw(raw, memory, shape->len, iova);
-	}
+	for (int i = 0; i < 3; i++)
+		for (enum contender who = 0; who < CONTENDERS; who++)
+			take_turn(who, ioas, raw, memory, shape->len, &iova);
 	end = now_ns() + (uint64_t)(seconds * 1e9);
-	for (round = 0; (now_ns() < end || round < FEWEST_ROUNDS) && round < MOST_ROUNDS; round++)
-		for (size_t turn = 0; turn < CONTENDERS; turn++) {
-			/* All six orders in turn. */
-			size_t who = round / 3 % 2 ? (round + turn) % 3 : (round + 2 * turn) % 3;
-
-			series_add(&series[who], who ? time_raw(raw, memory, shape->len, iova)
-						     : time_weir(ioas, memory, shape->len, &iova));
-		}
+	for (round = 0; (now_ns() < end || round < FEWEST_ROUNDS) && round < MOST_ROUNDS; round++) {
+		shuffle(order);
+		for (size_t turn = 0; turn < CONTENDERS; turn++)
+			series_add(&series[order[turn]],
+				   take_turn(order[turn], ioas, raw, memory, shape->len, &iova));
+	}
 	*ret_outcome = (struct outcome){ .shape = shape, .rounds = round };
 	for (int i = 0; i < CONTENDERS; i++) {
-		ret_outcome->median[i] = series_median(&series[i]);
-		ret_outcome->minimum[i] = series_minimum(&series[i]);
+		ret_outcome->median[i] = series_quantile(&series[i], 0.5);
+		ret_outcome->quartile[i] = series_quantile(&series[i], 0.25);
 		series_free(&series[i]);
 	}
 	munmap(memory, shape->len);
 }
 
-/* weir's time by that of the bare calls, both times they were measured; and what these differ. */
-static double ratio(const double time[CONTENDERS])
+/* A contender's time by that of the bare calls, both times they were measured; and what these differ. */
+static double ratio(const double time[CONTENDERS], enum contender who)
 {
-	return 2 * time[0] / (time[1] + time[2]);
+	return 2 * time[who] / (time[BARE] + time[BARE_AGAIN]);
 }
 
 static double noise(const double time[CONTENDERS])
 {
-	return fabs(time[1] / time[2] - 1);
+	return fabs(time[BARE] / time[BARE_AGAIN] - 1);
 }
 
 static void judge(struct outcome *outcome)
 {
-	double margin = noise(outcome->median);
+	double margin = noise(outcome->quartile);
 
 	if (margin < TOLERANCE)
 		margin = TOLERANCE;
-	outcome->within =
-		outcome->shape->limit <= 0 || ratio(outcome->median) <= outcome->shape->limit + margin;
+	outcome->within = outcome->shape->limit <= 0 ||
+			  ratio(outcome->quartile, WEIR) <= outcome->shape->limit + margin;
 }
 
-static void print_table(const char *backend, const struct outcome *outcomes)
+static void print_table(const char *backend, const struct outcome *outcomes, int num)
 {
-	fprintf(stderr, "%-8s %-22s %8s %10s %10s %8s %8s %8s\n", backend, "map and unmap", "rounds",
-		"weir ns", "bare ns", "median", "minimum", "noise");
-	for (int i = 0; i < NUM_SHAPES; i++)
-		fprintf(stderr, "%-8s %-22s %8zu %10.0f %10.0f %8.3f %8.3f %8.3f%s\n", "",
-			outcomes[i].shape->name, outcomes[i].rounds, outcomes[i].median[0],
-			outcomes[i].median[1], ratio(outcomes[i].median), ratio(outcomes[i].minimum),
-			noise(outcomes[i].median), outcomes[i].within ? "" : "  above its limit");
+	fprintf(stderr, "%-8s %-22s %8s %10s %10s %8s %8s %8s %8s\n", backend, "map and unmap", "rounds",
+		"weir ns", "bare ns", "quartile", "median", "forward", "noise");
+	for (int i = 0; i < num; i++) {
+		const struct outcome *out = &outcomes[i];
+
+		fprintf(stderr, "%-8s %-22s %8zu %10.0f %10.0f %8.3f %8.3f %8.3f %8.3f%s\n", "",
+			out->shape->name, out->rounds, out->quartile[WEIR], out->quartile[BARE],
+			ratio(out->quartile, WEIR), ratio(out->median, WEIR), ratio(out->quartile, FORWARD),
+			noise(out->quartile), out->within ? "" : "  above its limit");
+	}
 }
 
-static void print_json(const char *backend, const struct outcome *outcomes)
+static void print_json(const char *backend, const struct outcome *outcomes, int num)
 {
 	printf("{\"benchmark\": \"map/beside\", \"backend\": \"%s\", \"results\": [", backend);
-	for (int i = 0; i < NUM_SHAPES; i++)
+	for (int i = 0; i < num; i++) {
+		const struct outcome *out = &outcomes[i];
+
 		printf("%s\n {\"shape\": \"%s\", \"bytes\": %zu, \"rounds\": %zu, \"weir_ns\": %.0f, "
-		       "\"bare_ns\": %.0f, "
-		       "\"ratio_of_medians\": %.4f, \"ratio_of_minima\": %.4f, \"noise\": %.4f, \"limit\": "
-		       "%.2f, "
-		       "\"within\": %s}",
-		       i ? "," : "", outcomes[i].shape->name, outcomes[i].shape->len, outcomes[i].rounds,
-		       outcomes[i].median[0], outcomes[i].median[1], ratio(outcomes[i].median),
-		       ratio(outcomes[i].minimum), noise(outcomes[i].median), outcomes[i].shape->limit,
-		       outcomes[i].within ? "true" : "false");
+		       "\"bare_ns\": %.0f, \"ratio_of_quartiles\": %.4f, \"ratio_of_medians\": %.4f, "
+		       "\"forward\": %.4f, \"noise\": %.4f, \"limit\": %.2f, \"within\": %s}",
+		       i ? "," : "", out->shape->name, out->shape->len, out->rounds, out->quartile[WEIR],
+		       out->quartile[BARE], ratio(out->quartile, WEIR), ratio(out->median, WEIR),
+		       ratio(out->quartile, FORWARD), noise(out->quartile), out->shape->limit,
+		       out->within ? "true" : "false");
+	}
 	printf("]}\n");
 }
 
@@ -253,9 +312,10 @@ int main(int argc, char **argv)
 	struct weir_ioas *ioas;
 	struct weir_device *device;
 	bool within = true;
+	int num = argc > 4 ? atoi(argv[4]) : NUM_SHAPES;
 
-	if (argc < 3 || argc > 4)
-		errx(2, "usage: weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS]");
+	if (argc < 3 || argc > 5 || num < 1 || num > NUM_SHAPES)
+		errx(2, "usage: weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS [SHAPES]]");
 	raw.table.ctx = &raw;
 	raw.table.ioctl = peek;
 	raw.type1 = backend_named(argv[1]) != WEIR_BACKEND_IOMMUFD;
@@ -263,13 +323,14 @@ int main(int argc, char **argv)
 			     &host));
 	check(weir_ioas_open(host, NULL, &ioas));
 	check(weir_device_open(ioas, argv[2], NULL, &device));
-	for (int i = 0; i < NUM_SHAPES; i++) {
+	find_descriptor(ioas, &raw);
+	for (int i = 0; i < num; i++) {
 		measure(ioas, &raw, &shapes[i], argc > 3 ? strtod(argv[3], NULL) : 3, &outcomes[i]);
 		judge(&outcomes[i]);
 		within = within && outcomes[i].within;
 	}
-	print_table(argv[1], outcomes);
-	print_json(argv[1], outcomes);
+	print_table(argv[1], outcomes, num);
+	print_json(argv[1], outcomes, num);
 	check(weir_device_close(device));
 	check(weir_ioas_close(ioas));
 	check(weir_host_close(host));

@@ -31,29 +31,12 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void sort(struct series *series)
+double series_quantile(struct series *series, double part)
 {
+	if (!series->num)
+		return 0;
 	qsort(series->ns, series->num, sizeof(*series->ns), compare);
-}
-
-double series_median(struct series *series)
-{
-	size_t middle = series->num / 2;
-
-	if (!series->num)
-		return 0;
-	sort(series);
-	if (series->num % 2)
-		return (double)series->ns[middle];
-	return (double)(series->ns[middle - 1] + series->ns[middle]) / 2;
-}
-
-double series_minimum(struct series *series)
-{
-	if (!series->num)
-		return 0;
-	sort(series);
-	return (double)series->ns[0];
+	return (double)series->ns[(size_t)(part * (double)(series->num - 1))];
 }
 
 uint64_t now_ns(void)

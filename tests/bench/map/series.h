@@ -18,9 +18,8 @@ void series_free(struct series *series);
 /* Left out when there is no room. */
 void series_add(struct series *series, uint64_t ns);
 
-/* Puts them in order first. 0 of nothing. */
-double series_median(struct series *series);
-double series_minimum(struct series *series);
+/* What @part of them, 0 to 1, do not exceed; 0.5 is the median. 0 of nothing. Puts them in order. */
+double series_quantile(struct series *series, double part);
 
 /* Nanoseconds of a clock that only goes forward. */
 uint64_t now_ns(void);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The space of IOVAs divided by where mappings may be chosen. */
+#ifndef WEIR_IOAS_STRETCHES_H
+#define WEIR_IOAS_STRETCHES_H
+
+#include <stdbool.h>
+
+#include <weir/ioas.h>
+
+enum { WEIR_MOST_STRETCHES = 64 };
+
+/* Up to where the next one begins; usable, or outside of what may be chosen from. */
+struct weir_stretch {
+	uint64_t start;
+	bool usable;
+};
+
+struct weir_stretches {
+	uint32_t num;
+	/* Behind the last one stands a start of 0: less one, that is the top of the space. */
+	struct weir_stretch all[WEIR_MOST_STRETCHES + 1];
+};
+
+/*
+ * Make stretches of the ranges that may be chosen from, which ascend: whole multiples of @grain, a power of two; without the first @grain
+ * bytes of the space; and none lies across 4 GiB. Of very many ranges the shortest are left out.
+ */
+void weir_stretches_make(struct weir_stretches *stretches, const struct weir_iova_range *ranges, uint32_t num,
+			 uint64_t grain);
+
+bool weir_stretches_equal(const struct weir_stretches *a, const struct weir_stretches *b);
+
+static inline uint64_t weir_stretch_last(const struct weir_stretches *stretches, unsigned int stretch)
+{
+	return stretches->all[stretch + 1].start - 1;
+}
+
+/* Which stretch an address lies in. There are few. */
+static inline uint8_t weir_stretch_at(const struct weir_stretches *stretches, uint64_t address)
+{
+	uint8_t stretch = 0;
+
+	while (weir_stretch_last(stretches, stretch) < address)
+		stretch++;
+	return stretch;
+}
+
+#endif
