@@ -60,6 +60,11 @@ LANES = [
          steps=[script("runner", "python3 tests/lib/selftest.py"), script("table", "python3 tests/table/selftest.py"),
                 *units()]),
 
+    Lane("bench", "what a map and an unmap, and the nvme driver's read, take in instructions, against their limits",
+         budget=120, packages=["build", "check"], build="plain",
+         steps=[script("map", "tests/bench/map/instructions --build {build}"),
+                script("nvme", "tests/bench/nvme/instructions --build {build}")]),
+
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
          budget=240, packages=["build"],
          steps=[junit("abi", "tests/abi/run --junit {results}/abi.xml")]),
@@ -124,6 +129,8 @@ LANES = [
          budget=300, packages=["build", "foreign", "vm", "kernel"], build="plain",
          prepare=["tests/vm/lib/kernel", "tests/preload/kernel-selftests"],
          steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")], long=True),
+    vm("vm-bench", "a map and an unmap beside the bare system calls: ratios of times, for a quiet machine",
+       machine="vtd", hosts="iommufd,type1", budget=240, parts="bench", long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=300, parts="conformance programs", kernel="tests/vm/lib/kernel-stock", long=True),
     vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
