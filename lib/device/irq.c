@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/eventfd.h>
 
 #include "error.h"
@@ -201,11 +202,20 @@ int weir_irq_fd(const struct weir_irq *irq, uint32_t vector)
 	return error ? error : irq->fds[vector];
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count)
 {
 	const struct weir_sys *sys = weir_device_sys(irq->device);
 	struct pollfd poll = { .events = POLLIN };
-	int error = check_vector(irq, vector);
+	int error = check_vector(irq, vector), left = timeout_ms;
+	int64_t deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
 	uint64_t count;
 	ssize_t got;
 
@@ -213,7 +223,7 @@ int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_
 		return error;
 	poll.fd = irq->fds[vector];
 	for (;;) {
-		int ready = sys->poll(sys->ctx, &poll, 1, timeout_ms);
+		int ready = sys->poll(sys->ctx, &poll, 1, left);
 
 		if (ready < 0)
 			return weir_fail(ready, "waiting for an interrupt: %s", strerror(-ready));
@@ -223,8 +233,14 @@ int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_
 		got = sys->read(sys->ctx, poll.fd, &count, sizeof(count));
 		if (got == (ssize_t)sizeof(count))
 			break;
-		if (got != -EAGAIN) /* another thread took it: wait for the next */
+		if (got != -EAGAIN)
 			return weir_fail(got < 0 ? (int)got : -EIO, "reading an interrupt's eventfd");
+		/* Another thread took it: wait for the next, for what is left of the time. */
+		if (timeout_ms > 0) {
+			int64_t rest = deadline - now_ms();
+
+			left = rest > 0 ? (int)rest : 0;
+		}
 	}
 	if (ret_count)
 		*ret_count = count;
