@@ -37,18 +37,21 @@ struct weir_iova_range {
 	uint64_t last;
 };
 
+#define WEIR_IOAS_LOOKUP                                                                                     \
+	(1u << 0) /* mappings can be found by address: weir_ioas_iova(), weir_ioas_memory() */
+
 struct weir_ioas_opts {
 	size_t size; /* sizeof(struct weir_ioas_opts); set by WEIR_OPTS() */
 	uint32_t
 		address_bits; /* keep every chosen IOVA below 2^this from the start; 0: what attached devices allow */
-	uint32_t reserved; /* 0 */
+	uint32_t flags; /* WEIR_IOAS_... */
 };
 
 /*
  * Make an address space on @host.
  *
  * Returns 0 and the space in @ret_ioas, which the caller closes with weir_ioas_close(); or
- *   -EINVAL  address_bits is above 64 or below 12, or reserved is not 0
+ *   -EINVAL  address_bits is above 64 or below 12, or an unknown flag
  *   -E2BIG   options newer than this library
  *   -ENOMEM
  *
@@ -144,6 +147,29 @@ WEIR_API uint64_t weir_map_iova(const struct weir_map *map);
 
 /* How many bytes. Since 0.1. */
 WEIR_API uint64_t weir_map_len(const struct weir_map *map);
+
+/*
+ * Where devices see @len bytes of memory at @addr. For a space opened with WEIR_IOAS_LOOKUP.
+ *
+ * Prefer arithmetic where it can be had (weir_map_iova(), or a buffer of weir_memory, which knows its IOVA): this is
+ * for addresses that come from elsewhere. It takes no lock and may be called from any thread, while others map and
+ * unmap: a mapping is found from the return of the call that made it to the begin of the call that ends it.
+ * Of memory that is mapped several times, any of its IOVAs is found.
+ *
+ * Returns 0, the IOVA in @ret_iova and in @ret_left (may be NULL) how many bytes from there on the mapping has, at least
+ * @len; or
+ *   -ENOENT      @addr is not mapped
+ *   -ERANGE      it is, but not @len bytes of it in one mapping; weir_error() says how many
+ *   -EOPNOTSUPP  the space was opened without WEIR_IOAS_LOOKUP
+ *
+ * Costs some nanoseconds, whatever the number of mappings (docs/performance.md). Since 0.1.
+ */
+WEIR_API int weir_ioas_iova(const struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t *ret_iova,
+			    uint64_t *ret_left);
+
+/* The other way: which memory devices see @len bytes of at @iova. Otherwise as weir_ioas_iova(). Since 0.1. */
+WEIR_API int weir_ioas_memory(const struct weir_ioas *ioas, uint64_t iova, uint64_t len, void **ret_addr,
+			      uint64_t *ret_left);
 
 /*
  * Which IOVAs the attached devices can use, in ascending order: what the IOMMU translates, less the

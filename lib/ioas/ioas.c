@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "ioas/ioas.h"
+#include "ioas/address.h"
 
 /*
  * Where IOVAs are chosen before a device has told what it can reach: clear of the interrupt windows
@@ -63,6 +63,33 @@ struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas)
 	return map_from(ioas, weir_iova_below(&ioas->iova.edge), weir_iova_below);
 }
 
+static struct weir_ioas *new_ioas(uint32_t flags)
+{
+	struct weir_ioas *ioas = calloc(1, sizeof(*ioas));
+
+	if (!ioas)
+		return NULL;
+	if ((flags & WEIR_IOAS_LOOKUP) && weir_addresses_open(ioas)) {
+		free(ioas);
+		return NULL;
+	}
+	if (weir_iova_init(&ioas->iova, sizeof(struct weir_map))) {
+		weir_addresses_close(ioas);
+		free(ioas);
+		return NULL;
+	}
+	return ioas;
+}
+
+static void free_ioas(struct weir_ioas *ioas)
+{
+	weir_index_finish(&ioas->index);
+	weir_addresses_close(ioas);
+	weir_iova_finish(&ioas->iova);
+	weir_geometry_free(&ioas->space.geometry);
+	free(ioas);
+}
+
 int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, struct weir_ioas **ret_ioas)
 {
 	struct weir_ioas_opts o;
@@ -71,13 +98,13 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 
 	if (error)
 		return error;
-	if (o.reserved || (o.address_bits && (o.address_bits < 12 || o.address_bits > 64)))
+	if (o.flags & ~WEIR_IOAS_LOOKUP)
+		return weir_fail(-EINVAL, "unknown flags %#x", o.flags & ~WEIR_IOAS_LOOKUP);
+	if (o.address_bits && (o.address_bits < 12 || o.address_bits > 64))
 		return weir_fail(-EINVAL, "address_bits is %u; it can be 12 to 64", o.address_bits);
-	ioas = calloc(1, sizeof(*ioas));
-	if (!ioas || weir_iova_init(&ioas->iova, sizeof(struct weir_map))) {
-		free(ioas);
+	ioas = new_ioas(o.flags);
+	if (!ioas)
 		return weir_fail(-ENOMEM, "no memory for an address space");
-	}
 	ioas->host = host;
 	ioas->address_bits = o.address_bits ? o.address_bits : 64;
 	ioas->device_bits = 64;
@@ -87,8 +114,7 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 	weir_ioas_follow_geometry(ioas);
 	error = host->kernel.ops->space_open(&ioas->space);
 	if (error) {
-		weir_iova_finish(&ioas->iova);
-		free(ioas);
+		free_ioas(ioas);
 		return error;
 	}
 	weir_gate_init(&ioas->gate);
@@ -124,11 +150,8 @@ int weir_ioas_close(struct weir_ioas *ioas)
 		return error;
 	/* Not live, so the kernel holds none of the mappings. */
 	host->kernel.ops->space_close(&ioas->space);
-	weir_index_finish(&ioas->index);
-	weir_iova_finish(&ioas->iova);
-	weir_geometry_free(&ioas->space.geometry);
 	weir_gate_finish(&ioas->gate);
-	free(ioas);
+	free_ioas(ioas);
 	/* Last of all: from here on the host may be closed. */
 	pthread_mutex_lock(&host->lock);
 	host->num_spaces--;

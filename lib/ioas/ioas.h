@@ -14,7 +14,8 @@ struct weir_ioas {
 
 	/* Its lock guards what follows; it is taken after the host's, and not held through system calls. */
 	struct weir_gate gate;
-	struct weir_index index; /* of mappings */
+	struct weir_index index;          /* of mappings */
+	struct weir_addresses *addresses; /* for looking up without the lock; NULL: nobody does */
 	uint64_t num_maps, lost_bytes;
 	_Atomic uint64_t mapped_bytes; /* also read without the lock, to explain a failure */
 
@@ -40,7 +41,8 @@ struct weir_map {
 	struct weir_segment segment; /* first */
 	struct weir_ioas *ioas;
 	void *addr;
-	uint32_t prot;          /* WEIR_MAP_READ, _WRITE */
+	struct weir_map *twin, *twin_before; /* mappings of the very same memory, in a ring; address.c */
+	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE */
 	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */
 };
 
@@ -64,6 +66,9 @@ struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct w
 
 /* The highest mapping, or NULL. */
 struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas);
+
+/* map.c: the mapping that begins at @iova, which there is. The lock is held. */
+struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova);
 
 /* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held. */
 void weir_ioas_follow_geometry(struct weir_ioas *ioas);

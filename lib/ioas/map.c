@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "ioas/ioas.h"
+#include "ioas/address.h"
 
 static int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
@@ -150,6 +150,10 @@ static inline int enter_table(struct weir_ioas *ioas, void *addr, uint64_t len, 
 
 	if (error)
 		return error;
+	if (ioas->addresses && weir_addresses_reserve(ioas, len)) {
+		weir_iova_give(&ioas->iova, segment);
+		return weir_fail(-ENOMEM, "no memory for finding a mapping");
+	}
 	map = (struct weir_map *)segment;
 	map->ioas = ioas;
 	map->addr = addr;
@@ -182,9 +186,20 @@ static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, boo
 static __attribute__((cold)) int give_up(struct weir_ioas *ioas, struct weir_map *map, int error)
 {
 	weir_gate_lock(&ioas->gate);
+	if (ioas->addresses)
+		weir_addresses_unreserve(ioas, weir_map_size(map));
 	leave_table(ioas, map, false);
 	weir_gate_unlock_and_arrive(&ioas->gate);
 	return error;
+}
+
+/* What is found by its address can be closed by another thread at once: hence the lock. */
+static __attribute__((noinline)) void announce(struct weir_ioas *ioas, struct weir_map *map)
+{
+	weir_gate_lock(&ioas->gate);
+	weir_addresses_add(ioas, map);
+	atomic_store_explicit(&map->state, WEIR_MAP_READY, memory_order_release);
+	weir_gate_unlock_and_arrive(&ioas->gate);
 }
 
 int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
@@ -217,9 +232,13 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 	}
 	if (error)
 		return give_up(ioas, map, error);
+	*ret_map = map;
+	if (ioas->addresses) {
+		announce(ioas, map);
+		return 0;
+	}
 	atomic_store_explicit(&map->state, WEIR_MAP_READY, memory_order_release);
 	weir_gate_arrive(&ioas->gate);
-	*ret_map = map;
 	return 0;
 }
 
@@ -248,6 +267,19 @@ static bool claim(struct weir_map *map)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
+/* The same, and nobody finds it by its address any more. */
+static __attribute__((noinline)) bool claim_and_hide(struct weir_ioas *ioas, struct weir_map *map)
+{
+	bool claimed;
+
+	weir_gate_lock(&ioas->gate);
+	claimed = claim(map);
+	if (claimed)
+		weir_addresses_remove(ioas, map);
+	weir_gate_unlock(&ioas->gate);
+	return claimed;
+}
+
 int weir_map_close(struct weir_map *map)
 {
 	struct weir_ioas *ioas;
@@ -257,7 +289,7 @@ int weir_map_close(struct weir_map *map)
 		return 0;
 	ioas = map->ioas;
 	weir_gate_set_out(&ioas->gate);
-	if (!claim(map)) {
+	if (!(ioas->addresses ? claim_and_hide(ioas, map) : claim(map))) {
 		/* The range that it lies in is being taken back: two threads end one handle. */
 		weir_gate_arrive(&ioas->gate);
 		return weir_fail(-EBUSY, "the mapping is being taken back by another thread");
@@ -292,6 +324,11 @@ static struct weir_segment *segment_at(struct weir_ioas *ioas, uint64_t iova)
 		segment = weir_index_find(&ioas->index, iova);
 	}
 	return segment ? segment : weir_iova_find(&ioas->iova, iova, UINT64_MAX);
+}
+
+struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova)
+{
+	return (struct weir_map *)segment_at(ioas, iova);
 }
 
 /* The lowest mapping that reaches to @iova or lies above it. */
@@ -339,6 +376,11 @@ static int claim_range(struct weir_ioas *ioas, uint64_t iova, uint64_t last, str
 	}
 	if (!extent.last)
 		return weir_fail(-ENOENT, "there is no mapping in IOVA %#" PRIx64 "..%#" PRIx64, iova, last);
+	for (map = first; ioas->addresses; map = weir_ioas_next_map(ioas, map)) {
+		weir_addresses_remove(ioas, map);
+		if (map == extent.last)
+			break;
+	}
 	*ret_extent = extent;
 	return 0;
 }

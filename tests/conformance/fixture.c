@@ -42,13 +42,18 @@ static void close_ioas(void *ioas)
 	EXPECT_OK(weir_ioas_close(ioas));
 }
 
-struct weir_ioas *new_ioas(struct t *t)
+struct weir_ioas *new_ioas_with(struct t *t, const struct weir_ioas_opts *opts)
 {
 	struct weir_ioas *ioas;
 
-	ASSERT_OK(weir_ioas_open(host_of(t), NULL, &ioas));
+	ASSERT_OK(weir_ioas_open(host_of(t), opts, &ioas));
 	t_defer(t, close_ioas, ioas);
 	return ioas;
+}
+
+struct weir_ioas *new_ioas(struct t *t)
+{
+	return new_ioas_with(t, NULL);
 }
 
 static void close_device(void *device)

@@ -59,6 +59,7 @@ const char *address_of(struct t *t, const char *name);
 
 /* A new address space of the case's host. */
 struct weir_ioas *new_ioas(struct t *t);
+struct weir_ioas *new_ioas_with(struct t *t, const struct weir_ioas_opts *opts);
 
 /* A device, opened into @ioas. @address_bits: 0 for all. */
 struct weir_device *new_device(struct t *t, struct weir_ioas *ioas, const char *name, uint32_t address_bits);
