@@ -116,6 +116,34 @@ static int real_madvise(void *ctx, void *addr, size_t len, int advice)
 	return madvise(addr, len, advice) < 0 ? -errno : 0;
 }
 
+static int real_memfd_create(void *ctx, const char *name, unsigned int flags)
+{
+	int fd = memfd_create(name, flags);
+
+	(void)ctx;
+	return fd < 0 ? -errno : fd;
+}
+
+static int real_ftruncate(void *ctx, int fd, uint64_t len)
+{
+	(void)ctx;
+	return ftruncate(fd, (off_t)len) < 0 ? -errno : 0;
+}
+
+static int real_fcntl(void *ctx, int fd, int command, int argument)
+{
+	int result = fcntl(fd, command, argument);
+
+	(void)ctx;
+	return result < 0 ? -errno : result;
+}
+
+static int real_fstat(void *ctx, int fd, struct stat *ret_stat)
+{
+	(void)ctx;
+	return fstat(fd, ret_stat) < 0 ? -errno : 0;
+}
+
 static ssize_t real_readlink(void *ctx, const char *path, char *buf, size_t len)
 {
 	ssize_t got = readlink(path, buf, len);
@@ -212,6 +240,10 @@ static const struct weir_sys real = {
 	.mmap = real_mmap,
 	.munmap = real_munmap,
 	.madvise = real_madvise,
+	.memfd_create = real_memfd_create,
+	.ftruncate = real_ftruncate,
+	.fcntl = real_fcntl,
+	.fstat = real_fstat,
 	.readlink = real_readlink,
 	.list_dir = real_list_dir,
 	.connect = real_connect,

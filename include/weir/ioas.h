@@ -71,6 +71,8 @@ WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 #define WEIR_MAP_READ  (1u << 0) /* devices may read the memory */
 #define WEIR_MAP_WRITE (1u << 1) /* devices may write the memory */
 #define WEIR_MAP_FIXED (1u << 2) /* at opts.iova and nowhere else */
+#define WEIR_MAP_MAY_SHRINK                                                                                  \
+	(1u << 3) /* weir_ioas_map_file(): a file that cannot be sealed against shrinking will do */
 
 /* What a mapping allows and where it goes. Leave out what you do not care about. */
 struct weir_map_opts {
@@ -116,6 +118,33 @@ WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const
 			   struct weir_map **ret_map);
 
 /*
+ * Let the devices of @ioas reach @len bytes of a file from @offset on: a memfd, or a file on tmpfs or hugetlbfs.
+ *
+ * What such a mapping lets devices reach is the file's, not this process's: it can be shared with other processes, and
+ * outlives them. The library keeps a descriptor of its own and maps the part into this process (weir_map_addr()), shared, writable if
+ * devices may write it; both end with the mapping.
+ *
+ * The file's mode and seals are kept: one that is open for reading, or sealed against writing, is never writable for a device. A
+ * file that shrinks would leave devices with pages that are no longer in it; so it is sealed against that
+ * (F_SEAL_SHRINK), or, where it cannot be, refused but for WEIR_MAP_MAY_SHRINK. Punching a hole into the file, or shrinking it
+ * with that flag, takes nothing back: devices keep the pages that the mapping had, the file gets new ones, and
+ * nobody else's memory is reached.
+ *
+ * @offset and @len are multiples of the page size, whatever the file's own pages. The chosen IOVA is congruent with @offset.
+ *
+ * Returns as weir_ioas_map(), and
+ *   -EBADF   no descriptor
+ *   -EINVAL  no file; of a kind that cannot be had for DMA; shorter than @offset + @len
+ *   -EACCES  devices are to write, and it is not open for writing; or it is open for writing only
+ *   -EPERM   devices are to write, and it is sealed against that; or it can shrink, and cannot be sealed
+ *   -EMFILE
+ *
+ * Kernel: IOMMU_IOAS_MAP_FILE (Linux 6.13); elsewhere by its address. Since 0.1.
+ */
+WEIR_API int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
+				const struct weir_map_opts *opts, struct weir_map **ret_map);
+
+/*
  * Take back every mapping that lies in @len bytes at @iova, in one system call. Their handles end.
  *
  * When it returns, no device can reach the memory any more.
@@ -144,6 +173,9 @@ WEIR_API int weir_map_close(struct weir_map *map);
 
 /* Where devices see the first byte. Since 0.1. */
 WEIR_API uint64_t weir_map_iova(const struct weir_map *map);
+
+/* Where this process sees the first byte. Since 0.1. */
+WEIR_API void *weir_map_addr(const struct weir_map *map);
 
 /* How many bytes. Since 0.1. */
 WEIR_API uint64_t weir_map_len(const struct weir_map *map);

@@ -15,6 +15,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <weir/common.h>
@@ -44,6 +45,12 @@ struct weir_sys {
 		    void **ret_addr);
 	int (*munmap)(void *ctx, void *addr, size_t len);
 	int (*madvise)(void *ctx, void *addr, size_t len, int advice);
+
+	/* Memory that is a file, and what there is to know of one. */
+	int (*memfd_create)(void *ctx, const char *name, unsigned int flags);
+	int (*ftruncate)(void *ctx, int fd, uint64_t len);
+	int (*fcntl)(void *ctx, int fd, int command, int argument);
+	int (*fstat)(void *ctx, int fd, struct stat *ret_stat);
 
 	/*
 	 * Files by name. list_dir fills buf with the entries' names ("." and ".." left out), each ending in

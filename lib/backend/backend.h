@@ -28,7 +28,15 @@ struct weir_kernel {
 	struct weir_nodes nodes;
 	struct weir_group *groups; /* those with an open function */
 	int fd; /* iommufd: /dev/iommu; containers: one for the first space that needs it, or -1 */
-	uint32_t iommu_type; /* containers: ABI_VFIO_TYPE1..._IOMMU */
+	uint32_t iommu_type;      /* containers: ABI_VFIO_TYPE1..._IOMMU */
+	_Atomic bool no_map_file; /* iommufd: the kernel has turned out not to know IOMMU_IOAS_MAP_FILE */
+};
+
+/* What a mapping lets devices reach: memory of this process, which may be a part of a file. */
+struct weir_backing {
+	void *addr;
+	uint64_t offset; /* in the file */
+	int fd;          /* -1: there is none */
 };
 
 /* What a live space's IOMMUs can address. */
@@ -112,8 +120,8 @@ struct weir_backend_ops {
 	/*
 	 * One mapping of a live space, one system call each. @prot: WEIR_MAP_READ, _WRITE. remove takes whole mappings.
 	 */
-	int (*install)(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,
-		       uint32_t prot);
+	int (*install)(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
+		       uint64_t iova, uint32_t prot);
 	int (*remove)(struct weir_space *space, uint64_t iova, uint64_t len);
 
 	/* 0, or -EOPNOTSUPP with the reason as text; -ENOTTY: not a question for the backend. */

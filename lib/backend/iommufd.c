@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,8 +374,25 @@ static int iommufd_move(struct weir_space *space, struct weir_function *function
 	return 0;
 }
 
-static int iommufd_install(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,
-			   uint32_t prot)
+/* Through the file where the kernel can: such a mapping does not depend on this process. */
+static __attribute__((noinline)) int install_file(struct weir_space *space,
+						  const struct weir_backing *backing, uint64_t len,
+						  uint64_t iova, uint32_t flags)
+{
+	struct weir_kernel *kernel = space->kernel;
+	int error = -ENOTTY;
+
+	if (!atomic_load_explicit(&kernel->no_map_file, memory_order_relaxed))
+		error = weir_iommufd_ioas_map_file(kernel->sys, kernel->fd, space->ioas, flags, backing->fd,
+						   backing->offset, len, iova);
+	if (error != -ENOTTY)
+		return error;
+	atomic_store_explicit(&kernel->no_map_file, true, memory_order_relaxed);
+	return weir_iommufd_ioas_map(kernel->sys, kernel->fd, space->ioas, flags, backing->addr, len, iova);
+}
+
+static int iommufd_install(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
+			   uint64_t iova, uint32_t prot)
 {
 	uint32_t flags = 0;
 
@@ -382,8 +400,10 @@ static int iommufd_install(struct weir_space *space, const void *addr, uint64_t 
 		flags |= ABI_IOMMU_IOAS_MAP_READABLE;
 	if (prot & WEIR_MAP_WRITE)
 		flags |= ABI_IOMMU_IOAS_MAP_WRITEABLE;
-	return weir_iommufd_ioas_map(space->kernel->sys, space->kernel->fd, space->ioas, flags, addr, len,
-				     iova);
+	if (backing->fd >= 0)
+		return install_file(space, backing, len, iova, flags);
+	return weir_iommufd_ioas_map(space->kernel->sys, space->kernel->fd, space->ioas, flags, backing->addr,
+				     len, iova);
 }
 
 static int iommufd_remove(struct weir_space *space, uint64_t iova, uint64_t len)

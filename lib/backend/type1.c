@@ -330,8 +330,8 @@ static int container_leave(struct weir_space *space, struct weir_function *funct
 	return weir_first_error(&first);
 }
 
-static int container_install(struct weir_space *space, const void *addr, uint64_t len, uint64_t iova,
-			     uint32_t prot)
+static int container_install(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
+			     uint64_t iova, uint32_t prot)
 {
 	uint32_t flags = 0;
 
@@ -339,7 +339,7 @@ static int container_install(struct weir_space *space, const void *addr, uint64_
 		flags |= ABI_VFIO_DMA_MAP_FLAG_READ;
 	if (prot & WEIR_MAP_WRITE)
 		flags |= ABI_VFIO_DMA_MAP_FLAG_WRITE;
-	return weir_type1_map_dma(space->kernel->sys, space->container, flags, addr, len, iova);
+	return weir_type1_map_dma(space->kernel->sys, space->container, flags, backing->addr, len, iova);
 }
 
 static int container_remove(struct weir_space *space, uint64_t iova, uint64_t len)

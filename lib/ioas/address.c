@@ -47,12 +47,12 @@ void weir_addresses_unreserve(struct weir_ioas *ioas, uint64_t len)
 
 static uint64_t memory_first(const struct weir_map *map)
 {
-	return (uintptr_t)map->addr;
+	return (uintptr_t)map->backing.addr;
 }
 
 static uint64_t memory_last(const struct weir_map *map)
 {
-	return (uintptr_t)map->addr + (weir_map_size(map) - 1);
+	return (uintptr_t)map->backing.addr + (weir_map_size(map) - 1);
 }
 
 void weir_addresses_add(struct weir_ioas *ioas, struct weir_map *map)

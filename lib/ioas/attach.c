@@ -58,7 +58,7 @@ static int install_all(struct weir_ioas *ioas, const struct weir_function *funct
 	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
 
 	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));) {
-		int error = ops->install(&ioas->space, map->addr, weir_map_size(map), weir_map_start(map),
+		int error = ops->install(&ioas->space, &map->backing, weir_map_size(map), weir_map_start(map),
 					 map->prot);
 
 		if (error)

@@ -23,14 +23,14 @@ static int explain_flaw(const struct weir_map *map, const struct weir_range_flaw
 					    : "it cannot be read";
 
 	return weir_fail(-EFAULT, "memory %#" PRIx64 "..%#" PRIx64 " of the %#" PRIx64 " bytes at %p: %s%s%s",
-			 flaw->start, flaw->last, weir_map_size(map), map->addr, what,
+			 flaw->start, flaw->last, weir_map_size(map), map->backing.addr, what,
 			 *flaw->what ? ": " : "", flaw->what);
 }
 
 static int find_flaw(const struct weir_ioas *ioas, const struct weir_map *map,
 		     struct weir_range_flaw *ret_flaw)
 {
-	uint64_t start = (uintptr_t)map->addr;
+	uint64_t start = (uintptr_t)map->backing.addr;
 
 	return weir_procself_flaw(ioas->space.kernel->sys, start, start + (weir_map_size(map) - 1),
 				  map->prot & WEIR_MAP_WRITE, ret_flaw);
@@ -47,7 +47,7 @@ static int explain_fault(const struct weir_ioas *ioas, const struct weir_map *ma
 		"the %#" PRIx64
 		" bytes at %p cannot be pinned: part of them is device memory, lies beyond the end of its "
 		"file, or is not writable underneath",
-		weir_map_size(map), map->addr);
+		weir_map_size(map), map->backing.addr);
 }
 
 static int explain_memory(const struct weir_ioas *ioas, const struct weir_map *map)
@@ -82,7 +82,7 @@ int weir_explain_map(const struct weir_ioas *ioas, const struct weir_map *map, i
 	default:
 		return weir_fail(
 			error, "the kernel refused to map %#" PRIx64 " bytes at %p to IOVA %#" PRIx64 ": %s",
-			weir_map_size(map), map->addr, weir_map_start(map), strerror(-error));
+			weir_map_size(map), map->backing.addr, weir_map_start(map), strerror(-error));
 	}
 }
 
@@ -149,7 +149,7 @@ int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 	int advice = map->prot & WEIR_MAP_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
 	struct weir_memlock memlock;
 	struct weir_range_flaw flaw;
-	int error = sys->madvise(sys->ctx, map->addr, weir_map_size(map), advice);
+	int error = sys->madvise(sys->ctx, map->backing.addr, weir_map_size(map), advice);
 
 	if (error == -EFAULT)
 		return explain_fault(ioas, map);
@@ -157,7 +157,7 @@ int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 		return explain_flaw(map, &flaw);
 	if (error == -ENOMEM)
 		return weir_fail(error, "there is no memory to bring in the %#" PRIx64 " bytes at %p",
-				 weir_map_size(map), map->addr);
+				 weir_map_size(map), map->backing.addr);
 	if (!weir_procself_memlock(sys, &memlock) && !memlock.exempt && ioas->mapped_bytes > memlock.limit)
 		return explain_memory(ioas, map);
 	return 0;

@@ -149,6 +149,8 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	if (error)
 		return error;
 	/* Not live, so the kernel holds none of the mappings. */
+	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
+		weir_files_close(host->kernel.sys, map->file);
 	host->kernel.ops->space_close(&ioas->space);
 	weir_gate_finish(&ioas->gate);
 	free_ioas(ioas);

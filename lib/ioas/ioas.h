@@ -4,6 +4,7 @@
 #define WEIR_LIB_IOAS_H
 
 #include "host/host.h"
+#include "ioas/file.h"
 #include "ioas/gate.h"
 #include "ioas/index.h"
 #include "ioas/iova.h"
@@ -40,7 +41,9 @@ enum weir_map_state {
 struct weir_map {
 	struct weir_segment segment; /* first */
 	struct weir_ioas *ioas;
-	void *addr;
+	struct weir_backing backing;
+	struct weir_file *
+		file; /* what the library has mapped for this mapping; NULL: nothing, the memory is the caller's */
 	struct weir_map *twin, *twin_before; /* mappings of the very same memory, in a ring; address.c */
 	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE */
 	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */

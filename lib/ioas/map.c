@@ -7,7 +7,7 @@
 #include "error.h"
 #include "ioas/address.h"
 
-static int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
+static inline int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
 	const uint64_t mask = ioas->page_size - 1;
 
@@ -26,7 +26,7 @@ static int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t
 static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
 			struct weir_map_opts *o)
 {
-	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED;
+	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK;
 	const uint64_t mask = ioas->page_size - 1;
 	int error = weir_opts_read(opts, o, sizeof(*o));
 
@@ -77,11 +77,12 @@ static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint
 	return error;
 }
 
-static inline int place_anywhere(struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t limit,
+static inline int place_anywhere(struct weir_ioas *ioas, uint64_t begin, uint64_t len, uint64_t limit,
 				 struct weir_segment **ret_segment)
 {
 	/*
-	 * The sizes of large IOMMU pages on x86 and Arm; memory and IOVA must agree modulo these for them to form.
+	 * The sizes of large IOMMU pages on x86 and Arm; memory (its place in the file, if it is one: that is
+	 * how the kernel lays large pages) and IOVA must agree modulo these for them to form.
 	 */
 	static const uint64_t large[] = { (uint64_t)1 << 30, (uint64_t)1 << 21 };
 	struct weir_iova_wish wish = { .len = len, .limit = limit };
@@ -89,7 +90,7 @@ static inline int place_anywhere(struct weir_ioas *ioas, const void *addr, uint6
 
 	for (size_t i = len < large[0]; i < 2 && len >= large[i] && error == -ENOSPC; i++) {
 		wish.align = large[i];
-		wish.remainder = (uintptr_t)addr & (large[i] - 1);
+		wish.remainder = begin & (large[i] - 1);
 		error = weir_iova_take(&ioas->iova, &wish, ret_segment);
 	}
 	if (error == -ENOSPC) {
@@ -111,23 +112,22 @@ static uint64_t limit_of(const struct weir_ioas *ioas, const struct weir_map_opt
 	return limit < ioas->limit ? limit : ioas->limit;
 }
 
-/* Find a place for @len bytes at @addr. */
-static inline int place(struct weir_ioas *ioas, const void *addr, uint64_t len, const struct weir_map_opts *o,
-			struct weir_segment **ret_segment)
+/* Find a place for @len bytes. */
+static inline int place(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
+			const struct weir_map_opts *o, struct weir_segment **ret_segment)
 {
+	uint64_t begin = backing->fd < 0 ? (uintptr_t)backing->addr : backing->offset;
 	int error;
 
-	if ((len | (uintptr_t)addr | (o ? o->iova : 0)) & (ioas->grain - 1))
+	if ((len | begin | (o ? o->iova : 0)) & (ioas->grain - 1))
 		return weir_fail(-EINVAL,
 				 "the IOMMU's smallest page is %#" PRIx64
 				 " bytes; address, length and IOVA are multiples",
 				 ioas->grain);
-	if (!o)
-		error = place_anywhere(ioas, addr, len, ioas->limit, ret_segment);
-	else if (o->flags & WEIR_MAP_FIXED)
+	if (o && (o->flags & WEIR_MAP_FIXED))
 		error = place_fixed(ioas, o->iova, len, limit_of(ioas, o), ret_segment);
 	else
-		error = place_anywhere(ioas, addr, len, limit_of(ioas, o), ret_segment);
+		error = place_anywhere(ioas, begin, len, o ? limit_of(ioas, o) : ioas->limit, ret_segment);
 	return error == -ENOMEM ? weir_fail(error, "no memory for a mapping") : error;
 }
 
@@ -139,14 +139,20 @@ static void count_bytes(struct weir_ioas *ioas, uint64_t more)
 	atomic_store_explicit(&ioas->mapped_bytes, bytes + more, memory_order_relaxed);
 }
 
-/* Put a mapping into the table, pending. @o: the caller's options, or NULL. */
-static inline int enter_table(struct weir_ioas *ioas, void *addr, uint64_t len, const struct weir_map_opts *o,
-			      struct weir_map **ret_map)
+static uint32_t prot_of(const struct weir_map_opts *o)
 {
 	const uint32_t both = WEIR_MAP_READ | WEIR_MAP_WRITE;
+
+	return o->flags & both ? o->flags & both : both;
+}
+
+/* Put a mapping into the table, pending. @o: the caller's options, or NULL. */
+static inline int enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
+			      const struct weir_map_opts *o, struct weir_map **ret_map)
+{
 	struct weir_segment *segment;
 	struct weir_map *map;
-	int error = place(ioas, addr, len, o, &segment);
+	int error = place(ioas, backing, len, o, &segment);
 
 	if (error)
 		return error;
@@ -156,8 +162,9 @@ static inline int enter_table(struct weir_ioas *ioas, void *addr, uint64_t len, 
 	}
 	map = (struct weir_map *)segment;
 	map->ioas = ioas;
-	map->addr = addr;
-	map->prot = o && o->flags & both ? o->flags & both : both;
+	map->backing = *backing;
+	map->file = NULL;
+	map->prot = o ? prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE;
 	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
 	weir_index_note(&ioas->index, segment);
 	ioas->num_maps++;
@@ -202,28 +209,24 @@ static __attribute__((noinline)) void announce(struct weir_ioas *ioas, struct we
 	weir_gate_unlock_and_arrive(&ioas->gate);
 }
 
-int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
-		  struct weir_map **ret_map)
+/* Of memory and options that are in order; @o: the caller's, or NULL. */
+static int map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_file *file,
+		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map)
 {
-	struct weir_map_opts o;
 	struct weir_map *map;
-	int error = check_memory(ioas, addr, len);
-
-	if (!error && opts)
-		error = read_options(ioas, len, opts, &o);
-	if (error)
-		return error;
+	int error;
 
 	weir_gate_lock_and_set_out(&ioas->gate);
-	error = enter_table(ioas, addr, len, opts ? &o : NULL, &map);
+	error = enter_table(ioas, backing, len, o, &map);
 	if (error) {
 		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;
 	}
+	map->file = file;
 	weir_gate_unlock(&ioas->gate);
 
 	if (ioas->space.live) {
-		error = ioas->space.kernel->ops->install(&ioas->space, addr, len, weir_map_start(map),
+		error = ioas->space.kernel->ops->install(&ioas->space, backing, len, weir_map_start(map),
 							 map->prot);
 		if (error)
 			error = weir_explain_map(ioas, map, error);
@@ -240,6 +243,59 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 	atomic_store_explicit(&map->state, WEIR_MAP_READY, memory_order_release);
 	weir_gate_arrive(&ioas->gate);
 	return 0;
+}
+
+int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+		  struct weir_map **ret_map)
+{
+	const struct weir_backing backing = { .addr = addr, .fd = -1 };
+	struct weir_map_opts o;
+	int error = check_memory(ioas, addr, len);
+
+	if (!error && opts)
+		error = read_options(ioas, len, opts, &o);
+	if (error)
+		return error;
+	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, ret_map);
+}
+
+static int check_part(const struct weir_ioas *ioas, uint64_t offset, uint64_t len)
+{
+	const uint64_t mask = ioas->page_size - 1;
+
+	if (!len)
+		return weir_fail(-EINVAL, "the length is 0");
+	if ((offset | len) & mask)
+		return weir_fail(-EINVAL,
+				 "%#" PRIx64 " bytes from %#" PRIx64 " on are not whole pages of %#" PRIx64,
+				 len, offset, mask + 1);
+	if (offset + (len - 1) > INT64_MAX || offset + (len - 1) < offset)
+		return weir_fail(-EOVERFLOW,
+				 "%#" PRIx64 " bytes from %#" PRIx64 " on go beyond the end of any file", len,
+				 offset);
+	return 0;
+}
+
+int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
+		       const struct weir_map_opts *opts, struct weir_map **ret_map)
+{
+	const struct weir_sys *sys = ioas->host->kernel.sys;
+	struct weir_map_opts o = { 0 };
+	struct weir_backing backing;
+	struct weir_file *file;
+	int error = check_part(ioas, offset, len);
+
+	if (!error && opts)
+		error = read_options(ioas, len, opts, &o);
+	if (!error)
+		error = weir_file_open(sys, fd, offset, len, prot_of(&o), o.flags & WEIR_MAP_MAY_SHRINK,
+				       &file, &backing);
+	if (error)
+		return error;
+	error = map_backing(ioas, &backing, file, len, &o, ret_map);
+	if (error)
+		weir_files_close(sys, file);
+	return error;
 }
 
 static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int error)
@@ -283,6 +339,7 @@ static __attribute__((noinline)) bool claim_and_hide(struct weir_ioas *ioas, str
 int weir_map_close(struct weir_map *map)
 {
 	struct weir_ioas *ioas;
+	struct weir_file *file;
 	int error;
 
 	if (!map)
@@ -296,10 +353,13 @@ int weir_map_close(struct weir_map *map)
 	}
 
 	error = take_back(ioas, weir_map_start(map), weir_map_size(map));
+	file = map->file;
 
 	weir_gate_lock(&ioas->gate);
 	leave_table(ioas, map, error != 0);
 	weir_gate_unlock_and_arrive(&ioas->gate);
+	if (file)
+		weir_files_close(ioas->host->kernel.sys, file);
 	return error;
 }
 
@@ -385,18 +445,23 @@ static int claim_range(struct weir_ioas *ioas, uint64_t iova, uint64_t last, str
 	return 0;
 }
 
-/* The mappings of an extent, in a row; the lock is held. */
-static void drop_all(struct weir_ioas *ioas, const struct extent *extent, bool lost)
+/* The mappings of an extent, in a row; the lock is held. Returns the files that were mapped for them. */
+static struct weir_file *drop_all(struct weir_ioas *ioas, const struct extent *extent, bool lost)
 {
 	struct weir_map *map = extent->first, *next;
+	struct weir_file *files = NULL;
 
 	for (;; map = next) {
 		bool done = map == extent->last;
 
 		next = done ? NULL : weir_ioas_next_map(ioas, map);
+		if (map->file) {
+			map->file->next = files;
+			files = map->file;
+		}
 		leave_table(ioas, map, lost);
 		if (done)
-			return;
+			return files;
 	}
 }
 
@@ -404,6 +469,7 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 {
 	uint64_t last = iova + (len - 1), start;
 	struct extent extent = { 0 };
+	struct weir_file *files;
 	int error;
 
 	if (!len)
@@ -427,10 +493,11 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 	error = take_back(ioas, start, weir_map_last(extent.last) - start + 1);
 
 	weir_gate_lock(&ioas->gate);
-	drop_all(ioas, &extent, error != 0);
+	files = drop_all(ioas, &extent, error != 0);
 	if (extent.gaps)
 		weir_gate_let_go(&ioas->gate);
 	weir_gate_unlock_and_arrive(&ioas->gate);
+	weir_files_close(ioas->host->kernel.sys, files);
 	return error;
 }
 
@@ -442,4 +509,9 @@ uint64_t weir_map_iova(const struct weir_map *map)
 uint64_t weir_map_len(const struct weir_map *map)
 {
 	return weir_map_size(map);
+}
+
+void *weir_map_addr(const struct weir_map *map)
+{
+	return map->backing.addr;
 }

@@ -36,6 +36,22 @@ int weir_iommufd_ioas_map(const struct weir_sys *sys, int fd, uint32_t ioas, uin
 	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_MAP, &cmd);
 }
 
+int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
+			       uint64_t offset, uint64_t len, uint64_t iova)
+{
+	struct abi_iommu_ioas_map_file cmd = {
+		.size = sizeof(cmd),
+		.flags = flags | ABI_IOMMU_IOAS_MAP_FIXED_IOVA,
+		.ioas_id = ioas,
+		.fd = file,
+		.start = offset,
+		.length = len,
+		.iova = iova,
+	};
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_MAP_FILE, &cmd);
+}
+
 int weir_iommufd_ioas_unmap(const struct weir_sys *sys, int fd, uint32_t ioas, uint64_t iova, uint64_t len,
 			    uint64_t *ret_len)
 {

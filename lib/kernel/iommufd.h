@@ -16,6 +16,10 @@ int weir_iommufd_ioas_alloc(const struct weir_sys *sys, int fd, uint32_t *ret_id
 int weir_iommufd_ioas_map(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, const void *addr,
 			  uint64_t len, uint64_t iova);
 
+/* The same of a file: memfd, tmpfs or hugetlbfs. */
+int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
+			       uint64_t offset, uint64_t len, uint64_t iova);
+
 int weir_iommufd_ioas_unmap(const struct weir_sys *sys, int fd, uint32_t ioas, uint64_t iova, uint64_t len,
 			    uint64_t *ret_len);
 

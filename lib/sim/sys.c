@@ -286,6 +286,50 @@ static int sys_madvise(void *ctx, void *addr, size_t len, int advice)
 	return real()->madvise(NULL, addr, len, advice);
 }
 
+static int sys_memfd_create(void *ctx, const char *name, unsigned int flags)
+{
+	struct weir_sim *sim = ctx;
+	int error = enter(sim);
+
+	if (error)
+		return error;
+	leave(sim);
+	return real()->memfd_create(NULL, name, flags);
+}
+
+static int sys_ftruncate(void *ctx, int fd, uint64_t len)
+{
+	struct weir_sim *sim = ctx;
+	int error = enter(sim);
+
+	if (error)
+		return error;
+	leave(sim);
+	return real()->ftruncate(NULL, fd, len);
+}
+
+static int sys_fcntl(void *ctx, int fd, int command, int argument)
+{
+	struct weir_sim *sim = ctx;
+	int error = enter(sim);
+
+	if (error)
+		return error;
+	leave(sim);
+	return real()->fcntl(NULL, fd, command, argument);
+}
+
+static int sys_fstat(void *ctx, int fd, struct stat *ret_stat)
+{
+	struct weir_sim *sim = ctx;
+	int error = enter(sim);
+
+	if (error)
+		return error;
+	leave(sim);
+	return real()->fstat(NULL, fd, ret_stat);
+}
+
 /* Names ------------------------------------------------------------------------------------------------------------ */
 
 static ssize_t sys_readlink(void *ctx, const char *path, char *buf, size_t len)
@@ -388,6 +432,10 @@ void sim_sys_init(struct weir_sim *sim)
 		.mmap = sys_mmap,
 		.munmap = sys_munmap,
 		.madvise = sys_madvise,
+		.memfd_create = sys_memfd_create,
+		.ftruncate = sys_ftruncate,
+		.fcntl = sys_fcntl,
+		.fstat = sys_fstat,
 		.readlink = sys_readlink,
 		.list_dir = sys_list_dir,
 		.connect = sys_connect,

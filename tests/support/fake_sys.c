@@ -182,6 +182,30 @@ static int no_madvise(void *ctx, void *addr, size_t len, int advice)
 	return unexpected(ctx, "madvise");
 }
 
+static int no_memfd_create(void *ctx, const char *name, unsigned int flags)
+{
+	(void)name, (void)flags;
+	return unexpected(ctx, "memfd_create");
+}
+
+static int no_ftruncate(void *ctx, int fd, uint64_t len)
+{
+	(void)fd, (void)len;
+	return unexpected(ctx, "ftruncate");
+}
+
+static int no_fcntl(void *ctx, int fd, int command, int argument)
+{
+	(void)fd, (void)command, (void)argument;
+	return unexpected(ctx, "fcntl");
+}
+
+static int no_fstat(void *ctx, int fd, struct stat *ret_stat)
+{
+	(void)fd, (void)ret_stat;
+	return unexpected(ctx, "fstat");
+}
+
 static int no_connect(void *ctx, const char *path)
 {
 	(void)path;
@@ -235,6 +259,10 @@ struct fake_sys *fake_sys_new(struct t *t)
 		.mmap = no_mmap,
 		.munmap = no_munmap,
 		.madvise = no_madvise,
+		.memfd_create = no_memfd_create,
+		.ftruncate = no_ftruncate,
+		.fcntl = no_fcntl,
+		.fstat = no_fstat,
 		.readlink = fake_readlink,
 		.list_dir = fake_list_dir,
 		.connect = no_connect,

@@ -113,6 +113,36 @@ static int log_madvise(void *ctx, void *addr, size_t len, int advice)
 	return (int)note(log, "madvise", 0, NULL, log->below->madvise(log->below->ctx, addr, len, advice));
 }
 
+static int log_memfd_create(void *ctx, const char *name, unsigned int flags)
+{
+	struct sys_log *log = ctx;
+
+	return (int)note(log, "memfd_create", 0, NULL,
+			 log->below->memfd_create(log->below->ctx, name, flags));
+}
+
+static int log_ftruncate(void *ctx, int fd, uint64_t len)
+{
+	struct sys_log *log = ctx;
+
+	return (int)note(log, "ftruncate", 0, NULL, log->below->ftruncate(log->below->ctx, fd, len));
+}
+
+static int log_fcntl(void *ctx, int fd, int command, int argument)
+{
+	struct sys_log *log = ctx;
+
+	return (int)note(log, "fcntl", (unsigned long)command, NULL,
+			 log->below->fcntl(log->below->ctx, fd, command, argument));
+}
+
+static int log_fstat(void *ctx, int fd, struct stat *ret_stat)
+{
+	struct sys_log *log = ctx;
+
+	return (int)note(log, "fstat", 0, NULL, log->below->fstat(log->below->ctx, fd, ret_stat));
+}
+
 static ssize_t log_readlink(void *ctx, const char *path, char *buf, size_t len)
 {
 	struct sys_log *log = ctx;
@@ -176,6 +206,10 @@ void sys_log_init(struct sys_log *log, const struct weir_sys *below)
 		.mmap = log_mmap,
 		.munmap = log_munmap,
 		.madvise = log_madvise,
+		.memfd_create = log_memfd_create,
+		.ftruncate = log_ftruncate,
+		.fcntl = log_fcntl,
+		.fstat = log_fstat,
 		.readlink = log_readlink,
 		.list_dir = log_list_dir,
 		.connect = log_connect,

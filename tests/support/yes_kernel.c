@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static const char *const addresses[YES_DEVICES] = { YES_ADDRESS_0, YES_ADDRESS_1, YES_ADDRESS_2,
 						    YES_ADDRESS_3 };
@@ -116,6 +117,10 @@ static int yes_close(void *ctx, int fd)
 	struct yes_fd *file = yes_fd_get(yes, fd);
 	int error = begin(yes), kind;
 
+	if (fd >= 0 && fd < YES_FIRST_FD) {
+		close(fd); /* a file that the library has made or duplicated */
+		return error;
+	}
 	if (!file) {
 		fprintf(stderr, "descriptor %d was closed, which is not open\n", fd);
 		abort();
@@ -255,10 +260,12 @@ static int yes_mmap(void *ctx, void *addr, size_t len, int prot, int flags, int 
 	int error = begin(yes);
 	void *mapped;
 
-	(void)flags, (void)fd, (void)offset;
 	if (error)
 		return error;
-	mapped = mmap(addr, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fd >= 0 && fd < YES_FIRST_FD)
+		mapped = mmap(addr, len, prot, flags, fd, (off_t)offset);
+	else
+		mapped = mmap(addr, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mapped == MAP_FAILED)
 		return -errno;
 	yes->mmaps++;
@@ -280,6 +287,34 @@ static int yes_madvise(void *ctx, void *addr, size_t len, int advice)
 {
 	(void)addr, (void)len, (void)advice;
 	return begin(ctx);
+}
+
+static int yes_memfd_create(void *ctx, const char *name, unsigned int flags)
+{
+	int error = begin(ctx);
+
+	return error ? error : weir_sys_real()->memfd_create(NULL, name, flags);
+}
+
+static int yes_ftruncate(void *ctx, int fd, uint64_t len)
+{
+	int error = begin(ctx);
+
+	return error ? error : weir_sys_real()->ftruncate(NULL, fd, len);
+}
+
+static int yes_fcntl(void *ctx, int fd, int command, int argument)
+{
+	int error = begin(ctx);
+
+	return error ? error : weir_sys_real()->fcntl(NULL, fd, command, argument);
+}
+
+static int yes_fstat(void *ctx, int fd, struct stat *ret_stat)
+{
+	int error = begin(ctx);
+
+	return error ? error : weir_sys_real()->fstat(NULL, fd, ret_stat);
 }
 
 static int device_of(const char *path, const char *behind)
@@ -398,6 +433,10 @@ void yes_kernel_init(struct yes_kernel *yes)
 		.mmap = yes_mmap,
 		.munmap = yes_munmap,
 		.madvise = yes_madvise,
+		.memfd_create = yes_memfd_create,
+		.ftruncate = yes_ftruncate,
+		.fcntl = yes_fcntl,
+		.fstat = yes_fstat,
 		.readlink = yes_readlink,
 		.list_dir = yes_list_dir,
 		.connect = yes_connect,

@@ -56,6 +56,10 @@ static const struct call {
 	{ "mmap", { ENOMEM, EAGAIN, EIO } },
 	{ "munmap", { ENOMEM } },
 	{ "madvise", { ENOMEM, EAGAIN } },
+	{ "memfd_create", { EMFILE, ENFILE, ENOMEM } },
+	{ "ftruncate", { EINTR, ENOMEM } },
+	{ "fcntl", { EMFILE, EBUSY, ENOMEM } },
+	{ "fstat", { ENOMEM, EIO } },
 	{ "readlink", { EACCES, ENOENT, EIO, ENOMEM } },
 	{ "list_dir", { EMFILE, ENOENT, ENOMEM, EACCES } },
 	{ "connect", { EMFILE, ECONNREFUSED, ENOENT, EACCES } },
@@ -78,6 +82,10 @@ enum {
 	MMAP,
 	MUNMAP,
 	MADVISE,
+	MEMFD_CREATE,
+	FTRUNCATE,
+	FCNTL,
+	FSTAT,
 	READLINK,
 	LIST_DIR,
 	CONNECT,
@@ -267,6 +275,38 @@ static int do_madvise(void *ctx, void *addr, size_t len, int advice)
 	return error ? error : below->madvise(below->ctx, addr, len, advice);
 }
 
+static int do_memfd_create(void *ctx, const char *name, unsigned int flags)
+{
+	const struct weir_sys *below = ctx;
+	int error = fails(MEMFD_CREATE, 0);
+
+	return error ? error : below->memfd_create(below->ctx, name, flags);
+}
+
+static int do_ftruncate(void *ctx, int fd, uint64_t len)
+{
+	const struct weir_sys *below = ctx;
+	int error = fails(FTRUNCATE, 0);
+
+	return error ? error : below->ftruncate(below->ctx, fd, len);
+}
+
+static int do_fcntl(void *ctx, int fd, int command, int argument)
+{
+	const struct weir_sys *below = ctx;
+	int error = fails(FCNTL, (unsigned long)command);
+
+	return error ? error : below->fcntl(below->ctx, fd, command, argument);
+}
+
+static int do_fstat(void *ctx, int fd, struct stat *ret_stat)
+{
+	const struct weir_sys *below = ctx;
+	int error = fails(FSTAT, 0);
+
+	return error ? error : below->fstat(below->ctx, fd, ret_stat);
+}
+
 static ssize_t do_readlink(void *ctx, const char *path, char *buf, size_t len)
 {
 	const struct weir_sys *below = ctx;
@@ -330,6 +370,10 @@ static const struct weir_sys failing = {
 	.mmap = do_mmap,
 	.munmap = do_munmap,
 	.madvise = do_madvise,
+	.memfd_create = do_memfd_create,
+	.ftruncate = do_ftruncate,
+	.fcntl = do_fcntl,
+	.fstat = do_fstat,
 	.readlink = do_readlink,
 	.list_dir = do_list_dir,
 	.connect = do_connect,
