@@ -57,6 +57,7 @@ void report_begin(const struct options *options);
 void report_case(const struct t_case *test, const struct t_host *host, const struct findings *findings,
 		 double seconds);
 void report_exempt(const struct t_case *test, const struct t_host *host, const char *reason);
-void report_end(void);
+/* The number of complaints about the totals. */
+unsigned int report_end(void);
 
 #endif
