@@ -34,6 +34,7 @@ struct attempt {
 	struct weir_ioas *ioas;     /* NULL: the call is about none */
 	struct weir_device *device; /* likewise */
 	void **ret_handle;          /* likewise */
+	size_t *num, room;          /* how many there is room for, and then how many there are; likewise */
 	struct weir_map *map;       /* that is closed; likewise */
 	bool maps, releases;
 	bool outermost;
@@ -88,6 +89,7 @@ static void look(const struct attempt *attempt, struct view *ret_view)
 static void begin(struct attempt *attempt)
 {
 	attempt->outermost = !depth++;
+	attempt->room = attempt->num ? *attempt->num : 0;
 	if (attempt->outermost && out && !injected() && !attempt->releases)
 		look(attempt, &attempt->before);
 }
@@ -171,7 +173,7 @@ static bool is_told(const struct attempt *attempt, int result)
 	return !result && (!strcmp(what, "close") || !strcmp(attempt->name, "weir_ioas_close"));
 }
 
-/* What the failed call must hold to. Whether it is to be called again. */
+/* What the failed call must hold to. Whether it is to be called again, by the same arguments. */
 static bool failed(const struct attempt *attempt, int result, bool came_before)
 {
 	if (!attempt->outermost || !out || came_before || !injected_here())
@@ -188,6 +190,8 @@ static bool failed(const struct attempt *attempt, int result, bool came_before)
 	if (result >= 0)
 		return false;
 	check_unchanged(attempt, result);
+	if (attempt->num)
+		*attempt->num = attempt->room;
 	return true;
 }
 
@@ -252,7 +256,7 @@ CALL(weir_device_reset, (struct weir_device * device), (device), OF_DEVICE(devic
 CALL(weir_device_hot_reset, (struct weir_device * device), (device), OF_DEVICE(device))
 CALL(weir_device_hot_reset_targets,
      (struct weir_device * device, struct weir_hot_reset_target *targets, size_t *num),
-     (device, targets, num), OF_DEVICE(device))
+     (device, targets, num), OF_DEVICE(device), .num = num)
 CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device, cap), OF_DEVICE(device))
 
 CALL(weir_irq_count, (struct weir_device * device, enum weir_irq_kind kind, uint32_t *ret),
