@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* The library's functions, wrapped. */
+/* The library's functions, wrapped, and those of the drivers that allocate memory. */
 #include "sweep/calls.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
+#include <edu/edu.h>
+#include <nvme/nvme.h>
 #include <weir/weir.h>
 
 #include "shim/run.h"
@@ -205,6 +207,20 @@ static void end(const struct attempt *attempt, int result)
 		note_home(attempt);
 }
 
+/* The same of a driver's function, where an allocation of its own failed. What failed in the library was seen below. */
+static bool driver_failed(const struct attempt *attempt, int result, bool came_before, const void *handle)
+{
+	if (!out || came_before || !injected_here() || seen)
+		return false;
+	seen = true;
+	must_pass = true;
+	if (result != -ENOMEM)
+		complain(attempt, result, "that is not what went wrong");
+	if (attempt->ret_handle && *attempt->ret_handle != handle)
+		complain(attempt, result, "gave a handle nevertheless");
+	return result < 0;
+}
+
 #define CALL(name_, parameters, arguments, ...)                                                              \
 	int __real_##name_ parameters;                                                                       \
 	int __wrap_##name_ parameters;                                                                       \
@@ -291,3 +307,29 @@ CALL(weir_region_write32, (struct weir_region * region, uint64_t offset, uint32_
      (region, offset, value), .ioas = NULL)
 CALL(weir_region_write64, (struct weir_region * region, uint64_t offset, uint64_t value),
      (region, offset, value), .ioas = NULL)
+
+#define DRIVER(name_, parameters, arguments, ...)                                                            \
+	int __real_##name_ parameters;                                                                       \
+	int __wrap_##name_ parameters;                                                                       \
+	int __wrap_##name_ parameters                                                                        \
+	{                                                                                                    \
+		struct attempt attempt = { .name = #name_, __VA_ARGS__ };                                    \
+		const void *handle = attempt.ret_handle ? *attempt.ret_handle : NULL;                        \
+		bool came_before = injected_here();                                                          \
+		int result = __real_##name_ arguments;                                                       \
+                                                                                                             \
+		if (driver_failed(&attempt, result, came_before, handle))                                    \
+			result = __real_##name_ arguments;                                                   \
+		return result;                                                                               \
+	}
+
+DRIVER(edu_open, (struct weir_device * device, uint32_t flags, struct edu **ret), (device, flags, ret),
+       GIVES(ret))
+DRIVER(nvme_controller_open,
+       (struct weir_device * device, const struct nvme_controller_opts *opts, struct nvme_controller **ret),
+       (device, opts, ret), GIVES(ret))
+DRIVER(nvme_namespace_info,
+       (struct nvme_controller * controller, uint32_t nsid, struct nvme_namespace *ret, size_t size),
+       (controller, nsid, ret, size), .ioas = NULL)
+DRIVER(nvme_queue_open, (struct nvme_controller * controller, uint32_t entries, struct nvme_queue **ret),
+       (controller, entries, ret), GIVES(ret))
