@@ -85,7 +85,7 @@ LANES = [
          steps=[*units(without=["sim-decode"]), SIM]),
 
     Lane("sweep", "each system call and allocation fails in turn in each conformance case: a sample, with sanitizers",
-         budget=400, packages=["build"], build="asan",
+         budget=600, packages=["build"], build="asan",
          steps=sweeps(every=40)),
 
     Lane("sweep-all", "the same with all of them: 86000 failures",
