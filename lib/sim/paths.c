@@ -90,6 +90,8 @@ static const struct {
 /* The wildcard that a pattern goes on with, or NULL. */
 static next_fn wildcard_at(const char *pattern, size_t len)
 {
+	if (*pattern != '<')
+		return NULL;
 	for (size_t i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++)
 		if (strlen(wildcards[i].word) == len && !strncmp(wildcards[i].word, pattern, len))
 			return wildcards[i].next;
@@ -121,14 +123,13 @@ static bool bind_text(struct sim_name *name, next_fn next, const char *text, siz
 
 /* Matching --------------------------------------------------------------------------------------------------------- */
 
-static bool match(struct sim_name *name, const char *pattern, const char *path)
+/* Whether the words are the same, and wildcards where others are. What those stand for takes longer to find out. */
+static bool has_words_of(const char *path, const char *pattern)
 {
 	while (*pattern == '/' && *path == '/') {
 		size_t want = strcspn(++pattern, "/"), have = strcspn(++path, "/");
-		next_fn next = wildcard_at(pattern, want);
 
-		if (next ? !bind_text(name, next, path, have)
-			 : want != have || strncmp(pattern, path, have) != 0)
+		if (!wildcard_at(pattern, want) && (want != have || strncmp(pattern, path, have) != 0))
 			return false;
 		pattern += want;
 		path += have;
@@ -136,11 +137,28 @@ static bool match(struct sim_name *name, const char *pattern, const char *path)
 	return !*pattern && !*path;
 }
 
+/* @path has the words of @pattern. */
+static bool bind_all(struct sim_name *name, const char *pattern, const char *path)
+{
+	while (*pattern) {
+		size_t want = strcspn(++pattern, "/"), have = strcspn(++path, "/");
+		next_fn next = wildcard_at(pattern, want);
+
+		if (next && !bind_text(name, next, path, have))
+			return false;
+		pattern += want;
+		path += have;
+	}
+	return true;
+}
+
 static bool match_row(struct weir_sim *sim, const struct sim_row *row, const char *path,
 		      struct sim_name *ret_name)
 {
+	if (!has_words_of(path, row->pattern))
+		return false;
 	*ret_name = (struct sim_name){ .sim = sim, .row = row };
-	if (!match(ret_name, row->pattern, path))
+	if (!bind_all(ret_name, row->pattern, path))
 		return false;
 	snprintf(ret_name->path, sizeof(ret_name->path), "%s", path);
 	return !row->exists || row->exists(ret_name);

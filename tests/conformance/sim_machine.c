@@ -62,10 +62,21 @@ static const struct {
 
 /* In memory, and open from the beginning, so that it is none of the descriptors that a case leaves behind; nor is a file left. */
 static int image = -1;
+static char path_of_image[32]; /* "" until it is filled */
 
 __attribute__((constructor)) static void create_image(void)
 {
 	image = memfd_create("weir-conformance-disk", MFD_CLOEXEC);
+}
+
+void sim_machine_new_image(void)
+{
+	int old = image;
+
+	create_image();
+	if (image < 0 || close(old))
+		FAIL("the disk image: %m");
+	*path_of_image = '\0';
 }
 
 /* No two of its blocks are alike. */
@@ -84,18 +95,20 @@ static void fill_block(uint64_t number, uint64_t block[BLOCK_SIZE / 8])
 /* Filled once for all cases; those that write put back what was there. */
 static const char *image_path(void)
 {
-	static char path[32];
-	uint64_t block[BLOCK_SIZE / 8];
+	const size_t size = (size_t)NUM_BLOCKS * BLOCK_SIZE;
+	unsigned char *disk;
 
-	if (*path)
-		return path;
-	for (uint64_t i = 0; i < NUM_BLOCKS; i++) {
-		fill_block(i, block);
-		if (pwrite(image, block, BLOCK_SIZE, (off_t)(i * BLOCK_SIZE)) != BLOCK_SIZE)
-			FAIL("the disk image: %m");
-	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
-	return path;
+	if (*path_of_image)
+		return path_of_image;
+	disk = ftruncate(image, (off_t)size) ? MAP_FAILED
+					     : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, image, 0);
+	if (disk == MAP_FAILED)
+		FAIL("the disk image: %m");
+	for (uint64_t i = 0; i < NUM_BLOCKS; i++)
+		fill_block(i, (uint64_t *)(disk + i * BLOCK_SIZE));
+	munmap(disk, size);
+	snprintf(path_of_image, sizeof(path_of_image), "/proc/self/fd/%d", image);
+	return path_of_image;
 }
 
 /* The machine ------------------------------------------------------------------------------------------------------- */

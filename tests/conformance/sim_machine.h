@@ -19,6 +19,9 @@ struct weir_sim;
  */
 struct weir_sim *sim_machine_open(struct t *t);
 
+/* The disk image is one for all machines of a process. In a forked one, which has its parent's: another, before the first machine. */
+void sim_machine_new_image(void);
+
 /* How many mappings of devices this process has. */
 unsigned int sim_machine_mappings(struct weir_sim *sim);
 

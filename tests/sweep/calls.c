@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* The library's functions, wrapped. */
+/* The library's functions, wrapped, and those of the drivers that allocate memory. */
 #include "sweep/calls.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
+#include <edu/edu.h>
+#include <nvme/nvme.h>
 #include <weir/weir.h>
 
 #include "shim/run.h"
@@ -34,6 +36,7 @@ struct attempt {
 	struct weir_ioas *ioas;     /* NULL: the call is about none */
 	struct weir_device *device; /* likewise */
 	void **ret_handle;          /* likewise */
+	size_t *num, room;          /* how many there is room for, and then how many there are; likewise */
 	struct weir_map *map;       /* that is closed; likewise */
 	bool maps, releases;
 	bool outermost;
@@ -41,7 +44,7 @@ struct attempt {
 };
 
 static FILE *out;
-static bool must_pass;
+static bool must_pass, seen;
 
 /* Which space the mappings are in, oldest first; a handle that comes again is another mapping. */
 static struct home {
@@ -57,11 +60,14 @@ void calls_start(FILE *complaints)
 {
 	out = complaints;
 	must_pass = false;
+	seen = false;
 	num_homes = 0;
 }
 
 bool calls_stop(void)
 {
+	if (injected() && !seen)
+		fprintf(out, "it came to pass in no function that is looked at (sweep/calls.c)\n");
 	out = NULL;
 	return must_pass;
 }
@@ -85,6 +91,7 @@ static void look(const struct attempt *attempt, struct view *ret_view)
 static void begin(struct attempt *attempt)
 {
 	attempt->outermost = !depth++;
+	attempt->room = attempt->num ? *attempt->num : 0;
 	if (attempt->outermost && out && !injected() && !attempt->releases)
 		look(attempt, &attempt->before);
 }
@@ -168,11 +175,12 @@ static bool is_told(const struct attempt *attempt, int result)
 	return !result && (!strcmp(what, "close") || !strcmp(attempt->name, "weir_ioas_close"));
 }
 
-/* What the failed call must hold to. Whether it is to be called again. */
+/* What the failed call must hold to. Whether it is to be called again, by the same arguments. */
 static bool failed(const struct attempt *attempt, int result, bool came_before)
 {
 	if (!attempt->outermost || !out || came_before || !injected_here())
 		return false;
+	seen = true;
 	if (attempt->releases) {
 		if (!is_told(attempt, result))
 			complain(attempt, result, "that is not what went wrong");
@@ -184,6 +192,8 @@ static bool failed(const struct attempt *attempt, int result, bool came_before)
 	if (result >= 0)
 		return false;
 	check_unchanged(attempt, result);
+	if (attempt->num)
+		*attempt->num = attempt->room;
 	return true;
 }
 
@@ -195,6 +205,20 @@ static void end(const struct attempt *attempt, int result)
 	inject_munmap_again();
 	if (!result && attempt->maps)
 		note_home(attempt);
+}
+
+/* The same of a driver's function, where an allocation of its own failed. What failed in the library was seen below. */
+static bool driver_failed(const struct attempt *attempt, int result, bool came_before, const void *handle)
+{
+	if (!out || came_before || !injected_here() || seen)
+		return false;
+	seen = true;
+	must_pass = true;
+	if (result != -ENOMEM)
+		complain(attempt, result, "that is not what went wrong");
+	if (attempt->ret_handle && *attempt->ret_handle != handle)
+		complain(attempt, result, "gave a handle nevertheless");
+	return result < 0;
 }
 
 #define CALL(name_, parameters, arguments, ...)                                                              \
@@ -248,7 +272,7 @@ CALL(weir_device_reset, (struct weir_device * device), (device), OF_DEVICE(devic
 CALL(weir_device_hot_reset, (struct weir_device * device), (device), OF_DEVICE(device))
 CALL(weir_device_hot_reset_targets,
      (struct weir_device * device, struct weir_hot_reset_target *targets, size_t *num),
-     (device, targets, num), OF_DEVICE(device))
+     (device, targets, num), OF_DEVICE(device), .num = num)
 CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device, cap), OF_DEVICE(device))
 
 CALL(weir_irq_count, (struct weir_device * device, enum weir_irq_kind kind, uint32_t *ret),
@@ -283,3 +307,29 @@ CALL(weir_region_write32, (struct weir_region * region, uint64_t offset, uint32_
      (region, offset, value), .ioas = NULL)
 CALL(weir_region_write64, (struct weir_region * region, uint64_t offset, uint64_t value),
      (region, offset, value), .ioas = NULL)
+
+#define DRIVER(name_, parameters, arguments, ...)                                                            \
+	int __real_##name_ parameters;                                                                       \
+	int __wrap_##name_ parameters;                                                                       \
+	int __wrap_##name_ parameters                                                                        \
+	{                                                                                                    \
+		struct attempt attempt = { .name = #name_, __VA_ARGS__ };                                    \
+		const void *handle = attempt.ret_handle ? *attempt.ret_handle : NULL;                        \
+		bool came_before = injected_here();                                                          \
+		int result = __real_##name_ arguments;                                                       \
+                                                                                                             \
+		if (driver_failed(&attempt, result, came_before, handle))                                    \
+			result = __real_##name_ arguments;                                                   \
+		return result;                                                                               \
+	}
+
+DRIVER(edu_open, (struct weir_device * device, uint32_t flags, struct edu **ret), (device, flags, ret),
+       GIVES(ret))
+DRIVER(nvme_controller_open,
+       (struct weir_device * device, const struct nvme_controller_opts *opts, struct nvme_controller **ret),
+       (device, opts, ret), GIVES(ret))
+DRIVER(nvme_namespace_info,
+       (struct nvme_controller * controller, uint32_t nsid, struct nvme_namespace *ret, size_t size),
+       (controller, nsid, ret, size), .ioas = NULL)
+DRIVER(nvme_queue_open, (struct nvme_controller * controller, uint32_t entries, struct nvme_queue **ret),
+       (controller, entries, ret), GIVES(ret))

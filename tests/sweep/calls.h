@@ -6,6 +6,8 @@
  * what must hold of such a failure is checked: the result is an error, nothing changed, nothing was handed out; and then it is called
  * again and the case is given the second result, so that, if all is well, the case goes on as if nothing had happened, and passes.
  *
+ * So are those functions of the drivers that allocate memory, for the allocations that are their own.
+ *
  * Releasing functions are not called again: they have run to their end, and must have said so by the error that was injected.
  */
 #ifndef TESTS_SWEEP_CALLS_H

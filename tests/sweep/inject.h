@@ -6,7 +6,7 @@
  * of one of ours. What fails is not passed on, with two exceptions: a close that fails has closed, and a sleep that is cut short
  * has slept. What goes through below us, that is, what the tests do themselves to the simulated machine, does not count.
  *
- * The allocations: this program's copy of the library is compiled with other names for malloc() and its like.
+ * The allocations: this program's copies of the library and of the drivers are compiled with other names for malloc() and its like.
  *
  * Forked children neither count nor fail.
  */
@@ -53,7 +53,7 @@ void inject_munmap_again(void);
 /* For inject.c and memory.c: count one more of @kind; true if it is the one that fails. */
 bool inject_counts(enum injected kind);
 
-/* How many allocations of the library's are not freed. */
+/* How many allocations of the library's and the drivers' are not freed. */
 long library_allocations(void);
 
 #endif

@@ -100,6 +100,6 @@ int main(int argc, char **argv)
 	t_set_default_timeout(options.timeout);
 	report_begin(&options);
 	bad = sweep_all(&options);
-	report_end();
+	bad += report_end();
 	return bad != 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The library's allocations: this program's copy of it calls these by the names of malloc() and its like. */
+/* The allocations of the library and the drivers: this program's copy of them calls these by the names of malloc() and its like. */
 #include "sweep/inject.h"
 
 #include <stdatomic.h>
@@ -12,6 +12,7 @@ void *sweep_malloc(size_t size);
 void *sweep_calloc(size_t num, size_t size);
 void *sweep_realloc(void *old, size_t size);
 char *sweep_strdup(const char *text);
+void *sweep_aligned_alloc(size_t alignment, size_t size);
 void sweep_free(void *memory);
 
 long library_allocations(void)
@@ -48,6 +49,11 @@ void *sweep_realloc(void *old, size_t size)
 char *sweep_strdup(const char *text)
 {
 	return inject_counts(ALLOCATION) ? NULL : one_more(strdup(text));
+}
+
+void *sweep_aligned_alloc(size_t alignment, size_t size)
+{
+	return inject_counts(ALLOCATION) ? NULL : one_more(aligned_alloc(alignment, size));
 }
 
 void sweep_free(void *memory)

@@ -110,6 +110,29 @@ void report_exempt(const struct t_case *test, const struct t_host *host, const c
 	fputs("\"/>\n  </testcase>\n", xml_out);
 }
 
+/* That each call and each allocation of the clean runs failed once, or each of the sample: the number of those that did not. */
+static unsigned int check_numbers(const struct total *total)
+{
+	static const char *const names[KINDS] = { "each_call_failed_once", "each_allocation_failed_once" };
+	unsigned int bad = 0;
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		unsigned int wanted =
+			options->every > 1 || options->only.nth ? total->chosen[kind] : total->counts[kind];
+
+		fprintf(xml_out, "  <testcase classname=\"%s\" name=\"%s\">\n", total->host, names[kind]);
+		if (total->injections[kind] != wanted) {
+			bad++;
+			printf("FAILED %s %s: %u injections, not %u\n", total->host, names[kind],
+			       total->injections[kind], wanted);
+			fprintf(xml_out, "    <failure message=\"%u injections, not %u\"/>\n",
+				total->injections[kind], wanted);
+		}
+		fputs("  </testcase>\n", xml_out);
+	}
+	return bad;
+}
+
 static void write_junit(const struct total *sum)
 {
 	FILE *out = fopen(options->junit, "we");
@@ -127,11 +150,11 @@ static void write_junit(const struct total *sum)
 	fclose(out);
 }
 
-void report_end(void)
+unsigned int report_end(void)
 {
 	struct total sum = { 0 };
+	unsigned int bad = 0;
 
-	fclose(xml_out);
 	for (const struct total *total = totals; total->host; total++) {
 		printf("%s: %u cases, %u calls, %u injections; %u allocations, %u injections; %u skipped, %u "
 		       "left out, %u failed\n",
@@ -140,12 +163,16 @@ void report_end(void)
 		       total->exempt, total->bad);
 		if (options->every > 1)
 			printf("  a sample of one injection in %u\n", options->every);
-		sum.cases += total->cases;
+		sum.cases += total->cases + KINDS;
 		sum.skipped += total->skipped;
 		sum.exempt += total->exempt;
 		sum.bad += total->bad;
+		bad += check_numbers(total);
 	}
+	sum.bad += bad;
+	fclose(xml_out);
 	if (options->junit)
 		write_junit(&sum);
 	free(xml);
+	return bad;
 }

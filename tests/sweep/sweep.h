@@ -46,8 +46,8 @@ complain_of(struct findings *findings, const struct injection *injection, const 
 /* exempt.c: why the case is left out, or NULL. */
 const char *exempt(const struct t_case *test);
 
-/* Whether the case may fail even when what failed was called again. */
-bool may_fail(const struct t_case *test);
+/* Whether the case may fail even when what failed, by this @call of the table failing, was called again. */
+bool may_fail(const struct t_case *test, const char *call);
 
 /* worker.c: sweep all cases that @options choose, each in a process of its own, and report. The number of those with complaints. */
 unsigned int sweep_all(const struct options *options);
@@ -57,6 +57,7 @@ void report_begin(const struct options *options);
 void report_case(const struct t_case *test, const struct t_host *host, const struct findings *findings,
 		 double seconds);
 void report_exempt(const struct t_case *test, const struct t_host *host, const char *reason);
-void report_end(void);
+/* The number of complaints about the totals. */
+unsigned int report_end(void);
 
 #endif

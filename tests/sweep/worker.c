@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conformance/sim_machine.h"
+
 enum { MAX_JOBS = 16, MAX_DEATHS = 10 };
 
 struct job {
@@ -48,6 +50,7 @@ static void start_worker(struct job *job, const struct options *options)
 		dup2(job->output, STDOUT_FILENO);
 		dup2(job->output, STDERR_FILENO);
 	}
+	sim_machine_new_image();
 	sweep_case(job->test, job->host, options, job->findings);
 	fflush(NULL);
 	_exit(0);
