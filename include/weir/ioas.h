@@ -63,8 +63,8 @@ WEIR_API int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts 
 /*
  * Close an address space with all its mappings, whose handles end with it. NULL is allowed.
  *
- * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one). Since
- * 0.1.
+ * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one); or another error, with
+ * the space closed all the same, when the kernel failed to free its part of it. Since 0.1.
  */
 WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 
@@ -166,8 +166,8 @@ WEIR_API int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len
  * Take back one mapping. The handle has ended when this returns, whatever it returns. NULL is allowed.
  *
  * When it returns 0, no device can reach the memory any more. Any other value is the kernel's failure to
- * unmap: devices may still reach the memory (do not free it), and its addresses are not used again. Since
- * 0.1.
+ * unmap: devices may still reach the memory (do not free it), and its addresses are not used again; or, of a file, the
+ * failure to take it out of this process, which weir_error() tells apart. Since 0.1.
  */
 WEIR_API int weir_map_close(struct weir_map *map);
 

@@ -55,8 +55,10 @@ struct weir_space {
 	struct weir_geometry geometry; /* valid while live */
 	uint32_t ioas;                 /* iommufd */
 	struct weir_hwpt *hwpts;       /* iommufd: page tables, one for each kind of IOMMU in the space */
-	bool leftovers; /* iommufd: the last to leave could not take the mappings out of the IOAS */
-	int container;  /* containers: while live */
+	struct weir_hwpt
+		*undead; /* iommufd: page tables that could not be destroyed; closing the space tries again */
+	bool leftovers;  /* iommufd: the last to leave could not take the mappings out of the IOAS */
+	int container;   /* containers: while live */
 };
 
 /* An IOMMU group with open functions: the unit that is in one space. */
@@ -89,7 +91,7 @@ struct weir_backend_ops {
 	void (*close)(struct weir_kernel *kernel);
 
 	int (*space_open)(struct weir_space *space);
-	void (*space_close)(struct weir_space *space);
+	int (*space_close)(struct weir_space *space); /* runs to its end */
 
 	/*
 	 * Get hold of a function, which is in no space yet; its group is known. close undoes this and nothing more.

@@ -45,11 +45,6 @@ static int iommufd_space_open(struct weir_space *space)
 	return error ? weir_fail(error, "IOMMU_IOAS_ALLOC: %s", strerror(-error)) : 0;
 }
 
-static void iommufd_space_close(struct weir_space *space)
-{
-	weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, space->ioas);
-}
-
 static int parse_uuid(const char *text, uint8_t ret_uuid[16])
 {
 	size_t bytes = 0;
@@ -157,8 +152,29 @@ static int hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
 		link = &(*link)->next;
 	*link = hwpt->next;
 	error = weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, hwpt->id);
+	if (error) {
+		hwpt->next = space->undead;
+		space->undead = hwpt;
+		return weir_fail(error, "IOMMU_DESTROY of a page table: %s", strerror(-error));
+	}
 	free(hwpt);
-	return error ? weir_fail(error, "IOMMU_DESTROY of a page table: %s", strerror(-error)) : 0;
+	return 0;
+}
+
+static int iommufd_space_close(struct weir_space *space)
+{
+	struct weir_kernel *kernel = space->kernel;
+	int error;
+
+	while (space->undead) {
+		struct weir_hwpt *hwpt = space->undead;
+
+		space->undead = hwpt->next;
+		weir_iommufd_destroy(kernel->sys, kernel->fd, hwpt->id); /* else the space tells */
+		free(hwpt);
+	}
+	error = weir_iommufd_destroy(kernel->sys, kernel->fd, space->ioas);
+	return error ? weir_fail(error, "IOMMU_DESTROY of the address space: %s", strerror(-error)) : 0;
 }
 
 /* Take all mappings out of the IOAS. Should that fail, it is tried again before anything can come to see what is left. */

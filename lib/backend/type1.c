@@ -72,9 +72,10 @@ static int container_space_open(struct weir_space *space)
 	return 0;
 }
 
-static void container_space_close(struct weir_space *space)
+static int container_space_close(struct weir_space *space)
 {
 	(void)space;
+	return 0;
 }
 
 static int container_function_open(struct weir_function *function)

@@ -149,12 +149,18 @@ int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 	int advice = map->prot & WEIR_MAP_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
 	struct weir_memlock memlock;
 	struct weir_range_flaw flaw;
-	int error = sys->madvise(sys->ctx, map->backing.addr, weir_map_size(map), advice);
+	int error = sys->madvise(sys->ctx, map->backing.addr, weir_map_size(map), advice), look;
 
 	if (error == -EFAULT)
 		return explain_fault(ioas, map);
-	if (error && find_flaw(ioas, map, &flaw) == 0)
+	look = error ? find_flaw(ioas, map, &flaw) : -ENOENT;
+	if (!look)
 		return explain_flaw(map, &flaw);
+	if (look != -ENOENT)
+		return weir_fail(look,
+				 "the memory at %p was refused (%s), and what it is made of cannot be read "
+				 "in /proc/self/maps",
+				 map->backing.addr, strerror(-error));
 	if (error == -ENOMEM)
 		return weir_fail(error, "there is no memory to bring in the %#" PRIx64 " bytes at %p",
 				 weir_map_size(map), map->backing.addr);

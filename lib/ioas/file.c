@@ -137,14 +137,24 @@ int weir_file_open(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t
 	return take_part(sys, fd, offset, len, prot, page_size, ret_file, ret_backing);
 }
 
-void weir_files_close(const struct weir_sys *sys, struct weir_file *files)
+int weir_files_close(const struct weir_sys *sys, struct weir_file *files, int error)
 {
+	struct weir_first first = { 0 };
+
+	weir_first_note(&first, error);
 	while (files) {
 		struct weir_file *file = files;
+		int unmapped = sys->munmap(sys->ctx, file->base, file->len);
 
 		files = file->next;
-		sys->munmap(sys->ctx, file->base, file->len);
+		if (unmapped)
+			unmapped = weir_fail(unmapped,
+					     "%#" PRIx64 " bytes of a file stay in this process at %p (%s); "
+							 "devices cannot reach them any more",
+					     file->len, file->base, strerror(-unmapped));
+		weir_first_note(&first, unmapped);
 		sys->close(sys->ctx, file->fd);
 		free(file);
 	}
+	return weir_first_error(&first);
 }

@@ -21,7 +21,7 @@ struct weir_file {
 int weir_file_open(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t len, uint32_t prot,
 		   bool may_shrink, struct weir_file **ret_file, struct weir_backing *ret_backing);
 
-/* A list of files, or NULL. */
-void weir_files_close(const struct weir_sys *sys, struct weir_file *files);
+/* A list of files, or NULL. Runs to its end; @error, with its text, is what went wrong before. Returns the first error. */
+int weir_files_close(const struct weir_sys *sys, struct weir_file *files, int error);
 
 #endif

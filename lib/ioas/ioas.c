@@ -133,8 +133,19 @@ static const char *attached_device(const struct weir_ioas *ioas)
 	return "a device";
 }
 
+static int close_files(struct weir_ioas *ioas)
+{
+	int error = 0;
+
+	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
+		if (map->file)
+			error = weir_files_close(ioas->host->kernel.sys, map->file, error);
+	return error;
+}
+
 int weir_ioas_close(struct weir_ioas *ioas)
 {
+	struct weir_first first = { 0 };
 	struct weir_host *host;
 	int error = 0;
 
@@ -149,16 +160,15 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	if (error)
 		return error;
 	/* Not live, so the kernel holds none of the mappings. */
-	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
-		weir_files_close(host->kernel.sys, map->file);
-	host->kernel.ops->space_close(&ioas->space);
+	weir_first_note(&first, close_files(ioas));
+	weir_first_note(&first, host->kernel.ops->space_close(&ioas->space));
 	weir_gate_finish(&ioas->gate);
 	free_ioas(ioas);
 	/* Last of all: from here on the host may be closed. */
 	pthread_mutex_lock(&host->lock);
 	host->num_spaces--;
 	pthread_mutex_unlock(&host->lock);
-	return 0;
+	return weir_first_error(&first);
 }
 
 int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ranges, size_t *num)

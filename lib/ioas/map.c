@@ -293,9 +293,7 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 	if (error)
 		return error;
 	error = map_backing(ioas, &backing, file, len, &o, ret_map);
-	if (error)
-		weir_files_close(sys, file);
-	return error;
+	return error ? weir_files_close(sys, file, error) : 0;
 }
 
 static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int error)
@@ -358,9 +356,7 @@ int weir_map_close(struct weir_map *map)
 	weir_gate_lock(&ioas->gate);
 	leave_table(ioas, map, error != 0);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	if (file)
-		weir_files_close(ioas->host->kernel.sys, file);
-	return error;
+	return file ? weir_files_close(ioas->host->kernel.sys, file, error) : error;
 }
 
 /* What a range consists of, when it can be taken back: one mapping after the other, from the first to the last. */
@@ -497,8 +493,7 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 	if (extent.gaps)
 		weir_gate_let_go(&ioas->gate);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	weir_files_close(ioas->host->kernel.sys, files);
-	return error;
+	return files ? weir_files_close(ioas->host->kernel.sys, files, error) : error;
 }
 
 uint64_t weir_map_iova(const struct weir_map *map)

@@ -252,6 +252,10 @@ CALL(weir_ioas_map,
      (struct weir_ioas * ioas, void *addr, size_t len, const struct weir_map_opts *opts,
       struct weir_map **ret),
      (ioas, addr, len, opts, ret), GIVES(ret), .ioas = ioas, .maps = true)
+CALL(weir_ioas_map_file,
+     (struct weir_ioas * ioas, int fd, uint64_t offset, uint64_t len, const struct weir_map_opts *opts,
+      struct weir_map **ret),
+     (ioas, fd, offset, len, opts, ret), GIVES(ret), .ioas = ioas, .maps = true)
 CALL(weir_ioas_unmap, (struct weir_ioas * ioas, uint64_t iova, uint64_t len), (ioas, iova, len), .ioas = ioas,
      .releases = true)
 CALL(weir_map_close, (struct weir_map * map), (map), .map = map, .releases = true)

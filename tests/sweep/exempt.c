@@ -42,8 +42,6 @@ static const struct {
 	/* What was handed over is used up by the first attempt, as weir_host_open() says. */
 	{ "host.handed_over_descriptors_are_all_it_opens", NULL },
 	{ "host.used_up_descriptors_are_no_entry", NULL },
-	/* With no way to look into /proc/self/maps, a space without a device lets a request pass. */
-	{ "ioas_memory.what_is_not_memory_is_refused_by_name", NULL },
 	/* Of a function whose group cannot be read, the answer is that the kernel does not say which it is. */
 	{ "reset.bus_reset_reaches_the_lone_device_below_its_port", "readlink" },
 	{ "reset.bus_reset_takes_the_group_along", "readlink" },
