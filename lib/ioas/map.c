@@ -77,8 +77,9 @@ static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint
 	return error;
 }
 
-static inline int place_anywhere(struct weir_ioas *ioas, uint64_t begin, uint64_t len, uint64_t limit,
-				 struct weir_segment **ret_segment)
+static inline __attribute__((always_inline)) int place_anywhere(struct weir_ioas *ioas, uint64_t begin,
+								uint64_t len, uint64_t limit,
+								struct weir_segment **ret_segment)
 {
 	/*
 	 * The sizes of large IOMMU pages on x86 and Arm; memory (its place in the file, if it is one: that is
@@ -113,8 +114,10 @@ static uint64_t limit_of(const struct weir_ioas *ioas, const struct weir_map_opt
 }
 
 /* Find a place for @len bytes. */
-static inline int place(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
-			const struct weir_map_opts *o, struct weir_segment **ret_segment)
+static inline __attribute__((always_inline)) int place(struct weir_ioas *ioas,
+						       const struct weir_backing *backing, uint64_t len,
+						       const struct weir_map_opts *o,
+						       struct weir_segment **ret_segment)
 {
 	uint64_t begin = backing->fd < 0 ? (uintptr_t)backing->addr : backing->offset;
 	int error;
@@ -147,8 +150,10 @@ static uint32_t prot_of(const struct weir_map_opts *o)
 }
 
 /* Put a mapping into the table, pending. @o: the caller's options, or NULL. */
-static inline int enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
-			      const struct weir_map_opts *o, struct weir_map **ret_map)
+static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *ioas,
+							     const struct weir_backing *backing, uint64_t len,
+							     const struct weir_map_opts *o,
+							     struct weir_map **ret_map)
 {
 	struct weir_segment *segment;
 	struct weir_map *map;
@@ -209,9 +214,10 @@ static __attribute__((noinline)) void announce(struct weir_ioas *ioas, struct we
 	weir_gate_unlock_and_arrive(&ioas->gate);
 }
 
-/* Of memory and options that are in order; @o: the caller's, or NULL. */
-static int map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_file *file,
-		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map)
+/* Of memory and options that are in order; @o: the caller's, or NULL. In one piece with its parts, because it is what drivers wait for. */
+static inline __attribute__((always_inline)) int
+map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_file *file, uint64_t len,
+	    const struct weir_map_opts *o, struct weir_map **ret_map)
 {
 	struct weir_map *map;
 	int error;
