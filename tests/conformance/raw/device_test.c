@@ -140,6 +140,19 @@ CONFORMANCE(raw_device, edu_has_one_message, NEEDS(IOMMUFD, EDU0))
 	EXPECT_EQ(irq_info(t, edu.fd, ABI_VFIO_PCI_INTX_IRQ_INDEX).count, 1);
 }
 
+CONFORMANCE(raw_device, edu_has_a_bar_and_configuration_space, NEEDS(IOMMUFD, EDU0))
+{
+	struct raw_device edu = new_bound(t, new_iommufd(t), "EDU0");
+	struct abi_vfio_region_info bar = region_info(t, edu.fd, BAR0);
+
+	EXPECT_EQ(bar.size, MIB);
+	EXPECT_EQ(bar.offset, 0);
+	EXPECT_EQ(bar.flags, ABI_VFIO_REGION_INFO_FLAG_READ | ABI_VFIO_REGION_INFO_FLAG_WRITE |
+				     ABI_VFIO_REGION_INFO_FLAG_MMAP);
+	EXPECT_EQ(region_info(t, edu.fd, 1).size, 0);
+	EXPECT_EQ(region_info(t, edu.fd, CONFIG).offset, (uint64_t)CONFIG << 40);
+}
+
 CONFORMANCE(raw_device, edu_has_no_reset, NEEDS(IOMMUFD, EDU0))
 {
 	struct raw_device edu = new_bound(t, new_iommufd(t), "EDU0");

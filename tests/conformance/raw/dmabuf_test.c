@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* dma-bufs of registers: made, mapped by file, withdrawn (A.6, B.9, B.10). */
+#include "conformance/faults.h"
 #include "conformance/raw/raw.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #define GET   ABI_VFIO_DEVICE_FEATURE_GET
 #define SET   ABI_VFIO_DEVICE_FEATURE_SET
 #define PROBE ABI_VFIO_DEVICE_FEATURE_PROBE
-enum { DMA_BUF = ABI_VFIO_DEVICE_FEATURE_DMA_BUF, BAR0 = 0, BAR1 = 1, CONFIG = 7 };
+enum { DMA_BUF = ABI_VFIO_DEVICE_FEATURE_DMA_BUF, BAR0 = 0, BAR1 = 1, BAR2 = 2, CONFIG = 7 };
 
 /* As raw_export(), with everything that can be wrong. */
 struct request {
@@ -144,6 +145,62 @@ CONFORMANCE(raw_dmabuf, a_withdrawn_mapping_stays_dead_and_in_the_way, NEEDS(IOM
 	EXPECT_EQ(len, PAGE);
 	EXPECT_OK(raw_map_file(t, iommufd, ioas, dma_buf, 0, PAGE, MIB));
 	EXPECT_EQ(raw_unmap_all(t, iommufd, ioas), 2 * PAGE);
+}
+
+/* The memory of NVME1, seen from the device. */
+static uint64_t word_of(struct t *t, int nvme)
+{
+	uint64_t word = 0;
+
+	ASSERT_EQ(raw_read(t, nvme, BAR2, 0, &word, 8), 8);
+	return word;
+}
+
+static void set_word_of(struct t *t, int nvme, uint64_t word)
+{
+	ASSERT_EQ(raw_write(t, nvme, BAR2, 0, &word, 8), 8);
+}
+
+CONFORMANCE(raw_dmabuf, dma_reaches_it_until_it_is_withdrawn, NEEDS(IOMMUFD, DMA_DEVICE, NVME1, FAULT_COUNT))
+{
+	int iommufd = new_iommufd(t), dma_buf;
+	uint32_t ioas = raw_ioas(t, iommufd);
+	struct raw_device edu = new_bound(t, iommufd, "EDU0"), nvme = new_bound(t, iommufd, "NVME1");
+
+	attached(t, edu.fd, ioas);
+	dma_buf = raw_export(t, nvme.fd, BAR2, 0, PAGE);
+	ASSERT_OK(raw_map(t, iommufd, ioas, new_range(t, PAGE), PAGE, MIB));
+	ASSERT_OK(raw_map_file(t, iommufd, ioas, dma_buf, 0, PAGE, 2 * MIB));
+	raw_dma(t, edu.fd, MIB, 2 * MIB, 8);
+	EXPECT_EQ(word_of(t, nvme.fd), 0x5a5a5a5a5a5a5a5a);
+	set_word_of(t, nvme.fd, 1);
+	set_decoding(t, nvme.fd, false);
+	set_decoding(t, nvme.fd, true);
+	faults_begin(t);
+	raw_dma(t, edu.fd, MIB, 2 * MIB, 8);
+	EXPECT_TRUE(faults_reported(t));
+	EXPECT_EQ(word_of(t, nvme.fd), 1);
+}
+
+/* Registers that a container maps by their address are not withdrawn: DMA goes there again when they answer again. */
+CONFORMANCE(raw_dmabuf, in_a_container_dma_reaches_it_always, NEEDS(TYPE1, DMA_DEVICE, NVME1))
+{
+	struct raw_container edu = new_container(t, "EDU0", ABI_VFIO_TYPE1v2_IOMMU);
+	int group = open_group(t, "NVME1"), nvme;
+
+	ASSERT_OK(raw_set_container(t, group, edu.fd));
+	nvme = raw_device_of(t, group, "NVME1");
+	ASSERT_OK(raw_map_dma(t, edu.fd, new_range(t, PAGE), PAGE, MIB));
+	ASSERT_OK(raw_map_dma(t, edu.fd, map_bar(t, nvme, BAR2, PAGE), PAGE, 2 * MIB));
+	raw_dma(t, edu.device, MIB, 2 * MIB, 8);
+	EXPECT_EQ(word_of(t, nvme), 0x5a5a5a5a5a5a5a5a);
+	set_word_of(t, nvme, 1);
+	set_decoding(t, nvme, false);
+	raw_dma(t, edu.device, MIB, 2 * MIB, 8);
+	set_decoding(t, nvme, true);
+	EXPECT_EQ(word_of(t, nvme), 1);
+	raw_dma(t, edu.device, MIB, 2 * MIB, 8);
+	EXPECT_EQ(word_of(t, nvme), 0x5a5a5a5a5a5a5a5a);
 }
 
 CONFORMANCE(raw_dmabuf, closing_the_device_withdraws_it_for_good, NEEDS(IOMMUFD, EDU0))

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,10 +116,21 @@ static int new_udmabuf(struct t *t)
 	return raw_keep(t, ioctl(maker, UDMABUF_CREATE, &create));
 }
 
+/* A page of the system's heap. */
+static int new_heap_buffer(struct t *t)
+{
+	struct dma_heap_allocation_data data = { .len = PAGE, .fd_flags = O_RDWR | O_CLOEXEC };
+	int heap = raw_keep(t, open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC));
+
+	ASSERT_EQ(ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data), 0);
+	return raw_keep(t, (int)data.fd);
+}
+
 CONFORMANCE(raw_map_file, dma_bufs_of_others_than_vfio_are_not_taken, NEEDS(IOMMUFD, REAL_SYSTEM))
 {
 	int iommufd = new_iommufd(t);
 	uint32_t ioas = raw_ioas(t, iommufd);
 
 	EXPECT_ERR(-EOPNOTSUPP, raw_map_file(t, iommufd, ioas, new_udmabuf(t), 0, PAGE, MIB));
+	EXPECT_ERR(-EOPNOTSUPP, raw_map_file(t, iommufd, ioas, new_heap_buffer(t), 0, PAGE, MIB));
 }

@@ -2,12 +2,13 @@
 /* The kernel's own interface: descriptors, memory, and /dev/iommu. */
 #include "conformance/raw/raw.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* Descriptors ------------------------------------------------------------------------------------------------------- */
 
-enum { MAX_OPEN = 64 };
+enum { MAX_OPEN = 64, MAX_WORDS = 64 };
 
 static struct {
 	struct t *t;
@@ -15,9 +16,40 @@ static struct {
 	int fds[MAX_OPEN];
 } opened;
 
+/*
+ * What the kernel has written into a command's struct goes into the record, word by word: it is to be the same on both sides of the
+ * table. All of those structs begin with their size. Descriptors are numbers of the process's.
+ */
+static bool has_size(unsigned long request, const void *arg)
+{
+	return arg && request != ABI_VFIO_GROUP_SET_CONTAINER && request != ABI_VFIO_GROUP_GET_DEVICE_FD &&
+	       request != ABI_IOMMU_FAULT_QUEUE_ALLOC;
+}
+
+static size_t words_of(unsigned long request, const void *arg, uint32_t words[MAX_WORDS])
+{
+	uint32_t size = 0;
+
+	if (has_size(request, arg))
+		memcpy(&size, arg, sizeof(size));
+	if (size > MAX_WORDS * sizeof(*words))
+		size = MAX_WORDS * sizeof(*words);
+	memcpy(words, arg ? arg : words, size);
+	return size / sizeof(*words);
+}
+
 int raw_ioctl(struct t *t, int fd, unsigned long request, void *arg)
 {
-	return sys_of(t)->ioctl(sys_of(t)->ctx, fd, request, arg);
+	uint32_t before[MAX_WORDS], after[MAX_WORDS];
+	size_t num = words_of(request, arg, before);
+	int result = sys_of(t)->ioctl(sys_of(t)->ctx, fd, request, arg);
+
+	if (num)
+		memcpy(after, arg, num * sizeof(*after));
+	for (size_t i = 0; i < num; i++)
+		if (before[i] != after[i])
+			t_record("\t\tword %zu: %#x", i, after[i]);
+	return result;
 }
 
 /* Devices hold what they are bound to, so the last comes first. */

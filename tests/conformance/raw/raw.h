@@ -89,7 +89,7 @@ int raw_attach(struct t *t, int device, uint32_t *pt_id);
 int raw_detach(struct t *t, int device);
 uint32_t attached(struct t *t, int device, uint32_t ioas);
 
-/* A region's size and place, and its registers. */
+/* A region's size and place, and what is in it. */
 struct abi_vfio_region_info region_info(struct t *t, int device, uint32_t index);
 ssize_t raw_read(struct t *t, int device, uint32_t index, uint64_t at, void *value, size_t len);
 ssize_t raw_write(struct t *t, int device, uint32_t index, uint64_t at, const void *value, size_t len);
@@ -99,6 +99,9 @@ uint64_t map_bar(struct t *t, int device, uint32_t index, uint64_t len);
 
 /* Memory decoding, in the command register. */
 void set_decoding(struct t *t, int device, bool on);
+
+/* Have an edu copy at most 4 KiB from one I/O address to another, as far as it reaches them. A fifth of a second. */
+void raw_dma(struct t *t, int edu, uint64_t from, uint64_t to, uint64_t len);
 
 /* A dma-buf of a part of a BAR: its descriptor, or a negative errno. */
 int raw_export(struct t *t, int device, uint32_t bar, uint64_t offset, uint64_t len);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PCI_COMMAND = 4, PCI_COMMAND_MEMORY = 2 };
+enum { PCI_COMMAND = 4, PCI_COMMAND_MEMORY = 2, PCI_COMMAND_MASTER = 4 };
 
 /* Devices ----------------------------------------------------------------------------------------------------------- */
 
@@ -66,16 +66,20 @@ struct abi_vfio_region_info region_info(struct t *t, int device, uint32_t index)
 	return *info;
 }
 
+/* vfio-pci puts every region there, always; asking each time would only make records longer. */
+static uint64_t place_of(uint32_t index, uint64_t at)
+{
+	return ((uint64_t)index << 40) + at;
+}
+
 ssize_t raw_read(struct t *t, int device, uint32_t index, uint64_t at, void *value, size_t len)
 {
-	return sys_of(t)->pread(sys_of(t)->ctx, device, value, len,
-				region_info(t, device, index).offset + at);
+	return sys_of(t)->pread(sys_of(t)->ctx, device, value, len, place_of(index, at));
 }
 
 ssize_t raw_write(struct t *t, int device, uint32_t index, uint64_t at, const void *value, size_t len)
 {
-	return sys_of(t)->pwrite(sys_of(t)->ctx, device, value, len,
-				 region_info(t, device, index).offset + at);
+	return sys_of(t)->pwrite(sys_of(t)->ctx, device, value, len, place_of(index, at));
 }
 
 struct bar {
@@ -100,7 +104,7 @@ uint64_t map_bar(struct t *t, int device, uint32_t index, uint64_t len)
 	ASSERT_TRUE(bar != NULL);
 	*bar = (struct bar){ .t = t, .len = len };
 	error = sys_of(t)->mmap(sys_of(t)->ctx, NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, device,
-				region_info(t, device, index).offset, &bar->addr);
+				place_of(index, 0), &bar->addr);
 	if (error)
 		free(bar);
 	ASSERT_OK(error);
@@ -108,13 +112,53 @@ uint64_t map_bar(struct t *t, int device, uint32_t index, uint64_t len)
 	return (uintptr_t)bar->addr;
 }
 
-void set_decoding(struct t *t, int device, bool on)
+static void change_command(struct t *t, int device, uint16_t bit, bool on)
 {
 	uint16_t command = 0;
 
 	ASSERT_EQ(raw_read(t, device, ABI_VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command, 2), 2);
-	command = (uint16_t)(on ? command | PCI_COMMAND_MEMORY : command & ~PCI_COMMAND_MEMORY);
+	command = (uint16_t)(on ? command | bit : command & ~bit);
 	ASSERT_EQ(raw_write(t, device, ABI_VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command, 2), 2);
+}
+
+void set_decoding(struct t *t, int device, bool on)
+{
+	change_command(t, device, PCI_COMMAND_MEMORY, on);
+}
+
+/* DMA by an edu: its registers, and where its buffer is for it ------------------------------------------------------ */
+
+enum {
+	EDU_SOURCE = 0x80,
+	EDU_DESTINATION = 0x88,
+	EDU_COUNT = 0x90,
+	EDU_COMMAND = 0x98,
+	EDU_BUFFER = 0x40000
+};
+enum { EDU_RUN = 1, EDU_OUT = 2 };
+
+/* Waits until it is done, blocked or not. */
+static void edu_copy(struct t *t, int edu, uint64_t from, uint64_t to, uint64_t len, uint64_t command)
+{
+	const struct weir_sys *sys = sys_of(t);
+	bool written = raw_write(t, edu, 0, EDU_SOURCE, &from, 8) == 8 &&
+		       raw_write(t, edu, 0, EDU_DESTINATION, &to, 8) == 8 &&
+		       raw_write(t, edu, 0, EDU_COUNT, &len, 8) == 8 &&
+		       raw_write(t, edu, 0, EDU_COMMAND, &command, 8) == 8;
+
+	for (int i = 0; written && command & EDU_RUN && i < 10000; i++) {
+		sys->sleep(sys->ctx, 1000000);
+		written = raw_read(t, edu, 0, EDU_COMMAND, &command, 8) == 8;
+	}
+	if (!written || command & EDU_RUN)
+		FAIL("the edu does not get done");
+}
+
+void raw_dma(struct t *t, int edu, uint64_t from, uint64_t to, uint64_t len)
+{
+	change_command(t, edu, PCI_COMMAND_MASTER, true);
+	edu_copy(t, edu, from, EDU_BUFFER, len, EDU_RUN);
+	edu_copy(t, edu, EDU_BUFFER, to, len, EDU_RUN | EDU_OUT);
 }
 
 /* Features ---------------------------------------------------------------------------------------------------------- */
@@ -163,7 +207,7 @@ int raw_device_of(struct t *t, int group, const char *name)
 
 int raw_number(struct t *t, int fd, unsigned long request, uintptr_t number)
 {
-	return raw_ioctl(t, fd, request, (void *)number); // NOLINT(performance-no-int-to-ptr)
+	return sys_of(t)->ioctl(sys_of(t)->ctx, fd, request, (void *)number); // NOLINT(performance-no-int-to-ptr)
 }
 
 struct raw_container new_container(struct t *t, const char *name, unsigned int type)
