@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* The hosts that conformance runs on, and what cases start from. */
 #include "conformance/fixture.h"
+#include "abi/iommufd_test_abi.h"
 #include "conformance/faults.h"
 #include "conformance/machine.h"
 #include "conformance/os.h"
 #include "conformance/sim_machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,6 +287,19 @@ static int interface_is(struct t *t, const char *capability)
 	return -1;
 }
 
+/* A kernel with mock devices knows their command, whatever else it says of an empty one. */
+static bool has_mock(void)
+{
+	uint32_t cmd[18] = { sizeof(cmd) };
+	int fd = os_open("/dev/iommu", O_RDWR), error;
+
+	if (fd < 0)
+		return false;
+	error = os_sys()->ioctl(os_sys()->ctx, fd, ABI_IOMMU_TEST_CMD, cmd);
+	os_sys()->close(os_sys()->ctx, fd);
+	return error != -ENOTTY;
+}
+
 /* What the machine is, apart from its devices: 1 or 0, or -1 when @capability is none of that. */
 static int machine_has(struct t *t, const char *capability)
 {
@@ -294,6 +309,8 @@ static int machine_has(struct t *t, const char *capability)
 		return !os_sim();
 	if (!strcmp(capability, "VTD"))
 		return os_sim() || os_exists("/sys/class/iommu/dmar0");
+	if (!strcmp(capability, "MOCK"))
+		return has_mock();
 	if (!strcmp(capability, "NO_IOMMUFD"))
 		return !os_exists("/dev/iommu");
 	if (!strcmp(capability, "NO_IOMMU"))

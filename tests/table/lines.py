@@ -9,6 +9,7 @@ that is named must have passed on a real host and on the simulated one beside it
 capability that --not-compared gives a reason for. A reason that is not explained, or not used, is an error as well.
 """
 import argparse
+import collections
 import sys
 from xml.sax.saxutils import quoteattr, escape
 
@@ -31,26 +32,32 @@ def parse(path):
     return reasons, lines
 
 
-def trouble_with_case(case, simulated, real, reasons):
-    """Why the case does not show what it is said to show; or None."""
+BOTH, REAL_ONLY, LEFT_OUT, WRONG = "on both", "on the real kernel only", "left out with a reason", "wrong"
+
+
+def see_case(case, simulated, real, reasons):
+    """Where the case shows what it is said to show; and the trouble with it, if it does not."""
     hosts = [host for host in real if real[host].get(case, ("", 0))[0] == "passed"]
+    there = [(simulated.get(f"sim-{host}", {}).get(case), real[host][case]) for host in hosts]
     if not hosts:
-        return f"{case} has not passed on a real host"
-    for host in hosts:
-        there = simulated.get(f"sim-{host}", {}).get(case)
-        if there and (there[0] == "passed" or excused(there, real[host][case], reasons)):
-            return None
-    return f"{case} has not passed on a simulated host"
+        return WRONG, f"{case} has not passed on a real host"
+    if any(result and result[0] == "passed" for result, _ in there):
+        return BOTH, None
+    if any(excused(result, beside, reasons) for result, beside in there):
+        return REAL_ONLY, None
+    return WRONG, f"{case} has not passed on a simulated host"
 
 
-def trouble_with(line, known, simulated, real, reasons):
-    """What is wrong with a line, as a list of texts."""
+def see(line, known, simulated, real, reasons):
+    """The same of a line, with a list of troubles."""
     what, cases, reason = line
     if reason is not None:
-        return [] if reason in known else [f"{what}: nobody says what the reason '{reason}' is"]
+        return (LEFT_OUT, []) if reason in known else (WRONG, [f"{what}: nobody says what the reason '{reason}' is"])
     if not cases:
-        return [f"{what}: neither a case nor a reason"]
-    return [trouble for trouble in (trouble_with_case(case, simulated, real, reasons) for case in cases) if trouble]
+        return WRONG, [f"{what}: neither a case nor a reason"]
+    seen = [see_case(case, simulated, real, reasons) for case in cases]
+    where = {where for where, _ in seen}
+    return next(state for state in (WRONG, REAL_ONLY, BOTH) if state in where), [trouble for _, trouble in seen if trouble]
 
 
 def main():
@@ -65,28 +72,25 @@ def main():
     simulated, real = read(options.simulated), read(options.real)
     reasons = read_reasons(options.not_compared)
     known, lines = parse(options.lines)
-    xml, failures, left_out = [], 0, 0
+    xml, count = [], collections.Counter()
     for line in lines:
-        trouble = trouble_with(line, known, simulated, real, reasons)
-        result = ""
+        where, trouble = see(line, known, simulated, real, reasons)
+        count[where] += 1
+        result = "" if where == BOTH else "<skipped/>"
         if trouble:
-            failures += 1
             result = f"<failure>{escape(chr(10).join(trouble))}</failure>"
             print(line[0], *("    " + text for text in trouble), sep="\n")
-        elif line[2]:
-            left_out += 1
-            result = "<skipped/>"
         xml.append(f"<testcase classname=\"table.lines\" name={quoteattr(line[0])}>{result}</testcase>")
     for reason in sorted(known - {line[2] for line in lines}):
-        failures += 1
+        count[WRONG] += 1
         print(f"nothing is left out for the reason '{reason}'")
         xml.append(f"<testcase classname=\"table.lines\" name={quoteattr(reason)}><failure>not used</failure></testcase>")
     if options.junit:
         with open(options.junit, "w", encoding="utf-8") as out:
-            out.write(f'<testsuites><testsuite name="lines" tests="{len(xml)}" failures="{failures}" '
-                      f'skipped="{left_out}">{"".join(xml)}</testsuite></testsuites>\n')
-    print(f"{len(lines)} lines: {len(lines) - failures - left_out} seen again, {left_out} left out with a reason, {failures} wrong")
-    return 1 if failures or not lines else 0
+            out.write(f'<testsuites><testsuite name="lines" tests="{len(xml)}" failures="{count[WRONG]}" '
+                      f'skipped="{count[REAL_ONLY] + count[LEFT_OUT]}">{"".join(xml)}</testsuite></testsuites>\n')
+    print(f"{len(lines)} lines:", ", ".join(f"{count[where]} {where}" for where in (BOTH, REAL_ONLY, LEFT_OUT, WRONG)))
+    return 1 if count[WRONG] or not lines else 0
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Lines(unittest.TestCase):
     def test_all_seen(self):
         status, said = self.check(SEEN)
         self.assertEqual(status, 0, said)
-        self.assertIn("2 lines: 1 seen again, 1 left out with a reason, 0 wrong", said)
+        self.assertIn("2 lines: 1 on both, 0 on the real kernel only, 1 left out with a reason, 0 wrong", said)
 
     def test_a_case_that_did_not_pass(self):
         for lines, simulated, real in ((SEEN.replace("a.one", "a.two"), RECORD.format("sim-"), RECORD.format("")),
@@ -99,6 +99,7 @@ class Lines(unittest.TestCase):
     def test_one_that_the_simulated_host_cannot_show(self):
         status, said = self.check(SEEN, RECORD.format("sim-").replace("passed", "skipped EDU0"), reasons="EDU0 why")
         self.assertEqual(status, 0, said)
+        self.assertIn("0 on both, 1 on the real kernel only", said)
 
     def test_a_line_without_case_or_reason(self):
         for line in ("A.3 three", "A.3 three | ", "A.3 three | not: near"):

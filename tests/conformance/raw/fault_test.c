@@ -17,7 +17,7 @@ static struct queue new_queue(struct t *t, int iommufd)
 	return (struct queue){ alloc->out_fault_id, raw_keep(t, (int)alloc->out_fault_fd) };
 }
 
-CONFORMANCE(raw_fault, a_queue_is_busy_while_it_is_open_or_wanted, NEEDS(IOMMUFD, EDU0))
+CONFORMANCE(raw_fault, a_queue_is_busy_while_it_is_open_or_wanted, NEEDS(IOMMUFD, EDU0, VTD))
 {
 	int iommufd = new_iommufd(t);
 	struct raw_device edu = new_bound(t, iommufd, "EDU0");

@@ -154,7 +154,7 @@ CONFORMANCE(raw_hwpt, requests_are_checked_in_the_kernels_order, NEEDS(IOMMUFD, 
 }
 
 /* A parent has to be made as one. */
-CONFORMANCE(raw_hwpt, a_plain_page_table_is_no_parent, NEEDS(IOMMUFD, EDU0))
+CONFORMANCE(raw_hwpt, a_plain_page_table_is_no_parent, NEEDS(IOMMUFD, EDU0, VTD))
 {
 	int iommufd = new_iommufd(t);
 	struct raw_device edu = new_bound(t, iommufd, "EDU0");

@@ -207,7 +207,8 @@ int raw_device_of(struct t *t, int group, const char *name)
 
 int raw_number(struct t *t, int fd, unsigned long request, uintptr_t number)
 {
-	return sys_of(t)->ioctl(sys_of(t)->ctx, fd, request, (void *)number); // NOLINT(performance-no-int-to-ptr)
+	return sys_of(t)->ioctl(sys_of(t)->ctx, fd, request,
+				(void *)number); // NOLINT(performance-no-int-to-ptr)
 }
 
 struct raw_container new_container(struct t *t, const char *name, unsigned int type)

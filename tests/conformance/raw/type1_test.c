@@ -210,7 +210,7 @@ CONFORMANCE(raw_type1, everything_goes_at_once, NEEDS(TYPE1, EDU0))
 	EXPECT_OK(raw_unmap_dma(t, container.fd, ABI_VFIO_DMA_UNMAP_FLAG_ALL, 0, &len));
 	EXPECT_EQ(len, 0);
 	ASSERT_OK(raw_map_dma(t, container.fd, addr, PAGE, MIB));
-	ASSERT_OK(raw_map_dma(t, container.fd, addr, PAGE, 1ull << 40));
+	ASSERT_OK(raw_map_dma(t, container.fd, addr, PAGE, 16 * MIB));
 	len = PAGE;
 	EXPECT_ERR(-EINVAL, raw_unmap_dma(t, container.fd, ABI_VFIO_DMA_UNMAP_FLAG_ALL, 0, &len));
 	len = 0;
