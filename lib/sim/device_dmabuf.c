@@ -50,7 +50,6 @@ static void unlink_from_device(struct sim_dma_buf *buf)
 	while (*link != buf)
 		link = &(*link)->next;
 	*link = buf->next;
-	buf->device = NULL;
 }
 
 void sim_dma_buf_hold(struct sim_dma_buf *buf)
@@ -94,8 +93,9 @@ void sim_dma_bufs_update(struct weir_sim_device *device)
 void sim_dma_bufs_end(struct weir_sim_device *device)
 {
 	sim_dma_bufs_revoke(device);
-	while (device->dma_bufs)
-		unlink_from_device(device->dma_bufs);
+	for (struct sim_dma_buf *buf = device->dma_bufs; buf; buf = buf->next)
+		buf->device = NULL;
+	device->dma_bufs = NULL;
 }
 
 /* Making one -------------------------------------------------------------------------------------------------------- */

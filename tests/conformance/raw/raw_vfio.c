@@ -105,9 +105,10 @@ uint64_t map_bar(struct t *t, int device, uint32_t index, uint64_t len)
 	*bar = (struct bar){ .t = t, .len = len };
 	error = sys_of(t)->mmap(sys_of(t)->ctx, NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, device,
 				place_of(index, 0), &bar->addr);
-	if (error)
+	if (error) {
 		free(bar);
-	ASSERT_OK(error);
+		FAIL("mmap of a BAR: %s", strerror(-error));
+	}
 	t_defer(t, unmap_bar, bar);
 	return (uintptr_t)bar->addr;
 }
