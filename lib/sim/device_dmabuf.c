@@ -100,6 +100,9 @@ void sim_dma_bufs_end(struct weir_sim_device *device)
 
 /* Making one -------------------------------------------------------------------------------------------------------- */
 
+/* What the kernel can copy in at once: 4 MiB. */
+enum { MOST_RANGES = (4 << 20) / sizeof(struct abi_vfio_region_dma_range) };
+
 /* The ranges one after the other, of whole pages; where the first begins, and how long they are together. */
 static int read_ranges(const struct abi_vfio_device_feature_dma_buf *cmd, uint64_t from,
 		       struct sim_dma_buf *buf, uint64_t *ret_end)
@@ -107,6 +110,8 @@ static int read_ranges(const struct abi_vfio_device_feature_dma_buf *cmd, uint64
 	struct abi_vfio_region_dma_range range;
 	uint64_t page = sim_page_size(), end;
 
+	if (cmd->nr_ranges > MOST_RANGES)
+		return -ENOMEM;
 	*ret_end = 0;
 	for (uint32_t i = 0; i < cmd->nr_ranges; i++, from += sizeof(range)) {
 		if (sim_copy_in(&range, from, sizeof(range)))

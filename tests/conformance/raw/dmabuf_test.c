@@ -60,6 +60,25 @@ CONFORMANCE(raw_dmabuf, what_is_no_part_of_registers_is_refused, NEEDS(IOMMUFD, 
 	}
 }
 
+/* The size that a request gives has to reach to its ranges and no further; too many of them are no request. */
+CONFORMANCE(raw_dmabuf, ranges_are_read_whatever_the_size_says, NEEDS(IOMMUFD, EDU0))
+{
+	struct {
+		struct abi_vfio_device_feature feature;
+		struct request request;
+	} cmd = { { .argsz = sizeof(cmd.feature) + sizeof(cmd.request.header), .flags = GET | DMA_BUF },
+		  { { .region_index = BAR0, .open_flags = O_RDWR | O_CLOEXEC, .nr_ranges = 1 },
+		    { 0, PAGE } } };
+	struct raw_device edu = new_bound(t, new_iommufd(t), "EDU0");
+
+	raw_keep(t, raw_ioctl(t, edu.fd, ABI_VFIO_DEVICE_FEATURE, &cmd));
+	cmd.feature.argsz--;
+	EXPECT_ERR(-EINVAL, raw_ioctl(t, edu.fd, ABI_VFIO_DEVICE_FEATURE, &cmd));
+	cmd.feature.argsz++;
+	cmd.request.header.nr_ranges = 1 << 20;
+	EXPECT_ERR(-ENOMEM, raw_ioctl(t, edu.fd, ABI_VFIO_DEVICE_FEATURE, &cmd));
+}
+
 CONFORMANCE(raw_dmabuf, parts_are_mapped_as_often_as_one_likes, NEEDS(IOMMUFD, EDU0))
 {
 	int iommufd = new_iommufd(t);
