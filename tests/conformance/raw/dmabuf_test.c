@@ -232,7 +232,7 @@ CONFORMANCE(raw_dmabuf, closing_the_device_withdraws_it_for_good, NEEDS(IOMMUFD,
 	ASSERT_OK(raw_map_file(t, iommufd, ioas, dma_buf, 0, PAGE, MIB));
 	raw_close(t, edu.fd);
 	EXPECT_ERR(-ENODEV, raw_map_file(t, iommufd, ioas, dma_buf, 0, PAGE, 2 * MIB));
-	edu = new_bound(t, iommufd, "EDU0");
+	new_bound(t, iommufd, "EDU0");
 	EXPECT_ERR(-ENODEV, raw_map_file(t, iommufd, ioas, dma_buf, 0, PAGE, 2 * MIB));
 	EXPECT_EQ(raw_unmap_all(t, iommufd, ioas), PAGE);
 }
