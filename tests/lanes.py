@@ -58,6 +58,13 @@ def table(machine, lanes):
                           f"--table {{results}}/table{'' if machine == 'vtd' else '-' + machine}.txt")
 
 
+def lines(machine, lanes):
+    """That the cases show, on both sides, what was once seen on a kernel."""
+    real = " ".join(f"build/results/{lane}/record" for lane in lanes)
+    return junit("lines", f"python3 tests/table/lines.py --lines tests/table/vm-lines --simulated build/results/sim/record-{machine} "
+                          f"--real {real} --not-compared tests/table/not-compared --junit {{results}}/lines.xml")
+
+
 LANES = [
     Lane("style", "format, lengths, headers that stand alone, clang-tidy, shellcheck, exported symbols",
          budget=900, packages=["build", "check"], build="plain",
@@ -147,7 +154,8 @@ LANES = [
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=120, packages=["build"],
-         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])], long=True),
+         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"]),
+                lines("vtd", ["vm-iommufd", "vm-type1", "vm-compat"])], long=True),
     vm("vm-virtio", "another IOMMU (virtio), whose platform does not isolate interrupts: accepted by module options",
        machine="virtio", hosts="iommufd,type1", budget=420,
        append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1", long=True),

@@ -76,10 +76,8 @@ static int check_extension(const struct sim_container *container, unsigned long 
 	case ABI_VFIO_TYPE1v2_IOMMU:
 		return has_v2(container->sim);
 	case ABI_VFIO_UPDATE_VADDR:
-	case ABI_VFIO_DMA_CC_IOMMU:
-		/* What depends on the IOMMU that there is, and on the groups in it. */
 		return container->iommu_type != 0;
-	default:
+	default: /* among them DMA_CC_IOMMU: QEMU's VT-d cannot make devices snoop that would not */
 		return 0;
 	}
 }

@@ -3,7 +3,7 @@
  * PCI functions: their groups, what opening, closing and resetting does to them, their BARs, and what models
  * may ask.
  */
-#include "sim/device.h"
+#include "sim/device_dmabuf.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,9 +79,11 @@ void sim_device_reset(struct weir_sim_device *device)
 	if (device->caps.pm)
 		device->config[device->caps.pm + PCI_PM_CONTROL] &= (unsigned char)~PCI_PM_STATE_MASK;
 	device->intx_asserted = false;
+	sim_dma_bufs_revoke(device);
 	if (device->model->reset)
 		device->model->reset(device->state);
 	sim_mapping_update(device);
+	sim_dma_bufs_update(device);
 	sim_wake(device->sim);
 }
 
@@ -108,6 +110,7 @@ void sim_device_closed(struct weir_sim_device *device)
 
 	sim_irq_all_off(device);
 	sim_doorbells_drop(device);
+	sim_dma_bufs_end(device);
 	sim_put16(device->config + PCI_COMMAND, command & (uint16_t)~PCI_COMMAND_MASTER);
 	sim_low_power_end(device);
 	if (device->leaves)

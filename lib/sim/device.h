@@ -69,6 +69,7 @@ struct weir_sim_device {
 	} caps;
 	struct sim_bar bars[6];
 	struct sim_doorbell *doorbells;
+	struct sim_dma_buf *dma_bufs;
 	struct sim_irq_index irqs[ABI_VFIO_PCI_NUM_IRQS];
 	bool intx_asserted;
 	bool gone, hangs;

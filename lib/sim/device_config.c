@@ -7,7 +7,7 @@
  * nothing; MSI can be enabled here only after SET_IRQS has done it, MSI-X not at all; a function reset asked
  * for here is done by the kernel.
  */
-#include "sim/device.h"
+#include "sim/device_dmabuf.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -273,6 +273,7 @@ static void command_written(struct weir_sim_device *device, uint16_t old)
 		intx->masked = command & PCI_COMMAND_INTX_DISABLE;
 	sim_irq_intx(device);
 	sim_mapping_update(device);
+	sim_dma_bufs_update(device);
 	sim_wake(device->sim);
 }
 
@@ -330,8 +331,10 @@ static void write_part(struct weir_sim_device *device, uint64_t offset, const un
 		command_written(device, command);
 	if (device->caps.msi && meets(offset, len, device->caps.msi + PCI_MSI_CONTROL, 2))
 		msi_written(device);
-	if (device->caps.pm && meets(offset, len, device->caps.pm + PCI_PM_CONTROL, 1))
+	if (device->caps.pm && meets(offset, len, device->caps.pm + PCI_PM_CONTROL, 1)) {
 		sim_mapping_update(device);
+		sim_dma_bufs_update(device);
+	}
 	reset_written(device);
 }
 

@@ -3,7 +3,7 @@
  * VFIO_DEVICE_FEATURE: what vfio-pci answers for a plain function (kernel-interface B.8), and low power, the
  * one such feature it has.
  */
-#include "sim/device.h"
+#include "sim/device_dmabuf.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -47,6 +47,7 @@ static int low_power_begin(struct weir_sim_device *device, int wakeup_fd)
 	device->wakes_up = wakeup_fd >= 0;
 	device->wakeup_fd = wakeup_fd;
 	sim_mapping_update(device);
+	sim_dma_bufs_revoke(device);
 	return 0;
 }
 
@@ -100,9 +101,26 @@ static int low_power_exit(struct weir_sim_device *device, const struct feature_c
 {
 	int result = check(cmd, SET, 0);
 
-	if (result == 1)
+	if (result == 1) {
 		sim_low_power_end(device);
+		sim_dma_bufs_update(device);
+	}
 	return result < 0 ? result : 0;
+}
+
+/* ---- dma-bufs ---- */
+
+/* Before 6.19 no driver had heard of it. That the room reaches to the end of the ranges is not looked at. */
+static int dma_buf(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	struct abi_vfio_device_feature_dma_buf dma_buf;
+	int result = sim_has_dma_buf(device->sim) ? check(cmd, GET, sizeof(dma_buf)) : -ENOTTY;
+
+	if (result != 1)
+		return result;
+	if (sim_copy_in(&dma_buf, cmd->data, sizeof(dma_buf)))
+		return -EFAULT;
+	return sim_dma_buf_make(device, &dma_buf, cmd->data + sizeof(dma_buf));
 }
 
 /* ---- Dispatch ---- */
@@ -117,10 +135,7 @@ static int dispatch(struct weir_sim_device *device, const struct feature_cmd *cm
 	case ABI_VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
 		return low_power_exit(device, cmd);
 	case ABI_VFIO_DEVICE_FEATURE_DMA_BUF:
-		/*
-		 * As a driver of the kernel's without support for it says; before 6.19 none had heard of it.
-		 */
-		return sim_has_dma_buf(device->sim) ? -EOPNOTSUPP : -ENOTTY;
+		return dma_buf(device, cmd);
 	case ABI_VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2:
 		/* Since 7.1, and what it asks first is whether the device has the precopy states. */
 		return device->sim->age == WEIR_SIM_7_2 ? -EINVAL : -ENOTTY;

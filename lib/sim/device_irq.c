@@ -51,10 +51,10 @@ static uint32_t count_of(const struct weir_sim_device *device, uint32_t index)
 	}
 }
 
-/* MSI-X vectors can be added while others are in use: since 6.5. */
+/* MSI-X vectors, if there are any, can be added while others are in use: since 6.5. */
 static bool can_grow(const struct weir_sim_device *device, uint32_t index)
 {
-	return index == MSIX && device->sim->age != WEIR_SIM_6_1;
+	return index == MSIX && device->model->msix_vectors && device->sim->age != WEIR_SIM_6_1;
 }
 
 int sim_irq_info(struct weir_sim_device *device, void *arg)

@@ -65,6 +65,13 @@ int sim_ioas_map_memory(struct sim_ioas *ioas, uint64_t addr, uint64_t len, bool
  * gone. */
 int sim_ioas_unmap(struct sim_ioas *ioas, uint64_t start, uint64_t last, uint64_t *ret_len);
 
+/*
+ * Take what is mapped of a dma-buf out of all page tables, and, when that is done everywhere, mark it as revoked. The areas stay, and
+ * so does a copy's share in the pages.
+ */
+void sim_ioas_uninstall(struct sim_ioas *ioas, const struct sim_dma_buf *buf);
+void sim_ioas_mark_revoked(struct sim_ioas *ioas, const struct sim_dma_buf *buf);
+
 /* Make two areas of the one that reaches across @iova. */
 int sim_ioas_split(struct sim_ioas *ioas, uint64_t iova);
 

@@ -305,6 +305,30 @@ static const struct sim_file_ops ops = {
 	.release = iommufd_release,
 };
 
+struct sim_iommufd *sim_iommufd_of(struct sim_file *file)
+{
+	return file && file->ops == &ops ? file->data : NULL;
+}
+
+static void for_each_ioas(const struct sim_iommufd *iommufd, const struct sim_dma_buf *buf,
+			  void (*what)(struct sim_ioas *ioas, const struct sim_dma_buf *buf))
+{
+	for (uint32_t id = 1; id < iommufd->num_objects; id++)
+		if (iommufd->objects[id] && iommufd->objects[id]->type == SIM_IOAS)
+			what((struct sim_ioas *)iommufd->objects[id], buf);
+}
+
+/* Spaces share pages, so all of them are done with before the first forgets. */
+void sim_iommufd_revoke(struct weir_sim *sim, const struct sim_dma_buf *buf)
+{
+	for (struct sim_file *file = sim->files; file; file = file->next)
+		if (sim_iommufd_of(file))
+			for_each_ioas(file->data, buf, sim_ioas_uninstall);
+	for (struct sim_file *file = sim->files; file; file = file->next)
+		if (sim_iommufd_of(file))
+			for_each_ioas(file->data, buf, sim_ioas_mark_revoked);
+}
+
 int sim_iommufd_open(struct weir_sim *sim)
 {
 	struct sim_iommufd *iommufd = calloc(1, sizeof(*iommufd));
@@ -317,9 +341,4 @@ int sim_iommufd_open(struct weir_sim *sim)
 	if (fd < 0)
 		free(iommufd);
 	return fd;
-}
-
-struct sim_iommufd *sim_iommufd_of(struct sim_file *file)
-{
-	return file && file->ops == &ops ? file->data : NULL;
 }

@@ -15,7 +15,7 @@
 #define WEIR_SIM_IOMMUFD_H
 
 #include "kernel/iommufd_abi.h"
-#include "sim/device.h"
+#include "sim/device_dmabuf.h"
 
 enum sim_object_type { SIM_DEVICE, SIM_HWPT, SIM_IOAS, SIM_FAULT };
 
@@ -37,6 +37,9 @@ struct sim_iommufd {
 
 /* Is this file an iommufd? */
 struct sim_iommufd *sim_iommufd_of(struct sim_file *file);
+
+/* A dma-buf is withdrawn: no DMA reaches it any more when this returns, nor ever will by what is mapped of it. */
+void sim_iommufd_revoke(struct weir_sim *sim, const struct sim_dma_buf *buf);
 
 /*
  * iommufd_device.c: BIND, ATTACH and DETACH of a VFIO device. Errno order of kernel-interface A.8, A.9, B.2.

@@ -36,10 +36,14 @@ static struct sim_area *next_area(const struct sim_ioas *ioas, const struct sim_
 
 /* In and out of page tables ------------------------------------------------------------------------------ */
 
+/* What has been revoked counts as installed everywhere, and is nowhere. */
 static int install(struct sim_hwpt *hwpt, const struct sim_area *area)
 {
-	int error = sim_pages_pin(area->pages);
+	int error;
 
+	if (area->pages->revoked)
+		return 0;
+	error = sim_pages_pin(area->pages);
 	if (error)
 		return error;
 	error = sim_domain_map(hwpt->domain, area->node.key, area->len, area->pages, area->offset,
@@ -51,6 +55,8 @@ static int install(struct sim_hwpt *hwpt, const struct sim_area *area)
 
 static void uninstall(struct sim_hwpt *hwpt, const struct sim_area *area)
 {
+	if (area->pages->revoked)
+		return;
 	sim_domain_unmap(hwpt->domain, area->node.key, area->len);
 	sim_pages_unpin(area->pages);
 }
@@ -147,6 +153,27 @@ int sim_ioas_map(struct sim_ioas *ioas, const struct sim_piece *pieces, size_t n
 	return error;
 }
 
+/* Revoking ----------------------------------------------------------------------------------------------- */
+
+void sim_ioas_uninstall(struct sim_ioas *ioas, const struct sim_dma_buf *buf)
+{
+	struct sim_area *area = NULL;
+
+	while ((area = next_area(ioas, area)))
+		for (struct sim_hwpt *hwpt = ioas->hwpts; hwpt && area->pages->dma_buf == buf;
+		     hwpt = hwpt->next)
+			uninstall(hwpt, area);
+}
+
+void sim_ioas_mark_revoked(struct sim_ioas *ioas, const struct sim_dma_buf *buf)
+{
+	struct sim_area *area = NULL;
+
+	while ((area = next_area(ioas, area)))
+		if (area->pages->dma_buf == buf)
+			area->pages->revoked = true;
+}
+
 /* Unmapping ---------------------------------------------------------------------------------------------- */
 
 int sim_ioas_unmap(struct sim_ioas *ioas, uint64_t start, uint64_t last, uint64_t *ret_len)
@@ -195,6 +222,8 @@ int sim_ioas_split(struct sim_ioas *ioas, uint64_t iova)
 
 	if (!area || area->node.key == iova)
 		return 0;
+	if (area->pages->dma_buf)
+		return -EOPNOTSUPP;
 	address = sim_pages_address(area->pages, area->offset + (iova - area->node.key));
 	if ((iova | address) & (ioas->alignment - 1))
 		return -EINVAL;

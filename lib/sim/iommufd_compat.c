@@ -87,6 +87,12 @@ void sim_compat_close_device(struct sim_iommufd *iommufd, struct weir_sim_device
 
 /* CHECK_EXTENSION, SET_IOMMU ----------------------------------------------------------------------------- */
 
+/* No page table of QEMU's VT-d makes devices snoop that would not; where there is none, none is in the way. */
+static int is_coherent(const struct sim_ioas *ioas)
+{
+	return ioas ? !ioas->hwpts : -ENODEV;
+}
+
 static int check_extension(const struct sim_iommufd *iommufd, uintptr_t extension)
 {
 	switch (extension) {
@@ -94,8 +100,8 @@ static int check_extension(const struct sim_iommufd *iommufd, uintptr_t extensio
 	case ABI_VFIO_TYPE1v2_IOMMU:
 	case ABI_VFIO_UNMAP_ALL:
 		return 1;
-	case ABI_VFIO_DMA_CC_IOMMU: /* all tables of this IOMMU are coherent */
-		return compat_ioas(iommufd) ? 1 : -ENODEV;
+	case ABI_VFIO_DMA_CC_IOMMU:
+		return is_coherent(compat_ioas(iommufd));
 	default:
 		return 0;
 	}

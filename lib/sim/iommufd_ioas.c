@@ -232,7 +232,7 @@ static int check_descriptor(int fd)
 	return flags < 0 || flags & O_PATH ? -EBADF : 0;
 }
 
-/* No dma-buf can be mapped yet. Those of others than vfio-pci are refused like this by the kernel, too. */
+/* dma-bufs of others than vfio-pci are refused. */
 static int check_file(const struct weir_sim *sim, int fd)
 {
 	struct statfs fs;
@@ -240,20 +240,30 @@ static int check_file(const struct weir_sim *sim, int fd)
 	return sim_has_dma_buf(sim) && fstatfs(fd, &fs) == 0 && fs.f_type == DMA_BUF_FS ? -EOPNOTSUPP : 0;
 }
 
-static int map_file(struct sim_ioas *ioas, const struct abi_iommu_ioas_map_file *cmd, uint64_t *iova)
+static int pages_of_file(const struct sim_ioas *ioas, const struct abi_iommu_ioas_map_file *cmd,
+			 struct sim_pages **ret_pages)
 {
 	struct weir_sim *sim = ioas->iommufd->sim;
+	struct sim_dma_buf *buf = sim_dma_buf_of(sim_file_find(sim, cmd->fd));
+	int error = check_file(sim, cmd->fd);
+
+	if (error)
+		return error;
+	if (buf)
+		return sim_pages_dma_buf(buf, cmd->start, cmd->length, ret_pages);
+	return sim_pages_file(sim, cmd->fd, cmd->start, cmd->length,
+			      cmd->flags & ABI_IOMMU_IOAS_MAP_WRITEABLE, charge_of(ioas->iommufd), ret_pages);
+}
+
+static int map_file(struct sim_ioas *ioas, const struct abi_iommu_ioas_map_file *cmd, uint64_t *iova)
+{
 	struct sim_pages *pages;
 	int error = check_descriptor(cmd->fd);
 
 	if (!error)
 		error = check_length(cmd->start, cmd->length);
 	if (!error)
-		error = check_file(sim, cmd->fd);
-	if (!error)
-		error = sim_pages_file(sim, cmd->fd, cmd->start, cmd->length,
-				       cmd->flags & ABI_IOMMU_IOAS_MAP_WRITEABLE, charge_of(ioas->iommufd),
-				       &pages);
+		error = pages_of_file(ioas, cmd, &pages);
 	if (error)
 		return error;
 	return map_pages(ioas, pages, cmd->flags & ABI_IOMMU_IOAS_MAP_FIXED_IOVA, prot_of(cmd->flags), iova);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "kernel/sysfs.h"
-#include "sim/device.h"
+#include "sim/device_dmabuf.h"
 #include "sim/pci.h"
 
 const char *weir_sim_device_address(const struct weir_sim_device *device)
@@ -68,6 +68,7 @@ void weir_sim_unplug(struct weir_sim_device *device, bool gone)
 	if (gone) {
 		device->gone = true;
 		sim_mapping_update(device);
+		sim_dma_bufs_revoke(device);
 	}
 	sim_devices_settle(sim);
 	sim_unlock(sim);

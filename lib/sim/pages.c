@@ -21,7 +21,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "sim/device.h"
+#include "sim/device_dmabuf.h"
 #include "sim/user.h"
 
 #ifndef MADV_POPULATE_READ /* Linux 5.14 */
@@ -107,6 +107,24 @@ int sim_pages_bar(struct weir_sim_device *device, unsigned int bar, uint64_t off
 	return 0;
 }
 
+int sim_pages_dma_buf(struct sim_dma_buf *buf, uint64_t offset, uint64_t len, struct sim_pages **ret_pages)
+{
+	int error;
+
+	if (offset > buf->len || len > buf->len - offset)
+		return -EINVAL;
+	if (buf->revoked)
+		return -ENODEV;
+	if (buf->num_ranges > 1)
+		return -EOPNOTSUPP;
+	error = sim_pages_bar(buf->device, buf->bar, buf->offset + offset, len, ret_pages);
+	if (error)
+		return error;
+	sim_dma_buf_hold(buf);
+	(*ret_pages)->dma_buf = buf;
+	return 0;
+}
+
 void sim_pages_hold(struct sim_pages *pages)
 {
 	pages->refs++;
@@ -118,12 +136,16 @@ void sim_pages_put(struct sim_pages *pages)
 		return;
 	if (pages->fd >= 0)
 		close(pages->fd);
+	if (pages->dma_buf)
+		sim_dma_buf_drop(pages->dma_buf);
 	free(pages);
 }
 
 uint64_t sim_pages_address(const struct sim_pages *pages, uint64_t offset)
 {
-	return (pages->kind == SIM_PAGES_MEMORY ? (uintptr_t)pages->addr : pages->offset) + offset;
+	if (pages->kind == SIM_PAGES_MEMORY)
+		return (uintptr_t)pages->addr + offset;
+	return pages->offset - (pages->dma_buf ? pages->dma_buf->offset : 0) + offset;
 }
 
 /* Accounting --------------------------------------------------------------------------------------------- */

@@ -35,19 +35,24 @@ struct sim_pages {
 	uint64_t offset;                /* FILE: of the first byte; BAR: likewise */
 	struct weir_sim_device *device; /* BAR */
 	unsigned int bar;
-	bool revoked; /* BAR, by dma-buf: for ever */
+	struct sim_dma_buf *dma_buf; /* BAR, if by dma-buf: what it is part of; */
+	bool revoked;                /* for ever */
 };
 
 /* The page size of the machine, which is that of the real one. */
 uint64_t sim_page_size(void);
 
-/* Make one; one reference. -ENOMEM, for a file -EBADF. What the memory is like shows when it is pinned. */
+/*
+ * Make one; one reference. -ENOMEM, for a file -EBADF. What the memory is like shows when it is pinned. But a dma-buf is looked at
+ * now: -EINVAL: beyond its end; -ENODEV: revoked; -EOPNOTSUPP: of several ranges.
+ */
 int sim_pages_memory(struct weir_sim *sim, uint64_t addr, uint64_t len, bool writable, enum sim_charge charge,
 		     struct sim_pages **ret_pages);
 int sim_pages_file(struct weir_sim *sim, int fd, uint64_t offset, uint64_t len, bool writable,
 		   enum sim_charge charge, struct sim_pages **ret_pages);
 int sim_pages_bar(struct weir_sim_device *device, unsigned int bar, uint64_t offset, uint64_t len,
 		  struct sim_pages **ret_pages);
+int sim_pages_dma_buf(struct sim_dma_buf *buf, uint64_t offset, uint64_t len, struct sim_pages **ret_pages);
 
 void sim_pages_hold(struct sim_pages *pages);
 void sim_pages_put(struct sim_pages *pages);
@@ -64,7 +69,7 @@ void sim_pages_unpin(struct sim_pages *pages);
 int sim_pages_read(struct sim_pages *pages, uint64_t offset, void *buf, size_t len);
 int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, size_t len);
 
-/* The address in the process, or the offset in the file or BAR, of the byte at @offset. */
+/* The address in the process, or the offset in the file, dma-buf or BAR, of the byte at @offset. */
 uint64_t sim_pages_address(const struct sim_pages *pages, uint64_t offset);
 
 /* Has the calling thread this capability (of <linux/capability.h>) in effect? */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* The hosts that conformance runs on, and what cases start from. */
 #include "conformance/fixture.h"
+#include "abi/iommufd_test_abi.h"
 #include "conformance/faults.h"
 #include "conformance/machine.h"
 #include "conformance/os.h"
 #include "conformance/sim_machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +276,35 @@ static bool has_iommu(void)
 	return address_or_null("EDU0") && group_of(address_or_null("EDU0")) >= 0;
 }
 
+/* Whether a case about one interface, by its name, is to run: on the host of that name, and not on auto. 1, 0, or -1 as below. */
+static int interface_is(struct t *t, const char *capability)
+{
+	static const struct {
+		const char *name;
+		enum weir_backend backend;
+	} interfaces[] = { { "IOMMUFD", WEIR_BACKEND_IOMMUFD },
+			   { "TYPE1", WEIR_BACKEND_TYPE1 },
+			   { "COMPAT", WEIR_BACKEND_COMPAT } };
+
+	for (size_t i = 0; i < sizeof(interfaces) / sizeof(interfaces[0]); i++)
+		if (!strcmp(capability, interfaces[i].name))
+			return fixture_of(t)->backend == interfaces[i].backend;
+	return -1;
+}
+
+/* A kernel with mock devices knows their command, whatever else it says of an empty one. */
+static bool has_mock(void)
+{
+	uint32_t cmd[18] = { sizeof(cmd) };
+	int fd = os_open("/dev/iommu", O_RDWR), error;
+
+	if (fd < 0)
+		return false;
+	error = os_sys()->ioctl(os_sys()->ctx, fd, ABI_IOMMU_TEST_CMD, cmd);
+	os_sys()->close(os_sys()->ctx, fd);
+	return error != -ENOTTY;
+}
+
 /* What the machine is, apart from its devices: 1 or 0, or -1 when @capability is none of that. */
 static int machine_has(struct t *t, const char *capability)
 {
@@ -280,6 +312,10 @@ static int machine_has(struct t *t, const char *capability)
 		return os_exists("/sys/bus/pci/drivers/nvme");
 	if (!strcmp(capability, "REAL_SYSTEM"))
 		return !os_sim();
+	if (!strcmp(capability, "VTD"))
+		return os_sim() || os_exists("/sys/class/iommu/dmar0");
+	if (!strcmp(capability, "MOCK"))
+		return has_mock();
 	if (!strcmp(capability, "NO_IOMMUFD"))
 		return !os_exists("/dev/iommu");
 	if (!strcmp(capability, "NO_IOMMU"))
@@ -297,12 +333,20 @@ static bool may_lock_much(void)
 	return geteuid() == 0 || (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= much);
 }
 
+/* CAP_SYS_RESOURCE, which root in a container may lack. */
+static bool may_set_limits(void)
+{
+	return effective_capabilities() >> CAP_SYS_RESOURCE & 1;
+}
+
 static bool can_have(struct t *t, const char *capability)
 {
-	int machine = machine_has(t, capability);
+	int is = interface_is(t, capability);
 
-	if (machine >= 0)
-		return machine;
+	if (is < 0)
+		is = machine_has(t, capability);
+	if (is >= 0)
+		return is;
 	if (!strcmp(capability, "DMA_DEVICE"))
 		return try_device(t) == 0;
 	if (!strcmp(capability, "EDU_PAIR"))
@@ -313,6 +357,8 @@ static bool can_have(struct t *t, const char *capability)
 		return try_device(t) == 0 && !strncmp(address_of(t, "NVME0"), "0000:00:", 8);
 	if (!strcmp(capability, "ROOT"))
 		return geteuid() == 0;
+	if (!strcmp(capability, "SYS_RESOURCE"))
+		return may_set_limits();
 	if (!strcmp(capability, "LOCKED_MEMORY"))
 		return may_lock_much();
 	if (!strcmp(capability, "KERNEL_LOG"))

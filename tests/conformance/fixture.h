@@ -9,6 +9,7 @@
  *   DMA_DEVICE                                     EDU0
  *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
  *   ROOT                                           the case may change user and limits
+ *   SYS_RESOURCE                                   it has CAP_SYS_RESOURCE
  *   LOCKED_MEMORY                                  this process may have half a GiB locked
  *   MAP_LIMIT                                      it says no to MANY_MAPS
  *   FAULT_COUNT                                    /proc/interrupts counts the interrupts by which IOMMUs report faults
@@ -16,6 +17,9 @@
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
  *   REAL_SYSTEM                                    the host is no simulated one
+ *   IOMMUFD, TYPE1, COMPAT                         the host was asked for by this name: cases about the interface itself (raw/)
+ *   VTD                                            the IOMMU is Intel's, as QEMU has it, or a simulated one, which is after it
+ *   MOCK                                           the kernel has mock devices (CONFIG_IOMMUFD_TEST)
  *   NO_IOMMUFD, NO_IOMMU                           the machine has none; without an IOMMU no device counts as there
  *   UNISOLATED_INTERRUPTS                          it does not isolate interrupts, and nobody consented to that: likewise
  *   KERNEL_LOG                                     the kernel's log can be read, and shows IOMMU faults

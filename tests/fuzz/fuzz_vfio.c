@@ -123,6 +123,7 @@ static void use_feature(struct program *p)
 		struct abi_vfio_device_feature feature;
 		int32_t data[8];
 	} cmd = { .feature = { .argsz = sizeof(cmd) } };
+	int result;
 
 	cmd.feature.flags = in_below(&p->in, 14) | (uint32_t)in_below(&p->in, 16) << 16;
 	cmd.data[0] = an_eventfd(p);
@@ -130,7 +131,9 @@ static void use_feature(struct program *p)
 		cmd.data[i] = (int32_t)a_number(p);
 	if (in_u8(&p->in) >= 224)
 		cmd.feature.argsz = (uint32_t)a_number(p);
-	call(p, a_device_fd(p), ABI_VFIO_DEVICE_FEATURE, &cmd, sizeof(cmd));
+	result = call(p, a_device_fd(p), ABI_VFIO_DEVICE_FEATURE, &cmd, sizeof(cmd));
+	if (result > 0) /* a dma-buf */
+		close(result);
 }
 
 static void reset(struct program *p)

@@ -210,12 +210,11 @@ enum {
 	PROBE = ABI_VFIO_DEVICE_FEATURE_PROBE,
 };
 
-/* Each [VM]: what edu and vfio-pci answer; but for 11, which is not simulated yet. */
+/* Each [VM]: what edu and vfio-pci answer. */
 UNIT(sim_device, features)
 {
-	static const int probed[] = { -ENOTTY, -ENOTTY,     -ENOTTY, 0,       0,
-				      0,       -ENOTTY,     -ENOTTY, -ENOTTY, -ENOTTY,
-				      -ENOTTY, -EOPNOTSUPP, -EINVAL, -ENOTTY, -ENOTTY };
+	static const int probed[] = { -ENOTTY, -ENOTTY, -ENOTTY, 0, 0,       0,       -ENOTTY, -ENOTTY,
+				      -ENOTTY, -ENOTTY, -ENOTTY, 0, -EINVAL, -ENOTTY, -ENOTTY };
 	static const uint32_t direction[] = { SET, GET, GET, SET, SET, SET, SET, SET,
 					      GET, GET, SET, GET, SET, SET, GET };
 	struct rig *rig = rig_new(t, &plain_model, BY_CDEV);

@@ -210,7 +210,7 @@ UNIT(sim_group, nothing_works_before_it_has_a_type)
 UNIT(sim_group, extensions)
 {
 	static const int before[] = { 0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0 };
-	static const int after[] = { 0, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0 };
+	static const int after[] = { 0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0 };
 	static struct groups g;
 
 	open_groups(t, NULL, &g);

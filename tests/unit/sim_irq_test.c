@@ -96,7 +96,7 @@ UNIT(sim_irq, conventional_function_has_no_err)
 {
 	/* [VM] edu: one MSI with flags 0x9. */
 	static const struct info_row rows[] = {
-		{ INTX, 0, 0x7, 1 },    { MSI, 0, 0x9, 1 }, { MSIX, 0, 0x1, 0 },
+		{ INTX, 0, 0x7, 1 },    { MSI, 0, 0x9, 1 }, { MSIX, 0, 0x9, 0 },
 		{ ERR, -EINVAL, 0, 0 }, { REQ, 0, 0x9, 1 },
 	};
 
