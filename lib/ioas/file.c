@@ -150,7 +150,7 @@ int weir_files_close(const struct weir_sys *sys, struct weir_file *files, int er
 		if (unmapped)
 			unmapped = weir_fail(unmapped,
 					     "%#" PRIx64 " bytes of a file stay in this process at %p (%s); "
-							 "devices cannot reach them any more",
+					     "devices cannot reach them any more",
 					     file->len, file->base, strerror(-unmapped));
 		weir_first_note(&first, unmapped);
 		sys->close(sys->ctx, file->fd);
