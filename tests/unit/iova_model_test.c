@@ -2,6 +2,7 @@
 /* The space of IOVAs, beside an array with a flag for every page. */
 #include "unit/iova_rig.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
