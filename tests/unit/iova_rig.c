@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static void finish_iova(void *arg)
+void finish_iova(void *arg)
 {
 	weir_iova_finish(arg);
 	free(arg);
@@ -42,4 +42,59 @@ struct weir_segment *take_iova_at(struct weir_iova *iova, uint64_t start, uint64
 	ASSERT_EQ(start, segment->node.key);
 	ASSERT_EQ(start + (len - 1), segment->last);
 	return segment;
+}
+
+static bool in_its_bin(const struct weir_iova *iova, const struct weir_hole *hole)
+{
+	const struct weir_hole *other = iova->bins.first[hole->bin];
+
+	while (other && other != hole)
+		other = other->next;
+	return other;
+}
+
+/* What the bin says of a hole is true: where it begins, how long it is, within a quarter, and whether it is usable. */
+static void check_bin(const struct weir_iova *iova, const struct weir_hole *hole)
+{
+	uint64_t start = hole->segment.node.key, pages = (hole->segment.last - start) / IOVA_PAGE + 1;
+	unsigned int zone = hole->bin / WEIR_BIN_CLASSES, class = hole->bin % WEIR_BIN_CLASSES;
+
+	ASSERT_EQ(weir_stretch_at(&iova->stretches, start), hole->stretch);
+	ASSERT_LE(hole->segment.last, weir_stretch_last(&iova->stretches, hole->stretch));
+	if (!iova->stretches.all[hole->stretch].usable) {
+		ASSERT_EQ(WEIR_NO_BIN, hole->bin);
+		return;
+	}
+	ASSERT_TRUE(in_its_bin(iova, hole));
+	ASSERT_EQ(1, start >> zone);
+	if (pages < 8)
+		ASSERT_EQ(pages, class);
+	else
+		ASSERT_EQ(4 + class % 4, pages >> (class / 4 - 1));
+	ASSERT_LE(hole->lowest, start);
+	ASSERT_LE(start, hole->highest);
+}
+
+/* The segments follow each other without gaps, the holes are in the tree and in their bins, and those that could be one are. */
+uint64_t check_segments(const struct weir_iova *iova)
+{
+	const struct weir_segment *segment;
+	uint64_t at = 0, holes = 0;
+
+	for (segment = iova->edge.above; segment != &iova->edge; segment = segment->above) {
+		ASSERT_EQ(at, segment->node.key);
+		ASSERT_TRUE(segment->above->below == segment);
+		at = segment->last + 1;
+		if (!segment->hole)
+			continue;
+		holes++;
+		check_bin(iova, (const struct weir_hole *)segment);
+		ASSERT_TRUE(weir_tree_at_or_below(&iova->holes, segment->last) == &segment->node);
+		if (segment->above->hole)
+			ASSERT_EQ(weir_stretch_last(&iova->stretches,
+						    ((const struct weir_hole *)segment)->stretch),
+				  segment->last);
+	}
+	ASSERT_EQ(0, at);
+	return holes;
 }
