@@ -21,7 +21,7 @@ void allow_iova(struct weir_iova *iova, uint64_t start, uint64_t last);
 struct weir_segment *take_iova(struct weir_iova *iova, struct weir_iova_wish wish);
 struct weir_segment *take_iova_at(struct weir_iova *iova, uint64_t start, uint64_t len);
 
-/* All segments are in order, leave nothing out, and holes are in their bins. Returns how many there are. */
+/* All segments are in order and leave nothing out, and the holes are in their bins. Returns how many holes there are. */
 uint64_t check_segments(const struct weir_iova *iova);
 
 #endif
