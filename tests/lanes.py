@@ -85,8 +85,8 @@ LANES = [
          steps=sweeps(every=1)),
 
     Lane("tsan", "the unit tests with the thread sanitizer",
-         budget=600, packages=["build"], build="tsan",
-         steps=units(without=["sim-decode"]), long=True),
+         budget=300, packages=["build"], build="tsan",
+         steps=units(without=["sim-decode"])),
 
     Lane("docs", "every command on the page about the simulated host, and the program there",
          budget=300, packages=["build"], build="plain",
@@ -125,19 +125,19 @@ LANES = [
          prepare=["tests/vm/lib/kernel", "tests/preload/kernel-selftests"],
          steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")], long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
-       machine="stock", hosts="auto", budget=300, parts="conformance programs", kernel="tests/vm/lib/kernel-stock", long=True),
+       machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
-       machine="topology", hosts="iommufd,type1,compat", budget=420, long=True),
+       machine="topology", hosts="iommufd,type1,compat", budget=600),
 
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=120, packages=["build"],
-         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])], long=True),
+         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])]),
     vm("vm-virtio", "another IOMMU (virtio), whose platform does not isolate interrupts: accepted by module options",
-       machine="virtio", hosts="iommufd,type1", budget=420,
-       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1", long=True),
+       machine="virtio", hosts="iommufd,type1", budget=450,
+       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1"),
     vm("vm-refused", "the same, not accepted: every open is refused with the reason",
-       machine="virtio", hosts="iommufd,type1,compat,auto", budget=120, skips="virtio-refused", long=True),
+       machine="virtio", hosts="iommufd,type1,compat,auto", budget=90, skips="virtio-refused"),
     vm("vm-no-iommu", "a machine without an IOMMU: every open is refused with the reason",
-       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=120, long=True),
+       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=90),
 ]
