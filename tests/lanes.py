@@ -107,6 +107,7 @@ LANES = [
          budget=300, packages=["build", "check"], build="fuzz",
          steps=[junit("fuzz", "tests/fuzz/run --build {build} --junit {results}/fuzz.xml")], long=True),
 
+    # Long: some twenty boots, for what changes with tests/vm only.
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
          budget=600, packages=["build", "vm", "kernel"],
          prepare=["tests/vm/lib/kernel", "tests/vm/lib/kernel-stock"],
@@ -118,12 +119,13 @@ LANES = [
        machine="vtd", hosts="type1", budget=300, parts="conformance programs"),
     vm("vm-compat", "the container's ioctls on /dev/iommu: conformance, then the programs",
        machine="vtd", hosts="compat", budget=300, parts="conformance programs"),
+    # Long: emulated processors take long with sanitizers, and the lane asan has run the same cases on the simulated hosts.
     vm("vm-asan", "conformance on iommufd and the container with address and undefined-behaviour sanitizers",
-       machine="vtd", hosts="iommufd,type1", budget=420, build="asan", long=True),
+       machine="vtd", hosts="iommufd,type1", budget=720, build="asan", long=True),
     Lane("vm-selftests", "the kernel's own VFIO selftests, on real devices and on simulated ones: the same passes and skips",
          budget=300, packages=["build", "foreign", "vm", "kernel"], build="plain",
          prepare=["tests/vm/lib/kernel", "tests/preload/kernel-selftests"],
-         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")], long=True),
+         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
