@@ -109,7 +109,7 @@ LANES = [
 
     # Long: some twenty boots, for what changes with tests/vm only.
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
-         budget=600, packages=["build", "vm", "kernel"],
+         budget=900, packages=["build", "vm", "kernel"],
          prepare=["tests/vm/lib/kernel", "tests/vm/lib/kernel-stock"],
          steps=[script("selftest", "tests/vm/selftest")], long=True),
 
@@ -128,16 +128,18 @@ LANES = [
          steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
-    vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
-       machine="topology", hosts="iommufd,type1,compat", budget=600),
+    # A boot and a lane are to take about a minute where little else runs, so each host has its own.
+    *(vm(f"vm-topology-{host}", f"switches, bridges, groups of several devices, hot reset: {host}",
+         machine="topology", hosts=host, budget=300) for host in ["iommufd", "type1", "compat"]),
 
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=120, packages=["build"],
-         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"])]),
-    vm("vm-virtio", "another IOMMU (virtio), whose platform does not isolate interrupts: accepted by module options",
-       machine="virtio", hosts="iommufd,type1", budget=450,
-       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1"),
+         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]),
+                table("topology", ["vm-topology-iommufd", "vm-topology-type1", "vm-topology-compat"])]),
+    *(vm(f"vm-virtio-{host}", f"another IOMMU (virtio), whose platform does not isolate interrupts, accepted: {host}",
+         machine="virtio", hosts=host, budget=300,
+         append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1") for host in ["iommufd", "type1"]),
     vm("vm-refused", "the same, not accepted: every open is refused with the reason",
        machine="virtio", hosts="iommufd,type1,compat,auto", budget=90, skips="virtio-refused"),
     vm("vm-no-iommu", "a machine without an IOMMU: every open is refused with the reason",
