@@ -105,8 +105,8 @@ LANES = [
          steps=[*sweeps(every=1), *SWEEP_REFUSED]),
 
     Lane("tsan", "the unit tests with the thread sanitizer",
-         budget=600, packages=["build"], build="tsan",
-         steps=units(without=["sim-decode"]), long=True),
+         budget=300, packages=["build"], build="tsan",
+         steps=units(without=["sim-decode"])),
 
     Lane("docs", "every command on the page about the simulated host, and the program there",
          budget=300, packages=["build"], build="plain",
@@ -127,8 +127,9 @@ LANES = [
          budget=300, packages=["build", "check"], build="fuzz",
          steps=[junit("fuzz", "tests/fuzz/run --build {build} --junit {results}/fuzz.xml")], long=True),
 
+    # Long: some twenty boots, for what changes with tests/vm only.
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",
-         budget=600, packages=["build", "vm", "kernel"],
+         budget=900, packages=["build", "vm", "kernel"],
          prepare=["tests/vm/lib/kernel", "tests/vm/lib/kernel-stock"],
          steps=[script("selftest", "tests/vm/selftest")], long=True),
 
@@ -138,29 +139,32 @@ LANES = [
        machine="vtd", hosts="type1", budget=300, parts="conformance programs"),
     vm("vm-compat", "the container's ioctls on /dev/iommu: conformance, then the programs",
        machine="vtd", hosts="compat", budget=300, parts="conformance programs"),
+    # Long: emulated processors take long with sanitizers, and the lane asan has run the same cases on the simulated hosts.
     vm("vm-asan", "conformance on iommufd and the container with address and undefined-behaviour sanitizers",
-       machine="vtd", hosts="iommufd,type1", budget=420, build="asan", long=True),
+       machine="vtd", hosts="iommufd,type1", budget=720, build="asan", long=True),
     Lane("vm-selftests", "the kernel's own VFIO selftests, on real devices and on simulated ones: the same passes and skips",
          budget=300, packages=["build", "foreign", "vm", "kernel"], build="plain",
          prepare=["tests/vm/lib/kernel", "tests/preload/kernel-selftests"],
-         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")], long=True),
+         steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-bench", "a map and an unmap beside the bare system calls: ratios of times, for a quiet machine",
        machine="vtd", hosts="iommufd,type1", budget=240, parts="bench", long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
-       machine="stock", hosts="auto", budget=300, parts="conformance programs", kernel="tests/vm/lib/kernel-stock", long=True),
-    vm("vm-topology", "switches, bridges, groups of several devices, hot reset",
-       machine="topology", hosts="iommufd,type1,compat", budget=420, long=True),
+       machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
+    # A boot and a lane are to take about a minute where little else runs, so each host has its own.
+    *(vm(f"vm-topology-{host}", f"switches, bridges, groups of several devices, hot reset: {host}",
+         machine="topology", hosts=host, budget=300) for host in ["iommufd", "type1", "compat"]),
 
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=120, packages=["build"],
-         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]), table("topology", ["vm-topology"]),
-                lines("vtd", ["vm-iommufd", "vm-type1", "vm-compat"])], long=True),
-    vm("vm-virtio", "another IOMMU (virtio), whose platform does not isolate interrupts: accepted by module options",
-       machine="virtio", hosts="iommufd,type1", budget=420,
-       append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1", long=True),
+         steps=[table("vtd", ["vm-iommufd", "vm-type1", "vm-compat"]),
+                table("topology", ["vm-topology-iommufd", "vm-topology-type1", "vm-topology-compat"]),
+                lines("vtd", ["vm-iommufd", "vm-type1", "vm-compat"])]),
+    *(vm(f"vm-virtio-{host}", f"another IOMMU (virtio), whose platform does not isolate interrupts, accepted: {host}",
+         machine="virtio", hosts=host, budget=300,
+         append="iommufd.allow_unsafe_interrupts=1 vfio_iommu_type1.allow_unsafe_interrupts=1") for host in ["iommufd", "type1"]),
     vm("vm-refused", "the same, not accepted: every open is refused with the reason",
-       machine="virtio", hosts="iommufd,type1,compat,auto", budget=120, skips="virtio-refused", long=True),
+       machine="virtio", hosts="iommufd,type1,compat,auto", budget=90, skips="virtio-refused"),
     vm("vm-no-iommu", "a machine without an IOMMU: every open is refused with the reason",
-       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=120, long=True),
+       machine="noiommu-at-all", hosts="iommufd,type1,compat,auto", budget=90),
 ]

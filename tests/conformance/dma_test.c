@@ -6,6 +6,57 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The kernel's log ------------------------------------------------------------------------------------------------ */
+
+/*
+ * Have the device touch @iova until the kernel's log shows it: the log is for the first few faults of every 5 s only, of all
+ * cases together, so these come before those that make others. It names the requester, which for a device behind a
+ * conventional bridge is an alias on the same bus.
+ */
+static bool logged(struct t *t, struct edu *edu, enum edu_direction direction, uint64_t iova,
+		   const char *what)
+{
+	char bus[32], place[32];
+
+	snprintf(bus, sizeof(bus), "device [%.8s", address_of(t, "EDU0")); /* "0000:00:" */
+	snprintf(place, sizeof(place), "fault addr %#llx", (unsigned long long)iova);
+	log_begin(t);
+	for (int i = 0; i < 8; i++) {
+		if (edu_dma(edu, direction, iova, 0, PAGE, EDU_BY_POLLING, 2000))
+			FAIL("edu_dma: %s", edu_error());
+		if (log_shows(t, (const char *[]){ what, bus, place, NULL }))
+			return true;
+	}
+	return false;
+}
+
+CONFORMANCE(dma, the_kernel_logs_a_write_to_read_only_memory, NEEDS(DMA_DEVICE, KERNEL_LOG))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
+	unsigned char *page = new_pages(t, 1);
+
+	new_map(t, ioas, page, PAGE,
+		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ | WEIR_MAP_FIXED, .iova = 0x7654000));
+	EXPECT_TRUE(logged(t, edu, EDU_TO_MEMORY, 0x7654000, "[DMA Write"));
+	EXPECT_TRUE(all_bytes(page, 0x33, PAGE));
+	EXPECT_TRUE(dma_reads(t, edu, 0x7654000, page, PAGE));
+}
+
+CONFORMANCE(dma, the_kernel_logs_a_read_of_unmapped_memory, NEEDS(DMA_DEVICE, KERNEL_LOG))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
+	unsigned char *page = new_pages(t, 1);
+	struct weir_map *map = new_map(t, ioas, page, PAGE, AT(0x7321000));
+
+	ASSERT_TRUE(dma_reads(t, edu, 0x7321000, page, PAGE));
+	ASSERT_OK(weir_map_close(map));
+	EXPECT_TRUE(logged(t, edu, EDU_FROM_MEMORY, 0x7321000, "[DMA Read"));
+}
+
+/* Reach ----------------------------------------------------------------------------------------------------------- */
+
 CONFORMANCE(dma, mapped_memory_is_reached, NEEDS(DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
@@ -83,52 +134,4 @@ CONFORMANCE(dma, an_interrupt_tells_that_it_arrived, NEEDS(DMA_DEVICE))
 	ASSERT_EQ(edu_dma(edu, EDU_FROM_MEMORY, MIB, 0, PAGE, EDU_BY_INTERRUPT, 2000), 0);
 	ASSERT_EQ(edu_dma(edu, EDU_TO_MEMORY, MIB + PAGE, 0, PAGE, EDU_BY_INTERRUPT, 2000), 0);
 	EXPECT_TRUE(all_bytes(memory + PAGE, 0x78, PAGE));
-}
-
-/* The kernel's log ------------------------------------------------------------------------------------------------ */
-
-/*
- * Have the device touch @iova until the kernel's log shows it: the log is for the first few faults of every 5 s only, of all
- * cases together. It names the requester, which for a device behind a conventional bridge is an alias on the same bus.
- */
-static bool logged(struct t *t, struct edu *edu, enum edu_direction direction, uint64_t iova,
-		   const char *what)
-{
-	char bus[32], place[32];
-
-	snprintf(bus, sizeof(bus), "device [%.8s", address_of(t, "EDU0")); /* "0000:00:" */
-	snprintf(place, sizeof(place), "fault addr %#llx", (unsigned long long)iova);
-	log_begin(t);
-	for (int i = 0; i < 8; i++) {
-		if (edu_dma(edu, direction, iova, 0, PAGE, EDU_BY_POLLING, 2000))
-			FAIL("edu_dma: %s", edu_error());
-		if (log_shows(t, (const char *[]){ what, bus, place, NULL }))
-			return true;
-	}
-	return false;
-}
-
-CONFORMANCE(dma, the_kernel_logs_a_write_to_read_only_memory, NEEDS(DMA_DEVICE, KERNEL_LOG))
-{
-	struct weir_ioas *ioas = new_ioas(t);
-	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	unsigned char *page = new_pages(t, 1);
-
-	new_map(t, ioas, page, PAGE,
-		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ | WEIR_MAP_FIXED, .iova = 0x7654000));
-	EXPECT_TRUE(logged(t, edu, EDU_TO_MEMORY, 0x7654000, "[DMA Write"));
-	EXPECT_TRUE(all_bytes(page, 0x33, PAGE));
-	EXPECT_TRUE(dma_reads(t, edu, 0x7654000, page, PAGE));
-}
-
-CONFORMANCE(dma, the_kernel_logs_a_read_of_unmapped_memory, NEEDS(DMA_DEVICE, KERNEL_LOG))
-{
-	struct weir_ioas *ioas = new_ioas(t);
-	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	unsigned char *page = new_pages(t, 1);
-	struct weir_map *map = new_map(t, ioas, page, PAGE, AT(0x7321000));
-
-	ASSERT_TRUE(dma_reads(t, edu, 0x7321000, page, PAGE));
-	ASSERT_OK(weir_map_close(map));
-	EXPECT_TRUE(logged(t, edu, EDU_FROM_MEMORY, 0x7321000, "[DMA Read"));
 }

@@ -189,7 +189,7 @@ CONFORMANCE(limits, the_kernels_number_of_mappings_is_reached_and_named,
 
 CONFORMANCE(limits, there_is_none_to_the_number_of_mappings, NEEDS(DMA_DEVICE, MANY_MAPS, LOCKED_MEMORY))
 {
-	enum { MANY = 70000 };
+	enum { MANY = 65536 + 1 };
 	struct weir_ioas *ioas = new_ioas(t);
 	int error;
 

@@ -262,7 +262,8 @@ CONFORMANCE(nvme, many_requests_are_in_flight_at_once, NEEDS(NVME0))
 	while (seen != (1u << DEPTH) - 1) {
 		int num = nvme_queue_wait(disk->queue, done, DEPTH, TIMEOUT_MS);
 
-		if (num <= 0) /* no check: how many come at once is a matter of time */
+		/* How many come at once is a matter of time. */
+		if (num <= 0)
 			FAIL("nvme_queue_wait: %d", num);
 		for (int i = 0; i < num; i++) {
 			EXPECT_EQ(done[i].error, 0);

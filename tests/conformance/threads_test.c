@@ -10,7 +10,7 @@
  * Mappers have a stretch of fixed IOVAs each, and map at chosen ones too; a device comes and goes meanwhile, and others ask.
  * Threads count what goes wrong; the case looks at the counts.
  */
-enum { NUM_MAPPERS = 3, ROUNDS = 150, VISITS = 12 };
+enum { NUM_MAPPERS = 3, ROUNDS = 60, VISITS = 12 };
 
 struct bustle {
 	struct t *t;

@@ -8,6 +8,9 @@ import time
 
 GRACE = 5  # seconds between SIGTERM and SIGKILL; tests/vm/run ends its QEMU meanwhile
 
+# Killed outright, this program cannot end what it started: then the kernel does.
+DIES_WITH_US = ["setpriv", "--pdeathsig", "TERM", "--"]
+
 
 def end_group(child):
     """End a command and all that it started, which is in one process group."""
@@ -29,7 +32,7 @@ def run(command, log, env=None, seconds=None):
         output.write(f"$ {command}\n".encode())
         output.flush()
         try:
-            child = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            child = subprocess.Popen([*DIES_WITH_US, *shlex.split(command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                      env={**os.environ, **(env or {})}, start_new_session=True)
         except OSError as error:
             output.write(f"{error}\n".encode())

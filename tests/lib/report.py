@@ -16,20 +16,20 @@ END = re.compile(r"\[ +(OK|FAILED|SKIPPED) +\] ")
 
 
 def listing(lanes):
-    return [f"{lane.name:12} {lane.about}{' (--long)' if lane.long else ''}" for lane in lanes]
+    return [f"{lane.name:19} {lane.about}{' (--long)' if lane.long else ''}" for lane in lanes]
 
 
 def watching(lane, what):
     """Tell someone who watches what is going on; the next line overwrites it."""
     if sys.stdout.isatty():
-        print(f"\r\033[K{lane.name:12} {what} ...", end="", flush=True)
+        print(f"\r\033[K{lane.name:19} {what} ...", end="", flush=True)
 
 
 def finished(run):
     counts = count(run.tests)
     if sys.stdout.isatty():
         print("\r\033[K", end="")
-    print(f"{run.lane.name:12} {counts[PASSED]:5} passed {counts[FAILED]:4} failed {counts[SKIPPED]:4} skipped "
+    print(f"{run.lane.name:19} {counts[PASSED]:5} passed {counts[FAILED]:4} failed {counts[SKIPPED]:4} skipped "
           f"{run.seconds:7.1f} s")
     # "needs NESTING: a second reason" counts with NESTING; GoogleTest puts file and line above.
     reasons = Counter(test.message.split("\n")[-1].split(":")[0] for test in run.tests if test.outcome == SKIPPED)

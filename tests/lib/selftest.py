@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The runner's promises: a copy of it runs lanes that go wrong in every way, in a checkout that has nothing else."""
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ LANES = [
     Lane("empty", "has no test", 60, [junit("a", XML + "/a.xml")]),
     Lane("skips", "runs no test", 60, [junit("a", XML + "/a.xml skip skip")]),
     Lane("slow", "takes too long, and its child as well", 1, [script("a", "sh -c 'sleep 77.125 & sleep 77.125'"), script("b", "true")]),
+    Lane("endless", "does not end by itself", 60, [script("a", "sleep 88.125")], long=True),
     Lane("missing", "is not there", 60, [script("a", "tests/no-such-program")]),
     Lane("prepared", "cannot be prepared", 60, [script("a", "true")], prepare=["false"]),
     Lane("often", "only on demand", 60, [script("a", "sh -c 'test \\"$WEIR_LONG\\" = 1'")], long=True),
@@ -95,8 +97,17 @@ class Runner(unittest.TestCase):
         start = time.monotonic()
         self.fails("slow", "0 passed, 1 failed, 0 skipped", "the lane's budget of 1 s is spent")
         self.assertLess(time.monotonic() - start, 20)
-        processes = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
-        self.assertNotIn(b"sleep\x0077.125\x00", processes)
+        self.assertFalse(running("sleep", "77.125"))
+
+    def test_ended_from_outside_it_leaves_nothing_behind(self):
+        for sig in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL:
+            with self.subTest(sig.name):
+                runner = subprocess.Popen([sys.executable, "tests/lib/runner.py", "endless"], cwd=self.top,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                self.assertTrue(soon(lambda: running("sleep", "88.125")))
+                runner.send_signal(sig)
+                self.assertNotEqual(runner.wait(), 0)
+                self.assertTrue(soon(lambda: not running("sleep", "88.125")))
 
     def test_a_command_that_is_not_there_fails(self):
         self.fails("missing", "0 passed, 1 failed, 0 skipped", "No such file")
@@ -121,12 +132,25 @@ class Runner(unittest.TestCase):
         self.assertIn("no lane goood; there are: good, bad", self.output)
 
 
-def readable(path):
+def running(*command):
+    """Whether there is such a process."""
+    wanted = "".join(f"{word}\0" for word in command).encode()
+    return any(command_line(path) == wanted for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+def command_line(path):
     try:
-        path.read_bytes()
-        return True
+        return path.read_bytes()
     except OSError:
-        return False
+        return b""
+
+
+def soon(condition):
+    """Whether it comes true in some seconds."""
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
 
 
 if __name__ == "__main__":
