@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "sim/bind.h"
+#include "sim/sysfs/bind.h"
 
 enum { FORKED, OURS, ADOPTING, TORN };
 

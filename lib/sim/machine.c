@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/file.h"
 
 enum {

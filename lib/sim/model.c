@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "kernel/sysfs.h"
-#include "sim/device_dmabuf.h"
-#include "sim/pci.h"
+#include "sim/device/dmabuf.h"
+#include "sim/device/pci.h"
 
 const char *weir_sim_device_address(const struct weir_sim_device *device)
 {

@@ -11,7 +11,7 @@
 
 #include "error.h"
 #include "kernel/sysfs.h"
-#include "sim/bind.h"
+#include "sim/sysfs/bind.h"
 
 enum { NUM_BARS = 6, NUM_SLOTS = 32 };
 

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "sim/device.h"
-#include "sim/paths.h"
+#include "sim/device/device.h"
+#include "sim/sysfs/paths.h"
 #include "sim/user.h"
 
 /* Long enough for every name that the machine has; a longer one is not one of them. */

@@ -11,7 +11,7 @@
 
 #include "error.h"
 #include "shim/test.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 
 /* As the virtual machine's, the disk is no multiple of anything else long. */
 enum { MIB = 1 << 20, BLOCK_SIZE = 512, NUM_BLOCKS = 2 * MIB / BLOCK_SIZE + 7 };

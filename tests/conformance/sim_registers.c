@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "conformance/sim_machine.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/preload/context.h"
 #include "sim/user.h"
 

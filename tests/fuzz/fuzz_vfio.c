@@ -12,7 +12,7 @@
 
 #include "fuzz/rig.h"
 #include "kernel/vfio_abi.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 
 enum { MOST_STEPS = 300, EVENTFDS = 3, MAPPINGS = 3, ROOM = 256, CANARY = 0x5a };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "kernel/vfio_abi.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 
 /* A device ------------------------------------------------------------------------------------------------ */
 

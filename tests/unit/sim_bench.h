@@ -9,7 +9,7 @@
 
 #include <weir/sim.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "test.h"
 
 #define BENCH_IOVA 0x100000000ull /* nothing below: an address that lost its upper half goes astray */

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#include "sim/pci.h"
+#include "sim/device/pci.h"
 #include "sim_probe.h"
 
 enum { PAGE = 4096 };

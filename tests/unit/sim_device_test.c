@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sim/pci.h"
+#include "sim/device/pci.h"
 #include "sim_probe.h"
 
 enum { PAGE = 4096 };

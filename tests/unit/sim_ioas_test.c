@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 
-#include "sim/iommufd.h"
+#include "sim/iommufd/iommufd.h"
 
 /* Ranges (A.4.1 to A.4.3) -------------------------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "sim/pci.h"
+#include "sim/device/pci.h"
 
 /* Descriptors -------------------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 
 #include "sim_toy.h"
 #include "test.h"

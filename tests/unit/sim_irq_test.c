@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "sim/pci.h"
+#include "sim/device/pci.h"
 #include "sim_probe.h"
 
 enum {

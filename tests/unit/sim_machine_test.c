@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/user.h"
 #include "sim_toy.h"
 

@@ -7,7 +7,7 @@
 #define TESTS_UNIT_SIM_PROBE_H
 
 #include "kernel/iommufd_abi.h"
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim_toy.h"
 
 /*

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim_toy.h"
 
 #define ADDRESS "0000:00:05.0"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 
 struct toy {
 	uint64_t count;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/user.h"
 #include "sim_toy.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sim/paths.h"
+#include "sim/sysfs/paths.h"
 #include "sim/preload/preload.h"
 
 enum { FIRST_ROOM = 4096, MOST_ROOM = 1 << 20, NUM_DOTS = 2 };

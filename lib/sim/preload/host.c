@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/file.h"
 #include "sim/preload/describe.h"
 #include "sim/preload/preload.h"

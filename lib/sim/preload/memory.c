@@ -2,7 +2,7 @@
 /* mmap() and munmap(). BARs are mapped by the machine, which keeps a list of where. */
 #include <sys/mman.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/preload/preload.h"
 
 static bool answered(void *addr, size_t len, int prot, int flags, int fd, off_t offset, void **ret_addr)

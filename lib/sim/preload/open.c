@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sim/paths.h"
+#include "sim/sysfs/paths.h"
 #include "sim/preload/preload.h"
 
 /*

@@ -7,7 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "sim/paths.h"
+#include "sim/sysfs/paths.h"
 #include "sim/preload/preload.h"
 
 _Noreturn void __chk_fail(void);

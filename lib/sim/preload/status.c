@@ -7,7 +7,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "sim/paths.h"
+#include "sim/sysfs/paths.h"
 #include "sim/preload/preload.h"
 
 enum { MISC_MAJOR = 10, VFIO_MINOR = 196, IOMMU_MINOR = 125, GROUP_MAJOR = 510, CDEV_MAJOR = 511 };

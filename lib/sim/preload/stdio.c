@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sim/paths.h"
+#include "sim/sysfs/paths.h"
 #include "sim/preload/preload.h"
 
 /*

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "sim/device.h"
+#include "sim/device/device.h"
 #include "sim/preload/context.h"
 #include "sim/preload/preload.h"
 #include "sim/user.h"

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An IOMMU page table: what DMA from the groups that use it reaches. With a translation cache that holds what
+ * was translated until it is invalidated, as hardware's does: unmapping here invalidates, since the kernel
+ * does.
+ */
+#ifndef WEIR_SIM_DOMAIN_H
+#define WEIR_SIM_DOMAIN_H
+
+#include "sim/iommu/pages.h"
+#include "tree.h"
+
+#define SIM_READ  1u
+#define SIM_WRITE 2u
+
+enum { SIM_IOMMU_PAGE = 4096 }; /* the smallest page of the IOMMU, and what the cache holds */
+
+/* What one page of I/O addresses stands for. */
+struct sim_translation {
+	struct sim_pages *pages;
+	uint64_t offset; /* of the page's first byte */
+	uint32_t prot;
+};
+
+struct sim_domain {
+	struct weir_sim *sim;
+	uint32_t address_bits;
+	struct weir_tree entries; /* by IOVA */
+	struct sim_tlb *tlb;
+	/*
+	 * Find what the page at @iova stands for, -EFAULT if for nothing. That of a plain table looks into
+	 * entries. One that a program writes itself (nested) has its own: as it asks only when the cache has
+	 * no answer, changes show after sim_domain_invalidate().
+	 */
+	int (*walk)(const struct sim_domain *domain, uint64_t iova, struct sim_translation *ret_translation);
+};
+
+/* What devices of a group cannot use, and why. */
+struct sim_window {
+	uint64_t start, last;
+	const char *kind; /* "msi", "reserved" */
+};
+enum { SIM_NUM_WINDOWS = 1 };
+extern const struct sim_window sim_windows[SIM_NUM_WINDOWS]; /* 0xfee00000..0xfeefffff msi */
+
+int sim_domain_new(struct weir_sim *sim, struct sim_domain **ret_domain);
+void sim_domain_free(struct sim_domain *domain); /* unmaps all */
+
+/*
+ * Install [offset, offset + len) of @pages (pinned by the caller) at @iova, which is free. @prot: SIM_READ,
+ * SIM_WRITE; neither is -EINVAL. -ENOMEM
+ */
+int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struct sim_pages *pages,
+		   uint64_t offset, uint32_t prot);
+
+/* Remove entries that lie in the range, whole ones, and what the cache holds of them. */
+void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len);
+
+/* Make two entries of the one that reaches across @iova. -ENOMEM */
+int sim_domain_split(struct sim_domain *domain, uint64_t iova);
+
+/* Forget what the cache holds of the range. */
+void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t len);
+
+/*
+ * DMA. Splits at page borders; translates through the cache; reports what it blocks. NULL: there is no table,
+ * so all is blocked. Writes to a window are interrupts, and no DMA. -EFAULT: blocked; -EIO: nobody answers.
+ */
+int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,
+		   size_t len, bool write);
+
+/* Note a blocked DMA in the machine's log. */
+void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint64_t iova, bool write);
+
+#endif
