@@ -52,6 +52,16 @@ static int enter(struct weir_sim *sim)
 	return error;
 }
 
+/* A call that is none of the machine's: it counts, takes its time, and fails on request like any other. */
+static int pass(struct weir_sim *sim)
+{
+	int error = enter(sim);
+
+	if (!error)
+		leave(sim);
+	return error;
+}
+
 /* What a forked child uses it takes over: from now on its copy of the device acts. */
 static void take_over(struct sim_file *file)
 {
@@ -114,24 +124,16 @@ static int sys_close(void *ctx, int fd)
 
 static int sys_dup(void *ctx, int fd)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->dup(NULL, fd);
+	return error ? error : real()->dup(NULL, fd);
 }
 
 static int sys_eventfd(void *ctx, unsigned int initial, int flags)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->eventfd(NULL, initial, flags);
+	return error ? error : real()->eventfd(NULL, initial, flags);
 }
 
 static int sys_ioctl(void *ctx, int fd, unsigned long request, void *arg)
@@ -277,57 +279,37 @@ static int sys_munmap(void *ctx, void *addr, size_t len)
 
 static int sys_madvise(void *ctx, void *addr, size_t len, int advice)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->madvise(NULL, addr, len, advice);
+	return error ? error : real()->madvise(NULL, addr, len, advice);
 }
 
 static int sys_memfd_create(void *ctx, const char *name, unsigned int flags)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->memfd_create(NULL, name, flags);
+	return error ? error : real()->memfd_create(NULL, name, flags);
 }
 
 static int sys_ftruncate(void *ctx, int fd, uint64_t len)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->ftruncate(NULL, fd, len);
+	return error ? error : real()->ftruncate(NULL, fd, len);
 }
 
 static int sys_fcntl(void *ctx, int fd, int command, int argument)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->fcntl(NULL, fd, command, argument);
+	return error ? error : real()->fcntl(NULL, fd, command, argument);
 }
 
 static int sys_fstat(void *ctx, int fd, struct stat *ret_stat)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->fstat(NULL, fd, ret_stat);
+	return error ? error : real()->fstat(NULL, fd, ret_stat);
 }
 
 /* Names ------------------------------------------------------------------------------------------------------------ */
@@ -366,13 +348,9 @@ static ssize_t sys_list_dir(void *ctx, const char *path, char *buf, size_t len)
 
 static int sys_connect(void *ctx, const char *path)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->connect(NULL, path);
+	return error ? error : real()->connect(NULL, path);
 }
 
 static ssize_t sys_sendmsg(void *ctx, int fd, const struct msghdr *msg, int flags)
@@ -405,13 +383,9 @@ static ssize_t sys_recvmsg(void *ctx, int fd, struct msghdr *msg, int flags)
 
 static int sys_sleep(void *ctx, uint64_t nanoseconds)
 {
-	struct weir_sim *sim = ctx;
-	int error = enter(sim);
+	int error = pass(ctx);
 
-	if (error)
-		return error;
-	leave(sim);
-	return real()->sleep(NULL, nanoseconds);
+	return error ? error : real()->sleep(NULL, nanoseconds);
 }
 
 void sim_sys_init(struct weir_sim *sim)
