@@ -50,7 +50,7 @@ static int explain_fault(const struct weir_ioas *ioas, const struct weir_map *ma
 		weir_map_size(map), map->backing.addr);
 }
 
-static int explain_memory(const struct weir_ioas *ioas, const struct weir_map *map)
+static int explain_memory(struct weir_ioas *ioas, const struct weir_map *map)
 {
 	struct weir_memlock memlock;
 
@@ -63,10 +63,10 @@ static int explain_memory(const struct weir_ioas *ioas, const struct weir_map *m
 			 " KiB beside the %" PRIu64 " KiB that are mapped in this space already: raise it "
 			 "(ulimit -l, or LimitMEMLOCK=) or grant CAP_IPC_LOCK",
 			 memlock.limit / 1024, weir_map_size(map) / 1024,
-			 (ioas->mapped_bytes - weir_map_size(map)) / 1024);
+			 (weir_ioas_mapped_bytes(ioas) - weir_map_size(map)) / 1024);
 }
 
-int weir_explain_map(const struct weir_ioas *ioas, const struct weir_map *map, int error)
+int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
 	switch (error) {
 	case -EFAULT:
@@ -113,7 +113,7 @@ static int explain_window(const struct weir_map *map, const struct weir_reserved
 			 window->kind);
 }
 
-int weir_explain_replay(const struct weir_ioas *ioas, const struct weir_map *map, uint32_t group, int error)
+int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint32_t group, int error)
 {
 	struct weir_reserved_window window;
 
@@ -143,7 +143,7 @@ int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int erro
  * Bringing the pages in shows holes and missing permissions, and spares the attach from doing it. What this
  * cannot tell (device memory, and everything before Linux 5.14) is left to the attach.
  */
-int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
+int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map)
 {
 	const struct weir_sys *sys = ioas->space.kernel->sys;
 	int advice = map->prot & WEIR_MAP_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
@@ -164,7 +164,8 @@ int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map)
 	if (error == -ENOMEM)
 		return weir_fail(error, "there is no memory to bring in the %#" PRIx64 " bytes at %p",
 				 weir_map_size(map), map->backing.addr);
-	if (!weir_procself_memlock(sys, &memlock) && !memlock.exempt && ioas->mapped_bytes > memlock.limit)
+	if (!weir_procself_memlock(sys, &memlock) && !memlock.exempt &&
+	    weir_ioas_mapped_bytes(ioas) > memlock.limit)
 		return explain_memory(ioas, map);
 	return 0;
 }

@@ -201,7 +201,7 @@ int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size
 
 	weir_gate_lock_calm(&ioas->gate);
 	info.alignment = ioas->space.live ? ioas->space.geometry.alignment : ioas->page_size;
-	info.num_mappings = ioas->num_maps;
+	info.num_mappings = weir_iova_num_taken(&ioas->iova) - ioas->num_lost;
 	info.mapped_bytes = ioas->mapped_bytes;
 	info.lost_bytes = ioas->lost_bytes;
 	info.max_mappings = ioas->space.live ? ioas->space.geometry.max_mappings : UINT64_MAX;

@@ -17,8 +17,7 @@ struct weir_ioas {
 	struct weir_gate gate;
 	struct weir_index index;          /* of mappings */
 	struct weir_addresses *addresses; /* for looking up without the lock; NULL: nobody does */
-	uint64_t num_maps, lost_bytes;
-	_Atomic uint64_t mapped_bytes; /* also read without the lock, to explain a failure */
+	uint64_t mapped_bytes, lost_bytes, num_lost;
 
 	uint64_t limit;        /* the highest address that a mapping may have: what the bits below come to */
 	uint32_t address_bits; /* of the space alone */
@@ -70,7 +69,13 @@ struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct w
 /* The highest mapping, or NULL. */
 struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas);
 
-/* map.c: the mapping that begins at @iova, which there is. The lock is held. */
+/* unmap.c: a mapping that was entered, and not installed, leaves the table. The lock is held. */
+void weir_ioas_forget_map(struct weir_ioas *ioas, struct weir_map *map);
+
+/* unmap.c: how many bytes are mapped. The lock is not held. */
+uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas);
+
+/* unmap.c: the mapping that begins at @iova, which there is. The lock is held. */
 struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova);
 
 /* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held. */
@@ -104,12 +109,12 @@ static inline uint64_t weir_last_address(uint32_t bits)
 /*
  * explain.c: what the kernel meant when it refused @map; an errno as promised in weir/ioas.h, with a text.
  */
-int weir_explain_map(const struct weir_ioas *ioas, const struct weir_map *map, int error);
+int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error);
 
 /*
  * The same when @map could not be put in force for a function of @group; then the text names the mapping.
  */
-int weir_explain_replay(const struct weir_ioas *ioas, const struct weir_map *map, uint32_t group, int error);
+int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint32_t group, int error);
 
 /*
  * -EADDRINUSE, naming the mapping that lies in a reserved window of @group, if there is one; else @error as it is.
@@ -117,6 +122,6 @@ int weir_explain_replay(const struct weir_ioas *ioas, const struct weir_map *map
 int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int error);
 
 /* Whether memory could be mapped, as far as that can be seen without a device. */
-int weir_check_memory(const struct weir_ioas *ioas, const struct weir_map *map);
+int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map);
 
 #endif

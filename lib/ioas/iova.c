@@ -26,6 +26,7 @@ static int add_chunk(struct weir_iova *iova)
 		return -ENOMEM;
 	chunk->next = iova->chunks;
 	iova->chunks = chunk;
+	iova->num_segments += SEGMENTS;
 	for (size_t i = SEGMENTS; i-- > 0;)
 		weir_iova_spare_push(iova, (struct weir_segment *)(chunk->segments + i * iova->segment_size));
 	return 0;
@@ -74,6 +75,7 @@ static void move_last(struct weir_iova *iova, struct weir_hole *hole, uint64_t l
 static void hole_begins(struct weir_iova *iova, struct weir_segment *segment, uint8_t stretch)
 {
 	segment->hole = true;
+	iova->num_holes++;
 	weir_hole_of(segment)->stretch = stretch;
 	weir_tree_insert(&iova->holes, &segment->node);
 	file(iova, weir_hole_of(segment));
@@ -84,6 +86,7 @@ static void hole_ends(struct weir_iova *iova, struct weir_segment *hole)
 	weir_bins_remove(&iova->bins, weir_hole_of(hole));
 	weir_tree_remove(&iova->holes, &hole->node);
 	hole->hole = false;
+	iova->num_holes--;
 }
 
 int weir_iova_init(struct weir_iova *iova, size_t taken_size)

@@ -20,7 +20,7 @@ struct weir_iova {
 	struct weir_segment *spare; /* segments not in use */
 	struct weir_iova_chunk *chunks;
 	size_t segment_size;
-	uint64_t num_spare;
+	uint64_t num_spare, num_segments, num_holes; /* segments: spare ones included */
 	struct weir_stretches stretches;
 	struct weir_bins bins;
 };
@@ -139,6 +139,12 @@ static inline void weir_iova_give(struct weir_iova *iova, struct weir_segment *s
 	} else {
 		weir_iova_give_and_join(iova, segment);
 	}
+}
+
+/* How many ranges are taken. */
+static inline uint64_t weir_iova_num_taken(const struct weir_iova *iova)
+{
+	return iova->num_segments - iova->num_spare - iova->num_holes;
 }
 
 /* The segment that an address lies in, if it is at most @steps segments above the next hole below it; else NULL. */

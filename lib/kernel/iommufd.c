@@ -21,21 +21,6 @@ int weir_iommufd_ioas_alloc(const struct weir_sys *sys, int fd, uint32_t *ret_id
 	return error;
 }
 
-int weir_iommufd_ioas_map(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, const void *addr,
-			  uint64_t len, uint64_t iova)
-{
-	struct abi_iommu_ioas_map cmd = {
-		.size = sizeof(cmd),
-		.flags = flags | ABI_IOMMU_IOAS_MAP_FIXED_IOVA,
-		.ioas_id = ioas,
-		.user_va = (uintptr_t)addr,
-		.length = len,
-		.iova = iova,
-	};
-
-	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_MAP, &cmd);
-}
-
 int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
 			       uint64_t offset, uint64_t len, uint64_t iova)
 {
@@ -50,19 +35,6 @@ int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas
 	};
 
 	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_MAP_FILE, &cmd);
-}
-
-int weir_iommufd_ioas_unmap(const struct weir_sys *sys, int fd, uint32_t ioas, uint64_t iova, uint64_t len,
-			    uint64_t *ret_len)
-{
-	struct abi_iommu_ioas_unmap cmd = {
-		.size = sizeof(cmd), .ioas_id = ioas, .iova = iova, .length = len
-	};
-	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_UNMAP, &cmd);
-
-	if (!error)
-		*ret_len = cmd.length;
-	return error;
 }
 
 int weir_iommufd_iova_ranges(const struct weir_sys *sys, int fd, uint32_t ioas,

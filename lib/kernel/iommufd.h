@@ -13,15 +13,37 @@ int weir_iommufd_destroy(const struct weir_sys *sys, int fd, uint32_t id);
 int weir_iommufd_ioas_alloc(const struct weir_sys *sys, int fd, uint32_t *ret_id);
 
 /* At @iova, always fixed. @flags: ABI_IOMMU_IOAS_MAP_READABLE and _WRITEABLE. */
-int weir_iommufd_ioas_map(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, const void *addr,
-			  uint64_t len, uint64_t iova);
+static inline int weir_iommufd_ioas_map(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags,
+					const void *addr, uint64_t len, uint64_t iova)
+{
+	struct abi_iommu_ioas_map cmd = {
+		.size = sizeof(cmd),
+		.flags = flags | ABI_IOMMU_IOAS_MAP_FIXED_IOVA,
+		.ioas_id = ioas,
+		.user_va = (uintptr_t)addr,
+		.length = len,
+		.iova = iova,
+	};
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_MAP, &cmd);
+}
 
 /* The same of a file: memfd, tmpfs or hugetlbfs. */
 int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
 			       uint64_t offset, uint64_t len, uint64_t iova);
 
-int weir_iommufd_ioas_unmap(const struct weir_sys *sys, int fd, uint32_t ioas, uint64_t iova, uint64_t len,
-			    uint64_t *ret_len);
+static inline int weir_iommufd_ioas_unmap(const struct weir_sys *sys, int fd, uint32_t ioas, uint64_t iova,
+					  uint64_t len, uint64_t *ret_len)
+{
+	struct abi_iommu_ioas_unmap cmd = {
+		.size = sizeof(cmd), .ioas_id = ioas, .iova = iova, .length = len
+	};
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_UNMAP, &cmd);
+
+	if (!error)
+		*ret_len = cmd.length;
+	return error;
+}
 
 /*
  * *@num: in, room in @ranges; out, how many there are, of which as many as fit are filled in; -EMSGSIZE

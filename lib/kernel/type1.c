@@ -83,24 +83,3 @@ int weir_type1_get_info(const struct weir_sys *sys, int container, struct weir_t
 		*ret_info = info;
 	return error;
 }
-
-int weir_type1_map_dma(const struct weir_sys *sys, int container, uint32_t flags, const void *addr,
-		       uint64_t len, uint64_t iova)
-{
-	struct abi_vfio_iommu_type1_dma_map cmd = {
-		.argsz = sizeof(cmd), .flags = flags, .vaddr = (uintptr_t)addr, .iova = iova, .size = len
-	};
-
-	return sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_MAP_DMA, &cmd);
-}
-
-int weir_type1_unmap_dma(const struct weir_sys *sys, int container, uint64_t iova, uint64_t len,
-			 uint64_t *ret_len)
-{
-	struct abi_vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd), .iova = iova, .size = len };
-	int error = sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_UNMAP_DMA, &cmd);
-
-	if (!error)
-		*ret_len = cmd.size;
-	return error;
-}

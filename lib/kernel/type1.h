@@ -29,10 +29,25 @@ struct weir_type1_info {
 int weir_type1_get_info(const struct weir_sys *sys, int container, struct weir_type1_info *ret_info);
 
 /* @flags: ABI_VFIO_DMA_MAP_FLAG_READ and _WRITE. */
-int weir_type1_map_dma(const struct weir_sys *sys, int container, uint32_t flags, const void *addr,
-		       uint64_t len, uint64_t iova);
+static inline int weir_type1_map_dma(const struct weir_sys *sys, int container, uint32_t flags,
+				     const void *addr, uint64_t len, uint64_t iova)
+{
+	struct abi_vfio_iommu_type1_dma_map cmd = {
+		.argsz = sizeof(cmd), .flags = flags, .vaddr = (uintptr_t)addr, .iova = iova, .size = len
+	};
 
-int weir_type1_unmap_dma(const struct weir_sys *sys, int container, uint64_t iova, uint64_t len,
-			 uint64_t *ret_len);
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_MAP_DMA, &cmd);
+}
+
+static inline int weir_type1_unmap_dma(const struct weir_sys *sys, int container, uint64_t iova, uint64_t len,
+				       uint64_t *ret_len)
+{
+	struct abi_vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd), .iova = iova, .size = len };
+	int error = sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_UNMAP_DMA, &cmd);
+
+	if (!error)
+		*ret_len = cmd.size;
+	return error;
+}
 
 #endif

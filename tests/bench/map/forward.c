@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A map and an unmap passed on: through the functions of lib/kernel that weir itself uses, which are compiled in here. */
+/* A map and an unmap passed on: through the functions of lib/kernel that weir itself uses, which are inline. */
 #include "bench/map/forward.h"
 
 #include "kernel/iommufd.h"
