@@ -28,6 +28,7 @@ enum {
 };
 
 #define HIGH 0x100000000ull
+#define CMB  0x200000000ull /* where the controller's own memory is, if it has any and is told so */
 
 struct program {
 	struct input in;
@@ -46,10 +47,10 @@ static void write_register(struct program *p, uint64_t offset, uint64_t value, s
 
 static uint64_t a_value(struct program *p)
 {
-	static const uint64_t values[] = { 0,        1,       2,      3,    0x460001,
-					   0x464001, 0xff,    0xffff, ~0u,  ~0ul,
-					   0x1f001f, 0x70007, 0x1000, HIGH, HIGH + 0x1000,
-					   0x20000 };
+	static const uint64_t values[] = {
+		0,   1,    2,        3,       0x460001, 0x464001, 0xff,    0xffff,
+		~0u, ~0ul, 0x1f001f, 0x70007, 0x1000,   HIGH,     CMB + 3, 0x20000
+	};
 	uint8_t byte = in_u8(&p->in);
 
 	return byte < 160 ? values[byte % 16] : byte < 224 ? byte : in_u64(&p->in);
@@ -65,6 +66,8 @@ static uint64_t an_iova(struct program *p)
 		return in_u64(&p->in);
 	if (byte >= 192)
 		return page * PAGE + in_u16(&p->in) % PAGE;
+	if (byte >= 184)
+		return CMB + (byte == 184 ? (1 << 20) - PAGE / 2 : page * PAGE);
 	return page * PAGE + (byte >= 128 ? HIGH : 0);
 }
 
@@ -149,6 +152,10 @@ static void admin_command(struct program *p)
 	put(entry, 8, an_iova(p));
 	for (unsigned int dword = 10; dword < 16; dword++)
 		put(entry, dword, dword == 15 ? 0 : a_value(p));
+	if ((byte % 12 == 7 || byte % 12 == 8) && byte < 200) { /* a feature that there may well be */
+		put(entry, 1, 0);
+		put(entry, 10, in_below(&p->in, 16) | (uint64_t)a_value(p) << 32);
+	}
 	if (byte % 12 == 1 || byte % 12 == 4 || byte % 12 >= 10) {
 		bool submission = byte % 12 == 1 || byte % 12 == 10;
 		uint8_t how = in_u8(&p->in);
@@ -285,12 +292,14 @@ static void submit(struct program *p, uint8_t opcode, uint64_t prp1, uint32_t cd
 }
 
 /* Enabled, with a pair of queues, and a list of pages at the end of what is mapped: what it takes the input long to come to. */
-static void prepare(struct program *p)
+static void prepare(struct program *p, bool cmb)
 {
 	unsigned char *list = arena_start() + (MAPPED - 1) * PAGE;
 
 	for (unsigned int i = 0; i < PAGE / 8; i++)
 		put(list, 2 * i, DATA + i % (MAPPED - 5) * PAGE);
+	if (cmb)
+		write_register(p, NVME_REG_CMBMSC, CMB | 3, 8);
 	enable(p);
 	submit(p, nvme_admin_create_cq, IO_CQ, 1 | 31u << 16, 3);
 	submit(p, nvme_admin_create_sq, IO_SQ, 1 | 31u << 16, 1 | 1u << 16);
@@ -334,7 +343,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(weir_sim_add_nvme(p.rig.sim, &opts, NULL, &p.nvme) == 0);
 	open_device(&p);
 	if (!(ways & 0x40))
-		prepare(&p);
+		prepare(&p, opts.cmb_mib && ways & 0x20);
 	run(&p);
 	CHECK(memcmp(kept, as_it_was(), KEPT) == 0);
 	rig_fd_close(&p.rig, p.cdev);
