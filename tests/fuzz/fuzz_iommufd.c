@@ -471,11 +471,18 @@ static void run(struct program *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct weir_sim_slot slots[RIG_DEVICES] = { WEIR_OPTS(weir_sim_slot, .group = 1),
+						    WEIR_OPTS(weir_sim_slot, .group = 2) };
 	static struct program p;
+	uint8_t ways;
 
 	p = (struct program){ .in = { data, data + size }, .cdevs = { -1, -1 } };
-	p.model.address_bits = in_u8(&p.in) & 1 ? HIGH_BIT : HIGH_BIT - 9;
-	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits), RIG_DEVICES);
+	ways = in_u8(&p.in);
+	p.model.address_bits = ways & 1 ? HIGH_BIT : HIGH_BIT - 9;
+	p.model.one_group = ways & 2;
+	if (p.model.one_group)
+		slots[1].group = 1;
+	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits), slots, RIG_DEVICES);
 	p.iommufd = rig_node(&p.rig, "/dev/iommu");
 	p.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CHECK(p.iommufd >= 0 && p.null >= 0);

@@ -339,7 +339,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	opts.cmb_mib = ways >> 7;
 	memset(arena_start(), 0, MAPPED * PAGE);
 	memcpy(kept, as_it_was(), KEPT);
-	rig_open(&p.rig, NULL, 0);
+	rig_open(&p.rig, NULL, NULL, 0);
 	CHECK(weir_sim_add_nvme(p.rig.sim, &opts, NULL, &p.nvme) == 0);
 	open_device(&p);
 	if (!(ways & 0x40))

@@ -294,6 +294,19 @@ static void reopen(struct program *p)
 	}
 }
 
+/* Of any age that has both nodes; each device on a bus of its own, both on one, or on one that cannot be reset. */
+static void open_machine(struct program *p)
+{
+	static const uint32_t ages[] = { WEIR_SIM_7_2, WEIR_SIM_6_6, WEIR_SIM_6_12, WEIR_SIM_6_19 };
+	uint8_t ways = in_u8(&p->in);
+	struct weir_sim_slot slots[RIG_DEVICES] = { WEIR_OPTS(weir_sim_slot, .group = 1),
+						    WEIR_OPTS(weir_sim_slot, .group = 2) };
+
+	slots[0].bus_group = ways & 4 ? 1 : 0;
+	slots[1].bus_group = ways & 8 ? 1 : 2;
+	rig_open(&p->rig, &WEIR_OPTS(weir_sim_opts, .age = ages[ways % 4]), slots, RIG_DEVICES);
+}
+
 static void begin(struct program *p)
 {
 	p->iommufd = rig_node(&p->rig, "/dev/iommu");
@@ -332,7 +345,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 							   reopen, set_irqs,  write_registers };
 	struct program p = { .in = { data, data + size } };
 
-	rig_open(&p.rig, NULL, RIG_DEVICES);
+	open_machine(&p);
 	begin(&p);
 	for (unsigned int i = 0; i < MOST_STEPS && !in_empty(&p.in); i++) {
 		unsigned int step = in_below(&p.in, sizeof(steps) / sizeof(steps[0]));

@@ -208,6 +208,27 @@ void model_close(struct model *model, unsigned int device)
 	model->devices[device].id = 0;
 }
 
+/* What the device's group translates through, whichever of its members is attached; 0: nothing. */
+static uint32_t hwpt_of_group(const struct model *model, unsigned int device)
+{
+	for (unsigned int i = 0; model->one_group && i < MODEL_DEVICES; i++)
+		if (model->devices[i].hwpt)
+			return model->devices[i].hwpt;
+	return model->devices[device].hwpt;
+}
+
+/* A first attachment is the device's own; from then on the whole group moves. */
+static void put_on(struct model *model, unsigned int device, uint32_t hwpt)
+{
+	uint32_t old = model->devices[device].hwpt;
+
+	for (unsigned int i = 0; old && model->one_group && i < MODEL_DEVICES; i++)
+		if (model->devices[i].hwpt)
+			model->devices[i].hwpt = hwpt;
+	model->devices[device].hwpt = hwpt;
+	put_hwpt(model, old);
+}
+
 static uint32_t ioas_of(const struct model *model, uint32_t pt_id)
 {
 	return model->objects[pt_id].kind == MODEL_IOAS ? pt_id : model->objects[pt_id].ioas;
@@ -225,6 +246,8 @@ struct verdict model_attach(struct model *model, unsigned int device, uint32_t *
 	ioas = ioas_of(model, *pt_id);
 	if (hwpt == ioas)
 		hwpt = hwpt_in(model, ioas, true);
+	if (!old && hwpt_of_group(model, device) && hwpt_of_group(model, device) != hwpt)
+		return verdict_of(-EINVAL);
 	if (!hwpt)
 		check_domain(model, ioas, &verdict);
 	if (!old || ioas_of(model, old) != ioas)
@@ -236,8 +259,7 @@ struct verdict model_attach(struct model *model, unsigned int device, uint32_t *
 		model->objects[hwpt].ioas = ioas;
 		model->objects[hwpt].automatic = true;
 	}
-	model->devices[device].hwpt = hwpt;
-	put_hwpt(model, old);
+	put_on(model, device, hwpt);
 	*pt_id = hwpt;
 	return verdict;
 }
@@ -310,7 +332,7 @@ struct verdict model_option(struct model *model, struct abi_iommu_option *cmd)
 
 const struct model_area *model_reach(const struct model *model, unsigned int device, uint64_t iova)
 {
-	uint32_t hwpt = model->devices[device].hwpt;
+	uint32_t hwpt = hwpt_of_group(model, device);
 	const struct model_object *ioas = &model->objects[model->objects[hwpt].ioas];
 
 	for (unsigned int i = 0; hwpt && i < ioas->num_areas; i++)

@@ -42,6 +42,7 @@ struct model_object {
 
 struct model {
 	uint32_t address_bits;
+	bool one_group; /* all devices are in one */
 	struct model_object objects[MODEL_IDS];
 	struct {
 		uint32_t id;   /* 0: not bound */
