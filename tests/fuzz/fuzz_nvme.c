@@ -118,6 +118,7 @@ static void enable(struct program *p)
 
 /* Commands ------------------------------------------------------------------------------------------------- */
 
+/* Two dwords: the second is for whoever comes next. */
 static void put(unsigned char *entry, unsigned int dword, uint64_t value)
 {
 	memcpy(entry + 4ul * dword, &value, sizeof(value));
@@ -186,8 +187,8 @@ static void io_command(struct program *p)
 	put(entry, 6, byte & 32 ? DATA : an_iova(p));
 	put(entry, 8, byte & 64 ? (MAPPED - 1) * PAGE : an_iova(p));
 	put(entry, 10, byte == 238 ? a_value(p) : in_u8(&p->in));
-	put(entry, 12, in_pick(&p->in, blocks) | (uint64_t)in_u8(&p->in) << 24);
 	put(entry, 11, byte % 8 == 3 ? 4 : 0);
+	put(entry, 12, in_pick(&p->in, blocks) | (uint64_t)in_u8(&p->in) << 24);
 	say("  io %#x", entry[0]);
 	ring(p, queue, 32);
 }

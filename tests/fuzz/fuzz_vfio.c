@@ -83,20 +83,34 @@ static void ask(struct program *p)
 	call(p, a_device_fd(p), in_pick(&p->in, requests), cmd, 4 * 3);
 }
 
+/* Mostly what the device has; else anything. */
+static void fill_irq_set(struct program *p, struct abi_vfio_irq_set *set, uint32_t vectors)
+{
+	uint8_t how = in_u8(&p->in);
+
+	if (how < 160) {
+		set->flags = how & 1 ? ABI_VFIO_IRQ_SET_DATA_EVENTFD | ABI_VFIO_IRQ_SET_ACTION_TRIGGER
+				     : 1u << how / 2 % 3 | 8u << how / 8 % 3;
+		set->start = how / 32 % 2;
+		set->count = in_below(&p->in, vectors + 1);
+		return;
+	}
+	set->flags = how < 224 ? 1u << how % 3 | 8u << how / 3 % 3 : (uint32_t)a_number(p);
+	set->start = (uint32_t)a_number(p);
+	set->count = (uint32_t)a_number(p);
+	set->argsz = in_u8(&p->in) < 200 ? set->argsz : (uint32_t)a_number(p);
+}
+
 static void set_irqs(struct program *p)
 {
+	static const uint32_t vectors[] = { 1, 4, 5, 1, 1, 0 };
 	struct {
 		struct abi_vfio_irq_set set;
 		int32_t data[16];
-	} cmd = { .set = { .index = in_below(&p->in, 6) } };
-	static const uint32_t vectors[] = { 1, 4, 5, 1, 1, 0 };
-	uint8_t how = in_u8(&p->in);
+	} cmd = { .set = { .argsz = sizeof(cmd), .index = in_below(&p->in, 6) } };
 	int result;
 
-	cmd.set.flags = how < 200 ? 1u << how % 3 | 8u << how / 3 % 3 : (uint32_t)a_number(p);
-	cmd.set.start = how & 1 ? 0 : (uint32_t)a_number(p);
-	cmd.set.count = in_u8(&p->in) < 160 ? in_below(&p->in, 7) : (uint32_t)a_number(p);
-	cmd.set.argsz = in_u8(&p->in) < 200 ? sizeof(cmd) : (uint32_t)a_number(p);
+	fill_irq_set(p, &cmd.set, vectors[cmd.set.index]);
 	for (unsigned int i = 0; i < 6; i++)
 		cmd.data[i] = an_eventfd(p);
 	result = call(p, a_device_fd(p), ABI_VFIO_DEVICE_SET_IRQS, &cmd, sizeof(cmd));
@@ -204,6 +218,10 @@ static void map(struct program *p)
 	int flags = in_u8(&p->in) >= 240 ? MAP_PRIVATE : MAP_SHARED;
 	void *addr;
 
+	if (in_u8(&p->in) & 1) { /* a BAR that is memory, or half of it */
+		offset = 1ull << 40;
+		len = 0x8000;
+	}
 	if (p->mappings[slot].addr)
 		return;
 	if (p->rig.sys->mmap(p->rig.sys->ctx, NULL, len, in_pick(&p->in, prots), flags, a_device_fd(p),
@@ -320,6 +338,7 @@ static void begin(struct program *p)
 	for (unsigned int i = 0; i < RIG_DEVICES; i++) {
 		open_device(p, i);
 		CHECK(p->fds[i] >= 0);
+		rig_enable(&p->rig, p->fds[i]);
 	}
 }
 
