@@ -30,8 +30,8 @@ struct program {
 
 static uint64_t a_number(struct program *p)
 {
-	static const uint64_t numbers[] = { 0,  1,  2,    3,      4,      5,          8,          16,
-					    20, 32, 0xff, 0x1000, 0xffff, 0xffffffff, 0x80000000, ~0ull };
+	static const uint64_t numbers[] = { 0, 1, 2,    3,      4,      5,          8,          16,
+					    6, 7, 0xff, 0x1000, 0xffff, 0xffffffff, 0x80000000, ~0ull };
 	uint8_t byte = in_u8(&p->in);
 
 	return byte < 192 ? numbers[byte % 16] : byte < 240 ? byte : in_u64(&p->in);
