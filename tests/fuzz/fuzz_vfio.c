@@ -26,6 +26,7 @@ struct program {
 		void *addr;
 		size_t len;
 	} mappings[MAPPINGS];
+	bool unplugged[RIG_DEVICES]; /* or about to be */
 };
 
 static uint64_t a_number(struct program *p)
@@ -264,9 +265,12 @@ static void signal_eventfd(struct program *p)
 
 static void trouble(struct program *p)
 {
-	struct weir_sim_device *device = p->rig.devices[in_below(&p->in, RIG_DEVICES)];
+	unsigned int which = in_below(&p->in, RIG_DEVICES);
+	struct weir_sim_device *device = p->rig.devices[which];
 	uint8_t byte = in_u8(&p->in);
 
+	if (p->unplugged[which])
+		return;
 	if (byte < 64)
 		weir_sim_set_memory(device, byte & 1);
 	else if (byte < 128)
@@ -277,10 +281,60 @@ static void trouble(struct program *p)
 		weir_sim_cut_transfers(p->rig.sim, byte & 1);
 	else if (byte < 224)
 		weir_sim_device_msi(device, byte % 8);
-	else if (byte < 250)
+	else if (byte < 248)
 		weir_sim_device_intx(device, byte & 1);
 	else
-		weir_sim_unplug(device, false);
+		weir_sim_unplug(device, byte & 1);
+	p->unplugged[which] = byte >= 248;
+}
+
+/* DMA through the container: memory, and BARs where they are mapped ---------------------------------------- */
+
+static uint64_t a_mapped_address(struct program *p)
+{
+	unsigned int slot = in_below(&p->in, MAPPINGS + 1);
+
+	if (slot == MAPPINGS || !p->mappings[slot].addr)
+		return arena_address(&p->in);
+	return (uintptr_t)p->mappings[slot].addr + in_below(&p->in, 9) * (uint64_t)PAGE;
+}
+
+static void map_dma(struct program *p)
+{
+	struct abi_vfio_iommu_type1_dma_map cmd = { .argsz = sizeof(cmd) };
+	int result;
+
+	cmd.flags = in_below(&p->in, 4);
+	cmd.vaddr = a_mapped_address(p);
+	cmd.iova = in_below(&p->in, 16) * (uint64_t)PAGE;
+	cmd.size = (in_below(&p->in, 8) + 1) * (uint64_t)PAGE;
+	result = rig_ioctl(&p->rig, p->container, ABI_VFIO_IOMMU_MAP_DMA, &cmd);
+	say("  map %#llx at %#llx: %d", (unsigned long long)cmd.vaddr, (unsigned long long)cmd.iova, result);
+}
+
+static void unmap_dma(struct program *p)
+{
+	struct abi_vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd) };
+
+	cmd.iova = in_below(&p->in, 16) * (uint64_t)PAGE;
+	cmd.size = (in_below(&p->in, 16) + 1) * (uint64_t)PAGE;
+	rig_ioctl(&p->rig, p->container, ABI_VFIO_IOMMU_UNMAP_DMA, &cmd);
+}
+
+static void do_dma(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	uint64_t iova = in_below(&p->in, 17) * (uint64_t)PAGE - in_below(&p->in, 9);
+	size_t len = in_below(&p->in, 17);
+	unsigned char bytes[16];
+
+	if (p->unplugged[device])
+		return;
+	in_bytes(&p->in, bytes, sizeof(bytes));
+	if (in_u8(&p->in) & 1)
+		weir_sim_device_dma_write(p->rig.devices[device], iova, bytes, len);
+	else
+		weir_sim_device_dma_read(p->rig.devices[device], iova, bytes, len);
 }
 
 /* Opening and closing -------------------------------------------------------------------------------------- */
@@ -358,10 +412,12 @@ static void end(struct program *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const steps[])(struct program *) = { ask,    set_irqs,  set_ioeventfd,  use_feature,
-							   reset,  any_ioctl, read_registers, write_registers,
-							   map,    unmap,     signal_eventfd, trouble,
-							   reopen, set_irqs,  write_registers };
+	static void (*const steps[])(
+		struct program *) = { ask,       set_irqs,  set_ioeventfd,   use_feature,
+				      reset,     any_ioctl, read_registers,  write_registers,
+				      map,       unmap,     signal_eventfd,  trouble,
+				      reopen,    set_irqs,  write_registers, map_dma,
+				      unmap_dma, do_dma,    map_dma,         do_dma };
 	struct program p = { .in = { data, data + size } };
 
 	open_machine(&p);
