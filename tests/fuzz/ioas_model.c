@@ -77,6 +77,14 @@ static uint32_t hwpt_in(const struct model *model, uint32_t ioas, bool automatic
 	return 0;
 }
 
+static bool queue_is_used(const struct model *model, uint32_t queue)
+{
+	for (uint32_t id = 1; id < MODEL_IDS; id++)
+		if (model->objects[id].kind == MODEL_HWPT && model->objects[id].queue == queue)
+			return true;
+	return model->objects[queue].open;
+}
+
 static bool ioas_has_device(const struct model *model, uint32_t ioas)
 {
 	for (unsigned int i = 0; i < MODEL_DEVICES; i++)
@@ -241,7 +249,7 @@ struct verdict model_attach(struct model *model, unsigned int device, uint32_t *
 
 	if (*pt_id >= MODEL_IDS || !model->objects[*pt_id].kind)
 		return verdict_of(-ENOENT);
-	if (model->objects[*pt_id].kind == MODEL_DEVICE)
+	if (model->objects[*pt_id].kind == MODEL_DEVICE || model->objects[*pt_id].kind == MODEL_QUEUE)
 		return verdict_of(-EINVAL);
 	ioas = ioas_of(model, *pt_id);
 	if (hwpt == ioas)
@@ -252,6 +260,8 @@ struct verdict model_attach(struct model *model, unsigned int device, uint32_t *
 		check_domain(model, ioas, &verdict);
 	if (!old || ioas_of(model, old) != ioas)
 		check_window(model, ioas, &verdict);
+	if (model->objects[hwpt].queue && old != hwpt) /* no device here can ask for pages */
+		verdict_add(&verdict, -ENODEV);
 	if (verdict.num)
 		return verdict;
 	if (!hwpt) {
@@ -281,13 +291,27 @@ struct verdict model_destroy(struct model *model, const struct abi_iommu_destroy
 	if (!object || !object->kind)
 		return verdict_of(-ENOENT);
 	if (object->kind == MODEL_DEVICE || (object->kind == MODEL_IOAS && hwpt_in(model, cmd->id, false)) ||
-	    (object->kind == MODEL_HWPT && hwpt_has_device(model, cmd->id)))
+	    (object->kind == MODEL_HWPT && hwpt_has_device(model, cmd->id)) ||
+	    (object->kind == MODEL_QUEUE && queue_is_used(model, cmd->id)))
 		return verdict_of(-EBUSY);
 	memset(object, 0, sizeof(*object));
 	return verdict_of(0);
 }
 
-/* Without flags and data of the hardware's own. */
+uint32_t model_open_queue(struct model *model)
+{
+	uint32_t id = new_object(model, MODEL_QUEUE);
+
+	model->objects[id].open = true;
+	return id;
+}
+
+void model_close_queue(struct model *model, uint32_t id)
+{
+	model->objects[id].open = false;
+}
+
+/* Without data of the hardware's own, and no flag but that for a queue. */
 struct verdict model_hwpt_alloc(struct model *model, struct abi_iommu_hwpt_alloc *cmd)
 {
 	struct verdict verdict = { .num = 0 };
@@ -299,10 +323,13 @@ struct verdict model_hwpt_alloc(struct model *model, struct abi_iommu_hwpt_alloc
 	if (!model_find(model, cmd->pt_id, MODEL_IOAS))
 		return verdict_of(-EINVAL);
 	check_domain(model, cmd->pt_id, &verdict);
+	if (!verdict.num && cmd->flags && !model_find(model, cmd->fault_id, MODEL_QUEUE))
+		verdict_add(&verdict, -ENOENT);
 	if (verdict.num)
 		return verdict;
 	cmd->out_hwpt_id = new_object(model, MODEL_HWPT);
 	model->objects[cmd->out_hwpt_id].ioas = cmd->pt_id;
+	model->objects[cmd->out_hwpt_id].queue = cmd->flags ? cmd->fault_id : 0;
 	return verdict;
 }
 
