@@ -24,6 +24,7 @@ enum {
 	IO_SQ = 2 * PAGE,
 	IO_CQ = 3 * PAGE,
 	DATA = 4 * PAGE,
+	CMB_PAGES = 256,
 	QUEUES = 3,
 };
 
@@ -67,7 +68,7 @@ static uint64_t an_iova(struct program *p)
 	if (byte >= 192)
 		return page * PAGE + in_u16(&p->in) % PAGE;
 	if (byte >= 184)
-		return CMB + (byte == 184 ? (1 << 20) - PAGE / 2 : page * PAGE);
+		return CMB + (CMB_PAGES - 4 + byte % 8) * PAGE;
 	return page * PAGE + (byte >= 128 ? HIGH : 0);
 }
 
@@ -171,6 +172,14 @@ static void admin_command(struct program *p)
 	ring(p, 0, 32);
 }
 
+/* What prepare() made: from its start, or its last entries, of which the last leads on. */
+static uint64_t a_list(struct program *p)
+{
+	uint8_t byte = in_u8(&p->in);
+
+	return (MAPPED - 1) * PAGE + (byte & 1 ? PAGE - 8 * (byte / 2 % 8 + 1) : 0);
+}
+
 static void io_command(struct program *p)
 {
 	static const uint8_t opcodes[] = { nvme_cmd_read, nvme_cmd_write,   nvme_cmd_flush,
@@ -185,7 +194,7 @@ static void io_command(struct program *p)
 	put(entry, 0, (byte < 240 ? opcodes[byte % 8] : in_u8(&p->in)) | (uint64_t)in_u8(&p->in) << 16);
 	put(entry, 1, byte == 239 ? a_value(p) : 1);
 	put(entry, 6, byte & 32 ? DATA : an_iova(p));
-	put(entry, 8, byte & 64 ? (MAPPED - 1) * PAGE : an_iova(p));
+	put(entry, 8, byte & 64 ? a_list(p) : an_iova(p));
 	put(entry, 10, byte == 238 ? a_value(p) : in_u8(&p->in));
 	put(entry, 11, byte % 8 == 3 ? 4 : 0);
 	put(entry, 12, in_pick(&p->in, blocks) | (uint64_t)in_u8(&p->in) << 24);
@@ -297,8 +306,8 @@ static void prepare(struct program *p, bool cmb)
 {
 	unsigned char *list = arena_start() + (MAPPED - 1) * PAGE;
 
-	for (unsigned int i = 0; i < PAGE / 8; i++)
-		put(list, 2 * i, DATA + i % (MAPPED - 5) * PAGE);
+	for (unsigned int i = 0; i < PAGE / 8; i++) /* the controller's memory ends in the middle */
+		put(list, 2 * i, cmb ? CMB + (CMB_PAGES - 4 + i % 8) * PAGE : DATA + i % (MAPPED - 5) * PAGE);
 	if (cmb)
 		write_register(p, NVME_REG_CMBMSC, CMB | 3, 8);
 	enable(p);
@@ -331,12 +340,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct program p = { .in = { data, data + size } };
 	unsigned char *kept = arena_start() + MAPPED * PAGE;
+	static const uint8_t largest[] = { 1, 3, 7, 9 };
 	uint8_t ways = in_u8(&p.in);
 	struct weir_sim_nvme_opts opts =
-		WEIR_OPTS(weir_sim_nvme_opts, .capacity = 1 << 18, .max_queues = QUEUES - 1);
+		WEIR_OPTS(weir_sim_nvme_opts, .capacity = 1 << 21, .max_queues = QUEUES - 1);
 
 	opts.block_size = ways & 1 ? 4096 : 512;
-	opts.mdts = 1 + ways / 2 % 4;
+	opts.mdts = largest[ways / 2 % 4];
 	opts.cmb_mib = ways >> 7;
 	memset(arena_start(), 0, MAPPED * PAGE);
 	memcpy(kept, as_it_was(), KEPT);
