@@ -275,11 +275,14 @@ static void option(struct program *p)
 static void hwpt_alloc(struct program *p)
 {
 	struct abi_iommu_hwpt_alloc cmd = { .size = sizeof(cmd), .dev_id = iommufd_id(&p->in) };
+	uint8_t how = in_u8(&p->in);
 
 	cmd.pt_id = iommufd_id(&p->in);
-	if (in_u8(&p->in) >= 192) {
+	if (how & 1)
+		cmd.dev_id = p->model.devices[how / 2 % MODEL_DEVICES].id;
+	if (how >= 128) {
 		cmd.flags = ABI_IOMMU_HWPT_FAULT_ID_VALID;
-		cmd.fault_id = iommufd_id(&p->in);
+		cmd.fault_id = how >= 240 ? iommufd_id(&p->in) : p->queues.ids[how / 4 % MOST_QUEUES];
 	}
 	p->mute = false;
 	RUN(p, ABI_IOMMU_HWPT_ALLOC, cmd, model_hwpt_alloc(&p->model, &expected));
