@@ -125,7 +125,7 @@ LANES = [
 
     Lane("fuzz", "hostile input: to the library, to the simulated kernel against plain models, to the nvme model and driver",
          budget=300, packages=["build", "check"], build="fuzz",
-         steps=[junit("fuzz", "tests/fuzz/run --build {build} --junit {results}/fuzz.xml")], long=True),
+         steps=[junit("fuzz", "tests/fuzz/run --build {build} --junit {results}/fuzz.xml")]),
 
     # Long: some twenty boots, for what changes with tests/vm only.
     Lane("vm-bed", "the virtual machines themselves: devices, budgets, kernel faults, results",

@@ -17,6 +17,8 @@ enum {
 	MAX_MAPPINGS = 65535,
 	ALL_FLAGS = WEIR_SIM_NO_CONTAINER | WEIR_SIM_NO_IOMMUFD | WEIR_SIM_TYPE1_V1 | WEIR_SIM_UNSAFE_IRQS |
 		    WEIR_SIM_NO_IOMMU,
+	CLOSE_LOOKS = 20,
+	CLOSE_PAUSE_NS = 1000000,
 };
 
 /* What its kernel has -------------------------------------------------------------------------------------------- */
@@ -137,20 +139,37 @@ static const struct sim_file *open_file(struct weir_sim *sim)
 	return file;
 }
 
-static int check_closed(struct weir_sim *sim)
+/* Of a descriptor that is open: what it is of, or NULL when there is none. */
+static const char *name_of_open(struct weir_sim *sim)
 {
 	const struct sim_file *file;
-	int error = sim_lock(sim);
 
-	if (error)
-		return error;
 	sim_files_reap(sim);
 	sim_devices_settle(sim);
 	file = open_file(sim);
-	if (file)
-		error = weir_fail(-EBUSY, "a descriptor of this machine is open: %s", file->ops->name);
-	sim_unlock(sim);
-	return error;
+	return file ? file->ops->name : NULL;
+}
+
+/*
+ * Whoever looks at a descriptor in /proc/PID/fd, or closes its copy on another processor, holds it for that moment: what has been
+ * closed may be over a little later only.
+ */
+static int check_closed(struct weir_sim *sim)
+{
+	const char *name = NULL;
+
+	for (int i = 0; i < CLOSE_LOOKS; i++) {
+		int error = sim_lock(sim);
+
+		if (error)
+			return error;
+		name = name_of_open(sim);
+		sim_unlock(sim);
+		if (!name)
+			return 0;
+		nanosleep(&(struct timespec){ .tv_nsec = CLOSE_PAUSE_NS }, NULL);
+	}
+	return weir_fail(-EBUSY, "a descriptor of this machine is open: %s", name);
 }
 
 static void forget_files(struct weir_sim *sim)

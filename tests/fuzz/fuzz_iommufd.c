@@ -10,6 +10,8 @@
 
 #include "fuzz/ioas_model.h"
 #include "fuzz/iommufd_frames.h"
+#include "fuzz/iommufd_numbers.h"
+#include "fuzz/iommufd_queues.h"
 #include "fuzz/rig.h"
 #include "kernel/vfio_abi.h"
 
@@ -21,49 +23,10 @@ struct program {
 	struct model model;
 	int iommufd, null;
 	int cdevs[RIG_DEVICES]; /* -1: closed */
-	bool mute;              /* the next answer cannot be copied back */
+	struct queues queues;
+	bool mute; /* the next answer cannot be copied back */
 	uint64_t last_iova;
 };
-
-/* Numbers from pools --------------------------------------------------------------------------------------- */
-
-static uint64_t an_iova(struct program *p)
-{
-	static const uint64_t places[] = {
-		0,          0x1000,     0x2000,         0x3000,        0x4000,
-		0x8000,     0x10000,    0x11000,        0x200000,      0xfedff000,
-		0xfee00000, 0xfeeff000, 0xfef00000,     1ull << 38,    (1ull << 48) - 0x1000,
-		1ull << 48, 1ull << 63, ~0ull - 0x1fff, ~0ull - 0xfff, ~0ull - 1
-	};
-	uint8_t byte = in_u8(&p->in);
-
-	if (byte == 255)
-		return in_u64(&p->in);
-	if (byte >= 224)
-		return p->last_iova + (byte % 4) * 0x1000ull;
-	if (byte >= 208)
-		return in_pick(&p->in, places) + in_u16(&p->in) % 0x1000;
-	return places[byte % 20];
-}
-
-static uint64_t a_length(struct program *p)
-{
-	static const uint64_t lengths[] = {
-		0x1000,     0x1000,     0x2000, 0x3000,    0x4000,         0x10000,
-		0,          1,          100,    0x800,     0x200000,       1ull << 38,
-		1ull << 48, 1ull << 63, ~0ull,  ~0ull - 1, ~0ull - 0x1000, 0x800000
-	};
-	uint8_t byte = in_u8(&p->in);
-
-	return byte == 255 ? in_u64(&p->in) : lengths[byte % 18];
-}
-
-static uint32_t an_id(struct program *p)
-{
-	uint8_t byte = in_u8(&p->in);
-
-	return byte == 255 ? in_u32(&p->in) : byte % 10;
-}
 
 /* Now and then exactly what is mapped in a space, or a part of it. */
 static void an_area(struct program *p, uint32_t ioas, uint64_t *iova, uint64_t *length)
@@ -72,8 +35,8 @@ static void an_area(struct program *p, uint32_t ioas, uint64_t *iova, uint64_t *
 	const struct model_area *area;
 	uint8_t byte = in_u8(&p->in);
 
-	*iova = an_iova(p);
-	*length = a_length(p);
+	*iova = iommufd_iova(&p->in, p->last_iova);
+	*length = iommufd_length(&p->in);
 	if (byte < 96 || !object->num_areas)
 		return;
 	area = &object->areas[byte % object->num_areas];
@@ -83,13 +46,6 @@ static void an_area(struct program *p, uint32_t ioas, uint64_t *iova, uint64_t *
 		*iova += PAGE;
 		*length -= PAGE;
 	}
-}
-
-static uint32_t map_flags(struct program *p)
-{
-	uint8_t byte = in_u8(&p->in);
-
-	return byte == 255 ? in_u32(&p->in) : byte >= 128 ? 7 - (byte & 1) : byte % 8;
 }
 
 /* Calls ---------------------------------------------------------------------------------------------------- */
@@ -196,7 +152,7 @@ static void probe_all(struct program *p)
 static void probe(struct program *p)
 {
 	unsigned int device = in_below(&p->in, RIG_DEVICES);
-	uint64_t iova = an_iova(p) & ~3ull;
+	uint64_t iova = iommufd_iova(&p->in, p->last_iova) & ~3ull;
 	bool write = in_u8(&p->in) & 1;
 	unsigned char bytes[4];
 
@@ -222,7 +178,7 @@ static void ioas_alloc(struct program *p)
 
 static void destroy(struct program *p)
 {
-	struct abi_iommu_destroy cmd = { sizeof(cmd), an_id(p) };
+	struct abi_iommu_destroy cmd = { sizeof(cmd), iommufd_id(&p->in) };
 
 	p->mute = false; /* there is no answer */
 	RUN(p, ABI_IOMMU_DESTROY, cmd, model_destroy(&p->model, &expected));
@@ -230,13 +186,15 @@ static void destroy(struct program *p)
 
 static void map(struct program *p)
 {
-	struct abi_iommu_ioas_map cmd = { .size = sizeof(cmd), .flags = map_flags(p), .ioas_id = an_id(p) };
+	struct abi_iommu_ioas_map cmd = { .size = sizeof(cmd),
+					  .flags = iommufd_map_flags(&p->in),
+					  .ioas_id = iommufd_id(&p->in) };
 	int pin_error;
 
 	cmd.__reserved = in_u8(&p->in) == 255;
 	cmd.user_va = arena_address(&p->in);
-	cmd.length = a_length(p);
-	cmd.iova = an_iova(p);
+	cmd.length = iommufd_length(&p->in);
+	cmd.iova = iommufd_iova(&p->in, p->last_iova);
 	pin_error = arena_can_pin(cmd.user_va, cmd.length, cmd.flags & ABI_IOMMU_IOAS_MAP_WRITEABLE)
 			    ? 0
 			    : -EFAULT;
@@ -247,17 +205,17 @@ static void map(struct program *p)
 static void map_file(struct program *p)
 {
 	struct abi_iommu_ioas_map_file cmd = { .size = sizeof(cmd),
-					       .flags = map_flags(p),
-					       .ioas_id = an_id(p) };
+					       .flags = iommufd_map_flags(&p->in),
+					       .ioas_id = iommufd_id(&p->in) };
 	unsigned int kind = in_below(&p->in, 8);
 	int pin_error = 0;
 
 	cmd.fd = kind == 7 ? 1000000 : kind == 6 ? p->null : arena_file();
 	cmd.start = in_below(&p->in, 10) * (uint64_t)PAGE;
 	if (kind == 5)
-		cmd.start = an_iova(p);
-	cmd.length = a_length(p);
-	cmd.iova = an_iova(p);
+		cmd.start = iommufd_iova(&p->in, p->last_iova);
+	cmd.length = iommufd_length(&p->in);
+	cmd.iova = iommufd_iova(&p->in, p->last_iova);
 	if (kind == 6 || cmd.start > FILE_SIZE || cmd.length > FILE_SIZE - cmd.start)
 		pin_error = -EINVAL;
 	RUN(p, ABI_IOMMU_IOAS_MAP_FILE, cmd,
@@ -268,11 +226,11 @@ static void map_file(struct program *p)
 static void copy(struct program *p)
 {
 	struct abi_iommu_ioas_copy cmd = { .size = sizeof(cmd),
-					   .flags = map_flags(p),
-					   .dst_ioas_id = an_id(p) };
+					   .flags = iommufd_map_flags(&p->in),
+					   .dst_ioas_id = iommufd_id(&p->in) };
 
-	cmd.src_ioas_id = an_id(p);
-	cmd.dst_iova = an_iova(p);
+	cmd.src_ioas_id = iommufd_id(&p->in);
+	cmd.dst_iova = iommufd_iova(&p->in, p->last_iova);
 	an_area(p, cmd.src_ioas_id, &cmd.src_iova, &cmd.length);
 	RUN(p, ABI_IOMMU_IOAS_COPY, cmd, model_copy(&p->model, &expected));
 	p->last_iova = cmd.dst_iova;
@@ -280,7 +238,7 @@ static void copy(struct program *p)
 
 static void unmap(struct program *p)
 {
-	struct abi_iommu_ioas_unmap cmd = { .size = sizeof(cmd), .ioas_id = an_id(p) };
+	struct abi_iommu_ioas_unmap cmd = { .size = sizeof(cmd), .ioas_id = iommufd_id(&p->in) };
 
 	an_area(p, cmd.ioas_id, &cmd.iova, &cmd.length);
 	p->last_iova = cmd.iova;
@@ -290,14 +248,14 @@ static void unmap(struct program *p)
 
 static void allow(struct program *p)
 {
-	struct abi_iommu_ioas_allow_iovas cmd = { .size = sizeof(cmd), .ioas_id = an_id(p) };
+	struct abi_iommu_ioas_allow_iovas cmd = { .size = sizeof(cmd), .ioas_id = iommufd_id(&p->in) };
 	struct abi_iommu_iova_range ranges[MODEL_ALLOWED - 1];
 
 	cmd.num_iovas = in_below(&p->in, MODEL_ALLOWED);
 	cmd.__reserved = in_u8(&p->in) == 255;
 	for (uint32_t i = 0; i < cmd.num_iovas; i++) {
-		ranges[i].start = an_iova(p);
-		ranges[i].last = ranges[i].start + a_length(p) - 1;
+		ranges[i].start = iommufd_iova(&p->in, p->last_iova);
+		ranges[i].last = ranges[i].start + iommufd_length(&p->in) - 1;
 	}
 	cmd.allowed_iovas = (uintptr_t)ranges;
 	p->mute = false;
@@ -309,15 +267,23 @@ static void option(struct program *p)
 	struct abi_iommu_option cmd = { .size = sizeof(cmd), .option_id = ABI_IOMMU_OPTION_HUGE_PAGES };
 
 	cmd.op = in_u8(&p->in) % 3;
-	cmd.object_id = an_id(p);
+	cmd.object_id = iommufd_id(&p->in);
 	cmd.val64 = in_below(&p->in, 3);
 	RUN(p, ABI_IOMMU_OPTION, cmd, model_option(&p->model, &expected));
 }
 
 static void hwpt_alloc(struct program *p)
 {
-	struct abi_iommu_hwpt_alloc cmd = { .size = sizeof(cmd), .dev_id = an_id(p), .pt_id = an_id(p) };
+	struct abi_iommu_hwpt_alloc cmd = { .size = sizeof(cmd), .dev_id = iommufd_id(&p->in) };
+	uint8_t how = in_u8(&p->in);
 
+	cmd.pt_id = iommufd_id(&p->in);
+	if (how & 1)
+		cmd.dev_id = p->model.devices[how / 2 % MODEL_DEVICES].id;
+	if (how >= 128) {
+		cmd.flags = ABI_IOMMU_HWPT_FAULT_ID_VALID;
+		cmd.fault_id = how >= 240 ? iommufd_id(&p->in) : p->queues.ids[how / 4 % MOST_QUEUES];
+	}
 	p->mute = false;
 	RUN(p, ABI_IOMMU_HWPT_ALLOC, cmd, model_hwpt_alloc(&p->model, &expected));
 }
@@ -344,7 +310,7 @@ static void check_ranges(struct program *p, uint32_t id, uint32_t room)
 
 static void ask_ranges(struct program *p)
 {
-	check_ranges(p, an_id(p), in_below(&p->in, 5));
+	check_ranges(p, iommufd_id(&p->in), in_below(&p->in, 5));
 }
 
 /* Devices ------------------------------------------------------------------------------------------------- */
@@ -379,7 +345,7 @@ static void close_device(struct program *p)
 static void attach(struct program *p)
 {
 	unsigned int device = in_below(&p->in, RIG_DEVICES);
-	uint32_t pt_id = an_id(p);
+	uint32_t pt_id = iommufd_id(&p->in);
 	struct abi_vfio_device_attach_iommufd_pt cmd = { .argsz = sizeof(cmd), .pt_id = pt_id };
 	struct verdict verdict;
 	bool mute = p->mute;
@@ -408,6 +374,12 @@ static void detach(struct program *p)
 		return;
 	CHECK(ioctl_at_end(p, p->cdevs[device], ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd, sizeof(cmd)) == 0);
 	model_detach(&p->model, device);
+}
+
+static void use_queue(struct program *p)
+{
+	p->mute = false;
+	queues_step(&p->queues, &p->rig, p->iommufd, &p->model, &p->in);
 }
 
 /* Frames ---------------------------------------------------------------------------------------------- */
@@ -452,7 +424,7 @@ static void run(struct program *p)
 	static void (*const steps[])(struct program *) = {
 		ioas_alloc, destroy,    map,           map_file,    copy,         unmap,  allow,
 		option,     hwpt_alloc, ask_ranges,    bind_device, close_device, attach, detach,
-		probe,      bad_frame,  other_command, map,         attach,       probe
+		probe,      bad_frame,  other_command, map,         attach,       probe,  use_queue
 	};
 
 	for (unsigned int i = 0; i < MOST_STEPS && !in_empty(&p->in) && !model_is_full(&p->model); i++) {
@@ -460,8 +432,8 @@ static void run(struct program *p)
 
 		/* A struct that cannot be written, now and then. */
 		p->mute = byte >= 240;
-		say("step %u%s", byte % 20, p->mute ? ", mute" : "");
-		steps[byte % 20](p);
+		say("step %u%s", byte % 21, p->mute ? ", mute" : "");
+		steps[byte % 21](p);
 		p->mute = false;
 		weir_sim_fail_call(p->rig.sim, 0, 0, false);
 		probe_all(p);
@@ -471,11 +443,19 @@ static void run(struct program *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct weir_sim_slot slots[RIG_DEVICES] = { WEIR_OPTS(weir_sim_slot, .group = 1),
+						    WEIR_OPTS(weir_sim_slot, .group = 2) };
 	static struct program p;
+	uint8_t ways;
 
 	p = (struct program){ .in = { data, data + size }, .cdevs = { -1, -1 } };
-	p.model.address_bits = in_u8(&p.in) & 1 ? HIGH_BIT : HIGH_BIT - 9;
-	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits), RIG_DEVICES);
+	ways = in_u8(&p.in);
+	p.model.address_bits = ways & 1 ? HIGH_BIT : HIGH_BIT - 9;
+	p.model.one_group = ways & 2;
+	if (p.model.one_group)
+		slots[1].group = 1;
+	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .address_bits = p.model.address_bits), slots, RIG_DEVICES);
+	queues_init(&p.queues);
 	p.iommufd = rig_node(&p.rig, "/dev/iommu");
 	p.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CHECK(p.iommufd >= 0 && p.null >= 0);
@@ -483,6 +463,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned int i = 0; i < RIG_DEVICES; i++)
 		if (p.cdevs[i] >= 0)
 			rig_fd_close(&p.rig, p.cdevs[i]);
+	queues_close(&p.queues, &p.rig);
 	rig_fd_close(&p.rig, p.iommufd);
 	close(p.null);
 	rig_close(&p.rig);

@@ -24,10 +24,12 @@ enum {
 	IO_SQ = 2 * PAGE,
 	IO_CQ = 3 * PAGE,
 	DATA = 4 * PAGE,
+	CMB_PAGES = 256,
 	QUEUES = 3,
 };
 
 #define HIGH 0x100000000ull
+#define CMB  0x200000000ull /* where the controller's own memory is, if it has any and is told so */
 
 struct program {
 	struct input in;
@@ -46,10 +48,10 @@ static void write_register(struct program *p, uint64_t offset, uint64_t value, s
 
 static uint64_t a_value(struct program *p)
 {
-	static const uint64_t values[] = { 0,        1,       2,      3,    0x460001,
-					   0x464001, 0xff,    0xffff, ~0u,  ~0ul,
-					   0x1f001f, 0x70007, 0x1000, HIGH, HIGH + 0x1000,
-					   0x20000 };
+	static const uint64_t values[] = {
+		0,   1,    2,        3,       0x460001, 0x464001, 0xff,    0xffff,
+		~0u, ~0ul, 0x1f001f, 0x70007, 0x1000,   HIGH,     CMB + 3, 0x20000
+	};
 	uint8_t byte = in_u8(&p->in);
 
 	return byte < 160 ? values[byte % 16] : byte < 224 ? byte : in_u64(&p->in);
@@ -65,6 +67,8 @@ static uint64_t an_iova(struct program *p)
 		return in_u64(&p->in);
 	if (byte >= 192)
 		return page * PAGE + in_u16(&p->in) % PAGE;
+	if (byte >= 184)
+		return CMB + (CMB_PAGES - 4 + byte % 8) * PAGE;
 	return page * PAGE + (byte >= 128 ? HIGH : 0);
 }
 
@@ -115,6 +119,7 @@ static void enable(struct program *p)
 
 /* Commands ------------------------------------------------------------------------------------------------- */
 
+/* Two dwords: the second is for whoever comes next. */
 static void put(unsigned char *entry, unsigned int dword, uint64_t value)
 {
 	memcpy(entry + 4ul * dword, &value, sizeof(value));
@@ -149,6 +154,10 @@ static void admin_command(struct program *p)
 	put(entry, 8, an_iova(p));
 	for (unsigned int dword = 10; dword < 16; dword++)
 		put(entry, dword, dword == 15 ? 0 : a_value(p));
+	if ((byte % 12 == 7 || byte % 12 == 8) && byte < 200) { /* a feature that there may well be */
+		put(entry, 1, 0);
+		put(entry, 10, in_below(&p->in, 16) | (uint64_t)a_value(p) << 32);
+	}
 	if (byte % 12 == 1 || byte % 12 == 4 || byte % 12 >= 10) {
 		bool submission = byte % 12 == 1 || byte % 12 == 10;
 		uint8_t how = in_u8(&p->in);
@@ -161,6 +170,14 @@ static void admin_command(struct program *p)
 	}
 	say("  admin %#x", entry[0]);
 	ring(p, 0, 32);
+}
+
+/* What prepare() made: from its start, or its last entries, of which the last leads on. */
+static uint64_t a_list(struct program *p)
+{
+	uint8_t byte = in_u8(&p->in);
+
+	return (MAPPED - 1) * PAGE + (byte & 1 ? PAGE - 8 * (byte / 2 % 8 + 1) : 0);
 }
 
 static void io_command(struct program *p)
@@ -177,10 +194,10 @@ static void io_command(struct program *p)
 	put(entry, 0, (byte < 240 ? opcodes[byte % 8] : in_u8(&p->in)) | (uint64_t)in_u8(&p->in) << 16);
 	put(entry, 1, byte == 239 ? a_value(p) : 1);
 	put(entry, 6, byte & 32 ? DATA : an_iova(p));
-	put(entry, 8, byte & 64 ? (MAPPED - 1) * PAGE : an_iova(p));
+	put(entry, 8, byte & 64 ? a_list(p) : an_iova(p));
 	put(entry, 10, byte == 238 ? a_value(p) : in_u8(&p->in));
-	put(entry, 12, in_pick(&p->in, blocks) | (uint64_t)in_u8(&p->in) << 24);
 	put(entry, 11, byte % 8 == 3 ? 4 : 0);
+	put(entry, 12, in_pick(&p->in, blocks) | (uint64_t)in_u8(&p->in) << 24);
 	say("  io %#x", entry[0]);
 	ring(p, queue, 32);
 }
@@ -285,12 +302,14 @@ static void submit(struct program *p, uint8_t opcode, uint64_t prp1, uint32_t cd
 }
 
 /* Enabled, with a pair of queues, and a list of pages at the end of what is mapped: what it takes the input long to come to. */
-static void prepare(struct program *p)
+static void prepare(struct program *p, bool cmb)
 {
 	unsigned char *list = arena_start() + (MAPPED - 1) * PAGE;
 
-	for (unsigned int i = 0; i < PAGE / 8; i++)
-		put(list, 2 * i, DATA + i % (MAPPED - 5) * PAGE);
+	for (unsigned int i = 0; i < PAGE / 8; i++) /* the controller's memory ends in the middle */
+		put(list, 2 * i, cmb ? CMB + (CMB_PAGES - 4 + i % 8) * PAGE : DATA + i % (MAPPED - 5) * PAGE);
+	if (cmb)
+		write_register(p, NVME_REG_CMBMSC, CMB | 3, 8);
 	enable(p);
 	submit(p, nvme_admin_create_cq, IO_CQ, 1 | 31u << 16, 3);
 	submit(p, nvme_admin_create_sq, IO_SQ, 1 | 31u << 16, 1 | 1u << 16);
@@ -321,20 +340,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct program p = { .in = { data, data + size } };
 	unsigned char *kept = arena_start() + MAPPED * PAGE;
+	static const uint8_t largest[] = { 1, 3, 7, 9 };
 	uint8_t ways = in_u8(&p.in);
 	struct weir_sim_nvme_opts opts =
-		WEIR_OPTS(weir_sim_nvme_opts, .capacity = 1 << 18, .max_queues = QUEUES - 1);
+		WEIR_OPTS(weir_sim_nvme_opts, .capacity = 1 << 21, .max_queues = QUEUES - 1);
 
 	opts.block_size = ways & 1 ? 4096 : 512;
-	opts.mdts = 1 + ways / 2 % 4;
+	opts.mdts = largest[ways / 2 % 4];
 	opts.cmb_mib = ways >> 7;
 	memset(arena_start(), 0, MAPPED * PAGE);
 	memcpy(kept, as_it_was(), KEPT);
-	rig_open(&p.rig, NULL, 0);
+	rig_open(&p.rig, NULL, NULL, 0);
 	CHECK(weir_sim_add_nvme(p.rig.sim, &opts, NULL, &p.nvme) == 0);
 	open_device(&p);
 	if (!(ways & 0x40))
-		prepare(&p);
+		prepare(&p, opts.cmb_mib && ways & 0x20);
 	run(&p);
 	CHECK(memcmp(kept, as_it_was(), KEPT) == 0);
 	rig_fd_close(&p.rig, p.cdev);

@@ -281,13 +281,14 @@ static void run(struct program *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct weir_sim_slot slots[RIG_DEVICES] = { WEIR_OPTS(weir_sim_slot, .group = 1),
+								 WEIR_OPTS(weir_sim_slot, .group = 2) };
 	struct program p = { .in = { data, data + size }, .groups = { -1, -1 }, .fds = { -1, -1 } };
-	uint8_t how;
+	uint8_t how = in_u8(&p.in);
 
-	how = in_u8(&p.in);
 	p.model.kind = how % TYPE1_KINDS;
 	p.model.limit = how & 128 ? FEW : MANY;
-	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .max_mappings = p.model.limit), RIG_DEVICES);
+	rig_open(&p.rig, &WEIR_OPTS(weir_sim_opts, .max_mappings = p.model.limit), slots, RIG_DEVICES);
 	p.container = rig_node(&p.rig, type1_is_compat(&p.model) ? "/dev/iommu" : "/dev/vfio/vfio");
 	CHECK(p.container >= 0);
 	join(&p, 0);

@@ -26,12 +26,13 @@ struct program {
 		void *addr;
 		size_t len;
 	} mappings[MAPPINGS];
+	bool unplugged[RIG_DEVICES]; /* or about to be */
 };
 
 static uint64_t a_number(struct program *p)
 {
-	static const uint64_t numbers[] = { 0,  1,  2,    3,      4,      5,          8,          16,
-					    20, 32, 0xff, 0x1000, 0xffff, 0xffffffff, 0x80000000, ~0ull };
+	static const uint64_t numbers[] = { 0, 1, 2,    3,      4,      5,          8,          16,
+					    6, 7, 0xff, 0x1000, 0xffff, 0xffffffff, 0x80000000, ~0ull };
 	uint8_t byte = in_u8(&p->in);
 
 	return byte < 192 ? numbers[byte % 16] : byte < 240 ? byte : in_u64(&p->in);
@@ -83,20 +84,34 @@ static void ask(struct program *p)
 	call(p, a_device_fd(p), in_pick(&p->in, requests), cmd, 4 * 3);
 }
 
+/* Mostly what the device has; else anything. */
+static void fill_irq_set(struct program *p, struct abi_vfio_irq_set *set, uint32_t vectors)
+{
+	uint8_t how = in_u8(&p->in);
+
+	if (how < 160) {
+		set->flags = how & 1 ? ABI_VFIO_IRQ_SET_DATA_EVENTFD | ABI_VFIO_IRQ_SET_ACTION_TRIGGER
+				     : 1u << how / 2 % 3 | 8u << how / 8 % 3;
+		set->start = how / 32 % 2;
+		set->count = in_below(&p->in, vectors + 1);
+		return;
+	}
+	set->flags = how < 224 ? 1u << how % 3 | 8u << how / 3 % 3 : (uint32_t)a_number(p);
+	set->start = (uint32_t)a_number(p);
+	set->count = (uint32_t)a_number(p);
+	set->argsz = in_u8(&p->in) < 200 ? set->argsz : (uint32_t)a_number(p);
+}
+
 static void set_irqs(struct program *p)
 {
+	static const uint32_t vectors[] = { 1, 4, 5, 1, 1, 0 };
 	struct {
 		struct abi_vfio_irq_set set;
 		int32_t data[16];
-	} cmd = { .set = { .index = in_below(&p->in, 6) } };
-	static const uint32_t vectors[] = { 1, 4, 5, 1, 1, 0 };
-	uint8_t how = in_u8(&p->in);
+	} cmd = { .set = { .argsz = sizeof(cmd), .index = in_below(&p->in, 6) } };
 	int result;
 
-	cmd.set.flags = how < 200 ? 1u << how % 3 | 8u << how / 3 % 3 : (uint32_t)a_number(p);
-	cmd.set.start = how & 1 ? 0 : (uint32_t)a_number(p);
-	cmd.set.count = in_u8(&p->in) < 160 ? in_below(&p->in, 7) : (uint32_t)a_number(p);
-	cmd.set.argsz = in_u8(&p->in) < 200 ? sizeof(cmd) : (uint32_t)a_number(p);
+	fill_irq_set(p, &cmd.set, vectors[cmd.set.index]);
 	for (unsigned int i = 0; i < 6; i++)
 		cmd.data[i] = an_eventfd(p);
 	result = call(p, a_device_fd(p), ABI_VFIO_DEVICE_SET_IRQS, &cmd, sizeof(cmd));
@@ -207,6 +222,10 @@ static void map(struct program *p)
 	int flags = in_u8(&p->in) >= 240 ? MAP_PRIVATE : MAP_SHARED;
 	void *addr;
 
+	if (in_u8(&p->in) & 1) { /* a BAR that is memory, or half of it */
+		offset = 1ull << 40;
+		len = 0x8000;
+	}
 	if (p->mappings[slot].addr)
 		return;
 	if (p->rig.sys->mmap(p->rig.sys->ctx, NULL, len, in_pick(&p->in, prots), flags, a_device_fd(p),
@@ -249,9 +268,12 @@ static void signal_eventfd(struct program *p)
 
 static void trouble(struct program *p)
 {
-	struct weir_sim_device *device = p->rig.devices[in_below(&p->in, RIG_DEVICES)];
+	unsigned int which = in_below(&p->in, RIG_DEVICES);
+	struct weir_sim_device *device = p->rig.devices[which];
 	uint8_t byte = in_u8(&p->in);
 
+	if (p->unplugged[which])
+		return;
 	if (byte < 64)
 		weir_sim_set_memory(device, byte & 1);
 	else if (byte < 128)
@@ -262,10 +284,60 @@ static void trouble(struct program *p)
 		weir_sim_cut_transfers(p->rig.sim, byte & 1);
 	else if (byte < 224)
 		weir_sim_device_msi(device, byte % 8);
-	else if (byte < 250)
+	else if (byte < 248)
 		weir_sim_device_intx(device, byte & 1);
 	else
-		weir_sim_unplug(device, false);
+		weir_sim_unplug(device, byte & 1);
+	p->unplugged[which] = byte >= 248;
+}
+
+/* DMA through the container: memory, and BARs where they are mapped ---------------------------------------- */
+
+static uint64_t a_mapped_address(struct program *p)
+{
+	unsigned int slot = in_below(&p->in, MAPPINGS + 1);
+
+	if (slot == MAPPINGS || !p->mappings[slot].addr)
+		return arena_address(&p->in);
+	return (uintptr_t)p->mappings[slot].addr + in_below(&p->in, 9) * (uint64_t)PAGE;
+}
+
+static void map_dma(struct program *p)
+{
+	struct abi_vfio_iommu_type1_dma_map cmd = { .argsz = sizeof(cmd) };
+	int result;
+
+	cmd.flags = in_below(&p->in, 4);
+	cmd.vaddr = a_mapped_address(p);
+	cmd.iova = in_below(&p->in, 16) * (uint64_t)PAGE;
+	cmd.size = (in_below(&p->in, 8) + 1) * (uint64_t)PAGE;
+	result = rig_ioctl(&p->rig, p->container, ABI_VFIO_IOMMU_MAP_DMA, &cmd);
+	say("  map %#llx at %#llx: %d", (unsigned long long)cmd.vaddr, (unsigned long long)cmd.iova, result);
+}
+
+static void unmap_dma(struct program *p)
+{
+	struct abi_vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd) };
+
+	cmd.iova = in_below(&p->in, 16) * (uint64_t)PAGE;
+	cmd.size = (in_below(&p->in, 16) + 1) * (uint64_t)PAGE;
+	rig_ioctl(&p->rig, p->container, ABI_VFIO_IOMMU_UNMAP_DMA, &cmd);
+}
+
+static void do_dma(struct program *p)
+{
+	unsigned int device = in_below(&p->in, RIG_DEVICES);
+	uint64_t iova = in_below(&p->in, 17) * (uint64_t)PAGE - in_below(&p->in, 9);
+	size_t len = in_below(&p->in, 17);
+	unsigned char bytes[16];
+
+	if (p->unplugged[device])
+		return;
+	in_bytes(&p->in, bytes, sizeof(bytes));
+	if (in_u8(&p->in) & 1)
+		weir_sim_device_dma_write(p->rig.devices[device], iova, bytes, len);
+	else
+		weir_sim_device_dma_read(p->rig.devices[device], iova, bytes, len);
 }
 
 /* Opening and closing -------------------------------------------------------------------------------------- */
@@ -297,6 +369,19 @@ static void reopen(struct program *p)
 	}
 }
 
+/* Of any age that has both nodes; each device on a bus of its own, both on one, or on one that cannot be reset. */
+static void open_machine(struct program *p)
+{
+	static const uint32_t ages[] = { WEIR_SIM_7_2, WEIR_SIM_6_6, WEIR_SIM_6_12, WEIR_SIM_6_19 };
+	uint8_t ways = in_u8(&p->in);
+	struct weir_sim_slot slots[RIG_DEVICES] = { WEIR_OPTS(weir_sim_slot, .group = 1),
+						    WEIR_OPTS(weir_sim_slot, .group = 2) };
+
+	slots[0].bus_group = ways & 4 ? 1 : 0;
+	slots[1].bus_group = ways & 8 ? 1 : 2;
+	rig_open(&p->rig, &WEIR_OPTS(weir_sim_opts, .age = ages[ways % 4]), slots, RIG_DEVICES);
+}
+
 static void begin(struct program *p)
 {
 	p->iommufd = rig_node(&p->rig, "/dev/iommu");
@@ -310,6 +395,7 @@ static void begin(struct program *p)
 	for (unsigned int i = 0; i < RIG_DEVICES; i++) {
 		open_device(p, i);
 		CHECK(p->fds[i] >= 0);
+		rig_enable(&p->rig, p->fds[i]);
 	}
 }
 
@@ -329,13 +415,15 @@ static void end(struct program *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const steps[])(struct program *) = { ask,    set_irqs,  set_ioeventfd,  use_feature,
-							   reset,  any_ioctl, read_registers, write_registers,
-							   map,    unmap,     signal_eventfd, trouble,
-							   reopen, set_irqs,  write_registers };
+	static void (*const steps[])(
+		struct program *) = { ask,       set_irqs,  set_ioeventfd,   use_feature,
+				      reset,     any_ioctl, read_registers,  write_registers,
+				      map,       unmap,     signal_eventfd,  trouble,
+				      reopen,    set_irqs,  write_registers, map_dma,
+				      unmap_dma, do_dma,    map_dma,         do_dma };
 	struct program p = { .in = { data, data + size } };
 
-	rig_open(&p.rig, NULL, RIG_DEVICES);
+	open_machine(&p);
 	begin(&p);
 	for (unsigned int i = 0; i < MOST_STEPS && !in_empty(&p.in); i++) {
 		unsigned int step = in_below(&p.in, sizeof(steps) / sizeof(steps[0]));

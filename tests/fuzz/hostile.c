@@ -101,6 +101,19 @@ static void garbage_chain(struct hostile *hostile, uint32_t *words, size_t num_w
 	}
 }
 
+/* Functions that a hot reset reaches, ours and others', and how many there are said to be. */
+static void garbage_reach(struct hostile *hostile, struct abi_vfio_pci_hot_reset_info *info, size_t room)
+{
+	size_t most = (room - sizeof(*info)) / sizeof(info->devices[0]);
+	uint32_t num = in_u8(&hostile->in) % 20u;
+
+	info->flags = in_u8(&hostile->in) % 4u;
+	info->count = in_u8(&hostile->in) < 200 ? num : (uint32_t)a_number(hostile, 4);
+	for (uint32_t i = 0; i < num && i < most; i++)
+		info->devices[i].devid = in_u8(&hostile->in) < 200 ? in_below(&hostile->in, 5)
+								   : (uint32_t)a_number(hostile, 4);
+}
+
 /* The frame stays as it was asked for, but for argsz, with which the kernel says how much room it wants. */
 static void garbage(struct hostile *hostile, unsigned long request, void *arg, size_t room)
 {
@@ -113,6 +126,10 @@ static void garbage(struct hostile *hostile, unsigned long request, void *arg, s
 		return;
 	if (len > room - 4)
 		len = room - 4;
+	if (request == ABI_VFIO_DEVICE_GET_PCI_HOT_RESET_INFO && room >= 16 && in_u8(&hostile->in) & 1) {
+		garbage_reach(hostile, arg, room);
+		return;
+	}
 	if (request == ABI_VFIO_DEVICE_GET_REGION_INFO || request == ABI_VFIO_IOMMU_GET_INFO) {
 		/* Both have their chain behind the frame, and say where it begins in different places. */
 		uint32_t flags = request == ABI_VFIO_DEVICE_GET_REGION_INFO

@@ -77,6 +77,14 @@ static uint32_t hwpt_in(const struct model *model, uint32_t ioas, bool automatic
 	return 0;
 }
 
+static bool queue_is_used(const struct model *model, uint32_t queue)
+{
+	for (uint32_t id = 1; id < MODEL_IDS; id++)
+		if (model->objects[id].kind == MODEL_HWPT && model->objects[id].queue == queue)
+			return true;
+	return model->objects[queue].open;
+}
+
 static bool ioas_has_device(const struct model *model, uint32_t ioas)
 {
 	for (unsigned int i = 0; i < MODEL_DEVICES; i++)
@@ -208,6 +216,27 @@ void model_close(struct model *model, unsigned int device)
 	model->devices[device].id = 0;
 }
 
+/* What the device's group translates through, whichever of its members is attached; 0: nothing. */
+static uint32_t hwpt_of_group(const struct model *model, unsigned int device)
+{
+	for (unsigned int i = 0; model->one_group && i < MODEL_DEVICES; i++)
+		if (model->devices[i].hwpt)
+			return model->devices[i].hwpt;
+	return model->devices[device].hwpt;
+}
+
+/* A first attachment is the device's own; from then on the whole group moves. */
+static void put_on(struct model *model, unsigned int device, uint32_t hwpt)
+{
+	uint32_t old = model->devices[device].hwpt;
+
+	for (unsigned int i = 0; old && model->one_group && i < MODEL_DEVICES; i++)
+		if (model->devices[i].hwpt)
+			model->devices[i].hwpt = hwpt;
+	model->devices[device].hwpt = hwpt;
+	put_hwpt(model, old);
+}
+
 static uint32_t ioas_of(const struct model *model, uint32_t pt_id)
 {
 	return model->objects[pt_id].kind == MODEL_IOAS ? pt_id : model->objects[pt_id].ioas;
@@ -220,15 +249,19 @@ struct verdict model_attach(struct model *model, unsigned int device, uint32_t *
 
 	if (*pt_id >= MODEL_IDS || !model->objects[*pt_id].kind)
 		return verdict_of(-ENOENT);
-	if (model->objects[*pt_id].kind == MODEL_DEVICE)
+	if (model->objects[*pt_id].kind == MODEL_DEVICE || model->objects[*pt_id].kind == MODEL_QUEUE)
 		return verdict_of(-EINVAL);
 	ioas = ioas_of(model, *pt_id);
 	if (hwpt == ioas)
 		hwpt = hwpt_in(model, ioas, true);
+	if (!old && hwpt_of_group(model, device) && hwpt_of_group(model, device) != hwpt)
+		return verdict_of(-EINVAL);
 	if (!hwpt)
 		check_domain(model, ioas, &verdict);
 	if (!old || ioas_of(model, old) != ioas)
 		check_window(model, ioas, &verdict);
+	if (model->objects[hwpt].queue && old != hwpt) /* no device here can ask for pages */
+		verdict_add(&verdict, -ENODEV);
 	if (verdict.num)
 		return verdict;
 	if (!hwpt) {
@@ -236,8 +269,7 @@ struct verdict model_attach(struct model *model, unsigned int device, uint32_t *
 		model->objects[hwpt].ioas = ioas;
 		model->objects[hwpt].automatic = true;
 	}
-	model->devices[device].hwpt = hwpt;
-	put_hwpt(model, old);
+	put_on(model, device, hwpt);
 	*pt_id = hwpt;
 	return verdict;
 }
@@ -259,13 +291,27 @@ struct verdict model_destroy(struct model *model, const struct abi_iommu_destroy
 	if (!object || !object->kind)
 		return verdict_of(-ENOENT);
 	if (object->kind == MODEL_DEVICE || (object->kind == MODEL_IOAS && hwpt_in(model, cmd->id, false)) ||
-	    (object->kind == MODEL_HWPT && hwpt_has_device(model, cmd->id)))
+	    (object->kind == MODEL_HWPT && hwpt_has_device(model, cmd->id)) ||
+	    (object->kind == MODEL_QUEUE && queue_is_used(model, cmd->id)))
 		return verdict_of(-EBUSY);
 	memset(object, 0, sizeof(*object));
 	return verdict_of(0);
 }
 
-/* Without flags and data of the hardware's own. */
+uint32_t model_open_queue(struct model *model)
+{
+	uint32_t id = new_object(model, MODEL_QUEUE);
+
+	model->objects[id].open = true;
+	return id;
+}
+
+void model_close_queue(struct model *model, uint32_t id)
+{
+	model->objects[id].open = false;
+}
+
+/* Without data of the hardware's own, and no flag but that for a queue. */
 struct verdict model_hwpt_alloc(struct model *model, struct abi_iommu_hwpt_alloc *cmd)
 {
 	struct verdict verdict = { .num = 0 };
@@ -277,10 +323,13 @@ struct verdict model_hwpt_alloc(struct model *model, struct abi_iommu_hwpt_alloc
 	if (!model_find(model, cmd->pt_id, MODEL_IOAS))
 		return verdict_of(-EINVAL);
 	check_domain(model, cmd->pt_id, &verdict);
+	if (!verdict.num && cmd->flags && !model_find(model, cmd->fault_id, MODEL_QUEUE))
+		verdict_add(&verdict, -ENOENT);
 	if (verdict.num)
 		return verdict;
 	cmd->out_hwpt_id = new_object(model, MODEL_HWPT);
 	model->objects[cmd->out_hwpt_id].ioas = cmd->pt_id;
+	model->objects[cmd->out_hwpt_id].queue = cmd->flags ? cmd->fault_id : 0;
 	return verdict;
 }
 
@@ -310,7 +359,7 @@ struct verdict model_option(struct model *model, struct abi_iommu_option *cmd)
 
 const struct model_area *model_reach(const struct model *model, unsigned int device, uint64_t iova)
 {
-	uint32_t hwpt = model->devices[device].hwpt;
+	uint32_t hwpt = hwpt_of_group(model, device);
 	const struct model_object *ioas = &model->objects[model->objects[hwpt].ioas];
 
 	for (unsigned int i = 0; hwpt && i < ioas->num_areas; i++)

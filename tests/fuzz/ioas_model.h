@@ -16,7 +16,7 @@
 
 enum { MODEL_IDS = 64, MODEL_AREAS = 128, MODEL_ALLOWED = 4, MODEL_DEVICES = 2, MOST_ERRORS = 8 };
 
-enum model_kind { MODEL_FREE, MODEL_DEVICE, MODEL_HWPT, MODEL_IOAS };
+enum model_kind { MODEL_FREE, MODEL_DEVICE, MODEL_HWPT, MODEL_IOAS, MODEL_QUEUE };
 
 struct model_area {
 	uint64_t iova, last;
@@ -37,11 +37,15 @@ struct model_object {
 	bool small_pages;
 	/* A page table. */
 	uint32_t ioas;
+	uint32_t queue; /* of page faults; 0: none */
 	bool automatic;
+	/* A queue of page faults. */
+	bool open;
 };
 
 struct model {
 	uint32_t address_bits;
+	bool one_group; /* all devices are in one */
 	struct model_object objects[MODEL_IDS];
 	struct {
 		uint32_t id;   /* 0: not bound */
@@ -65,6 +69,10 @@ void model_bind(struct model *model, unsigned int device);
 void model_close(struct model *model, unsigned int device);
 struct verdict model_attach(struct model *model, unsigned int device, uint32_t *pt_id);
 void model_detach(struct model *model, unsigned int device);
+
+/* A queue of page faults and its descriptor: returns the id. */
+uint32_t model_open_queue(struct model *model);
+void model_close_queue(struct model *model, uint32_t id);
 
 /* Commands. Outputs are filled in. */
 struct verdict model_ioas_alloc(struct model *model, struct abi_iommu_ioas_alloc *cmd);

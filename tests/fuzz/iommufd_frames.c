@@ -38,22 +38,31 @@ void iommufd_bad_frame(const struct rig *rig, int iommufd, struct input *in)
 	}
 }
 
-/* What is not in the model, and makes nothing that lasts. Pointers are into the arena. */
+/* What is not in the model, and makes nothing that lasts. Most words are so small that they name objects; pointers are into the arena. */
 void iommufd_other_command(const struct rig *rig, int iommufd, struct input *in)
 {
-	static const uint8_t numbers[] = { 0x88, 0x8a, 0x8b, 0x8c, 0x8d, 0x90,
+	static const uint8_t numbers[] = { 0x87, 0x88, 0x8a, 0x8b, 0x8c, 0x8d, 0x90,
 					   0x91, 0x92, 0x93, 0x94, 0x95, 0xa0 };
+	enum { WORDS = 64 };
 	uint8_t nr = in_pick(in, numbers);
-	uint64_t cmd[8];
-	uint32_t size = in_u8(in) & 1 && nr <= 0x94 ? least[nr - 0x80] : in_u8(in);
+	uint32_t *words = arena_struct(WORDS * sizeof(uint32_t));
+	uint64_t address;
 
-	in_bytes(in, cmd, sizeof(cmd));
-	memcpy(cmd, &size, sizeof(size));
+	memset(words, 0, WORDS * sizeof(uint32_t));
+	words[0] = in_u8(in) >= 64 && nr <= 0x94 ? least[nr - 0x80] : in_u8(in);
+	for (unsigned int i = 1; i < 12; i++) {
+		uint8_t byte = in_u8(in);
+
+		words[i] = byte < 128 ? 0 : byte < 248 ? byte % 8 : in_u32(in);
+	}
+	address = arena_address(in);
+	if (nr == 0x87) /* of the options, how memory is accounted; the other is in the model */
+		words[1] = 0;
 	if (nr == 0x8a)
-		cmd[2] = arena_address(in);
-	if (nr == 0x8d)
-		cmd[1] = arena_address(in);
+		memcpy(&words[4], &address, sizeof(address));
 	if (nr == 0x8c)
-		cmd[5] = arena_address(in);
-	rig_ioctl(rig, iommufd, 0x3b00 | nr, cmd);
+		memcpy(&words[10], &address, sizeof(address));
+	if (nr == 0x8d)
+		memcpy(&words[2], &address, sizeof(address));
+	say("  other %#x: %d", nr, rig_ioctl(rig, iommufd, 0x3b00 | nr, words));
 }

@@ -83,14 +83,14 @@ static int lowest_free_fd(void)
 	return fd;
 }
 
-void rig_open(struct rig *rig, const struct weir_sim_opts *opts, unsigned int num_devices)
+void rig_open(struct rig *rig, const struct weir_sim_opts *opts, const struct weir_sim_slot *slots,
+	      unsigned int num_devices)
 {
 	*rig = (struct rig){ .lowest_fd = lowest_free_fd() };
 	CHECK(weir_sim_open(opts, &rig->sim) == 0);
 	rig->sys = weir_sim_sys(rig->sim);
 	for (uint32_t i = 0; i < num_devices; i++)
-		CHECK(weir_sim_add(rig->sim, &probe, &WEIR_OPTS(weir_sim_slot, .group = i + 1), NULL,
-				   &rig->devices[i]) == 0);
+		CHECK(weir_sim_add(rig->sim, &probe, &slots[i], NULL, &rig->devices[i]) == 0);
 }
 
 void rig_close(struct rig *rig)

@@ -28,8 +28,9 @@ struct rig {
 	int lowest_fd;
 };
 
-/* With devices 0, 1 ..., each in a group of its own: 1, 2 ... At most RIG_DEVICES. */
-void rig_open(struct rig *rig, const struct weir_sim_opts *opts, unsigned int num_devices);
+/* With devices 0, 1 ... in these slots; at most RIG_DEVICES. */
+void rig_open(struct rig *rig, const struct weir_sim_opts *opts, const struct weir_sim_slot *slots,
+	      unsigned int num_devices);
 void rig_close(struct rig *rig); /* fails if a descriptor is left, of the program's or the machine's */
 
 int rig_node(const struct rig *rig, const char *path);

@@ -2,6 +2,7 @@
 /* The simulated machine: made, filled with devices, stepped, and made to fail. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -234,6 +235,37 @@ UNIT(sim_machine, machine_with_open_descriptors_does_not_close)
 	EXPECT_ERR(-EBUSY, weir_sim_close(sim));
 	EXPECT_CONTAINS(weir_error(), "container");
 	close(fd);
+}
+
+static int looked_at = -1;
+
+static void stop_looking(int signal)
+{
+	(void)signal;
+	close(looked_at);
+}
+
+/* As ps, lsof and debuggers look into /proc/PID/fd: a descriptor stays open until they have seen it, though it was closed before. */
+UNIT(sim_machine, machine_closes_though_somebody_still_looks_at_a_descriptor)
+{
+	struct weir_sim *sim = NULL;
+	const struct sigaction action = { .sa_handler = stop_looking };
+	const struct itimerspec soon = { .it_value = { .tv_nsec = 3000000 } };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	timer_t timer;
+	int fd;
+
+	ASSERT_OK(weir_sim_open(NULL, &sim));
+	fd = weir_sim_sys(sim)->open(weir_sim_sys(sim)->ctx, "/dev/vfio/vfio", O_RDWR);
+	looked_at = dup(fd);
+	ASSERT_GE(looked_at, 0);
+	ASSERT_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+	ASSERT_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+	close(fd);
+	ASSERT_EQ(timer_settime(timer, 0, &soon, NULL), 0);
+	EXPECT_OK(weir_sim_close(sim));
+	timer_delete(timer);
+	signal(SIGUSR1, SIG_DFL);
 }
 
 UNIT(sim_machine, machines_are_independent)
