@@ -126,6 +126,12 @@ struct weir_backend_ops {
 		       uint64_t iova, uint32_t prot);
 	int (*remove)(struct weir_space *space, uint64_t iova, uint64_t len);
 
+	/*
+	 * Install in a live space what another live one of the same kernel has installed at @from_iova: pinned and charged once. Optional.
+	 */
+	int (*copy)(struct weir_space *space, struct weir_space *from, uint64_t from_iova, uint64_t len,
+		    uint64_t iova, uint32_t prot);
+
 	/* 0, or -EOPNOTSUPP with the reason as text; -ENOTTY: not a question for the backend. */
 	int (*can)(struct weir_function *function, enum weir_cap cap);
 

@@ -407,8 +407,7 @@ static __attribute__((noinline)) int install_file(struct weir_space *space,
 	return weir_iommufd_ioas_map(kernel->sys, kernel->fd, space->ioas, flags, backing->addr, len, iova);
 }
 
-static int iommufd_install(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
-			   uint64_t iova, uint32_t prot)
+static uint32_t map_flags(uint32_t prot)
 {
 	uint32_t flags = 0;
 
@@ -416,6 +415,21 @@ static int iommufd_install(struct weir_space *space, const struct weir_backing *
 		flags |= ABI_IOMMU_IOAS_MAP_READABLE;
 	if (prot & WEIR_MAP_WRITE)
 		flags |= ABI_IOMMU_IOAS_MAP_WRITEABLE;
+	return flags;
+}
+
+static int iommufd_copy(struct weir_space *space, struct weir_space *from, uint64_t from_iova, uint64_t len,
+			uint64_t iova, uint32_t prot)
+{
+	return weir_iommufd_ioas_copy(space->kernel->sys, space->kernel->fd, space->ioas, map_flags(prot),
+				      from->ioas, from_iova, len, iova);
+}
+
+static int iommufd_install(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
+			   uint64_t iova, uint32_t prot)
+{
+	uint32_t flags = map_flags(prot);
+
 	if (backing->fd >= 0)
 		return install_file(space, backing, len, iova, flags);
 	return weir_iommufd_ioas_map(space->kernel->sys, space->kernel->fd, space->ioas, flags, backing->addr,
@@ -471,6 +485,7 @@ const struct weir_backend_ops weir_backend_iommufd = {
 	.leave = iommufd_leave,
 	.move = iommufd_move,
 	.install = iommufd_install,
+	.copy = iommufd_copy,
 	.remove = iommufd_remove,
 	.can = iommufd_can,
 	.hot_reset_target = iommufd_hot_reset_target,

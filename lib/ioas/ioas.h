@@ -69,6 +69,14 @@ struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct w
 /* The highest mapping, or NULL. */
 struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas);
 
+/*
+ * map.c: map memory that is in order with options that are in order, for the floors above. @source: a mapping of the same in another
+ * space, that can be shared; or NULL.
+ */
+int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
+			  const struct weir_map_opts *o, const struct weir_map *source,
+			  struct weir_map **ret_map);
+
 /* unmap.c: a mapping that was entered, and not installed, leaves the table. The lock is held. */
 void weir_ioas_forget_map(struct weir_ioas *ioas, struct weir_map *map);
 

@@ -196,10 +196,44 @@ static __attribute__((noinline)) void announce(struct weir_ioas *ioas, struct we
 	weir_gate_unlock_and_arrive(&ioas->gate);
 }
 
-/* Of memory and options that are in order; @o: the caller's, or NULL. In one piece with its parts, because it is what drivers wait for. */
+/*
+ * Pinned and charged once if the kernel can copy what @source has installed, in another space of the same host. That one stays
+ * as it is meanwhile, being counted in its space. -EOPNOTSUPP: it has to be installed on its own.
+ */
+static int copy_from(struct weir_ioas *ioas, const struct weir_map *map, const struct weir_map *source)
+{
+	struct weir_ioas *from = source->ioas;
+	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
+	int error = -EOPNOTSUPP;
+
+	if (!ops->copy || from->host != ioas->host)
+		return error;
+	weir_gate_set_out(&from->gate);
+	if (from->space.live)
+		error = ops->copy(&ioas->space, &from->space, weir_map_start(source), weir_map_size(map),
+				  weir_map_start(map), map->prot);
+	weir_gate_arrive(&from->gate);
+	return error;
+}
+
+static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas, const struct weir_map *map,
+							 const struct weir_map *source)
+{
+	int error = source ? copy_from(ioas, map, source) : -EOPNOTSUPP;
+
+	if (error == -EOPNOTSUPP)
+		error = ioas->space.kernel->ops->install(&ioas->space, &map->backing, weir_map_size(map),
+							 weir_map_start(map), map->prot);
+	return error;
+}
+
+/*
+ * Of memory and options that are in order; @o: the caller's, or NULL; @source: a mapping of the same in another space, or NULL. In one
+ * piece with its parts, because it is what drivers wait for.
+ */
 static inline __attribute__((always_inline)) int
 map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_file *file, uint64_t len,
-	    const struct weir_map_opts *o, struct weir_map **ret_map)
+	    const struct weir_map_opts *o, const struct weir_map *source, struct weir_map **ret_map)
 {
 	struct weir_map *map;
 	int error;
@@ -214,8 +248,7 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 	weir_gate_unlock(&ioas->gate);
 
 	if (ioas->space.live) {
-		error = ioas->space.kernel->ops->install(&ioas->space, backing, len, weir_map_start(map),
-							 map->prot);
+		error = install(ioas, map, source);
 		if (error)
 			error = weir_explain_map(ioas, map, error);
 	} else {
@@ -244,7 +277,14 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 		error = read_options(ioas, len, opts, &o);
 	if (error)
 		return error;
-	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, ret_map);
+	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, NULL, ret_map);
+}
+
+int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
+			  const struct weir_map_opts *o, const struct weir_map *source,
+			  struct weir_map **ret_map)
+{
+	return map_backing(ioas, backing, NULL, len, o, source, ret_map);
 }
 
 static int check_part(const struct weir_ioas *ioas, uint64_t offset, uint64_t len)
@@ -280,7 +320,7 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 				       &file, &backing);
 	if (error)
 		return error;
-	error = map_backing(ioas, &backing, file, len, &o, ret_map);
+	error = map_backing(ioas, &backing, file, len, &o, NULL, ret_map);
 	return error ? weir_files_close(sys, file, error) : 0;
 }
 

@@ -21,6 +21,22 @@ int weir_iommufd_ioas_alloc(const struct weir_sys *sys, int fd, uint32_t *ret_id
 	return error;
 }
 
+int weir_iommufd_ioas_copy(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, uint32_t from,
+			   uint64_t from_iova, uint64_t len, uint64_t iova)
+{
+	struct abi_iommu_ioas_copy cmd = {
+		.size = sizeof(cmd),
+		.flags = flags | ABI_IOMMU_IOAS_MAP_FIXED_IOVA,
+		.dst_ioas_id = ioas,
+		.src_ioas_id = from,
+		.length = len,
+		.dst_iova = iova,
+		.src_iova = from_iova,
+	};
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_COPY, &cmd);
+}
+
 int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
 			       uint64_t offset, uint64_t len, uint64_t iova)
 {

@@ -28,6 +28,10 @@ static inline int weir_iommufd_ioas_map(const struct weir_sys *sys, int fd, uint
 	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_MAP, &cmd);
 }
 
+/* What @from maps at @from_iova, in @ioas at @iova as well. */
+int weir_iommufd_ioas_copy(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, uint32_t from,
+			   uint64_t from_iova, uint64_t len, uint64_t iova);
+
 /* The same of a file: memfd, tmpfs or hugetlbfs. */
 int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
 			       uint64_t offset, uint64_t len, uint64_t iova);
