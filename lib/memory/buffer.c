@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Buffers: whole pages, or parts of a page that is divided into equal ones (a slab), each a power of two and aligned to it, so that
+ * none crosses a boundary that it fits into.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "error.h"
+#include "memory/memory.h"
+
+enum { PAGE = 1 << WEIR_SLAB_SHIFT };
+
+static bool is_power_of_two(uint64_t value)
+{
+	return value && !(value & (value - 1));
+}
+
+static uint64_t power_of_two_from(uint64_t value)
+{
+	return value < 2 ? 1 : (uint64_t)1 << (64 - __builtin_clzll(value - 1));
+}
+
+/* What is wanted, with all that follows from it. */
+struct want {
+	uint64_t len, align, boundary;
+};
+
+static int read_want(uint64_t len, const struct weir_buffer_opts *opts, struct want *want)
+{
+	struct weir_buffer_opts o;
+	int error = weir_opts_read(opts, &o, sizeof(o));
+
+	if (error)
+		return error;
+	if (!len)
+		return weir_fail(-EINVAL, "the length is 0");
+	if (len > INT64_MAX)
+		return weir_fail(-ENOMEM, "%#" PRIx64 " bytes are more than there can be", len);
+	if (o.align && (!is_power_of_two(o.align) || o.align > (uint64_t)1 << 30))
+		return weir_fail(-EINVAL, "an alignment of %#" PRIx64 " is no power of two up to 1 GiB",
+				 o.align);
+	if (o.boundary && !is_power_of_two(o.boundary))
+		return weir_fail(-EINVAL, "a boundary of %#" PRIx64 " is no power of two", o.boundary);
+	if (o.boundary && len > o.boundary)
+		return weir_fail(-EMSGSIZE, "%#" PRIx64 " bytes cannot but cross a boundary of %#" PRIx64,
+				 len, o.boundary);
+	*want = (struct want){ .len = len, .align = o.align ? o.align : 1, .boundary = o.boundary };
+	return 0;
+}
+
+/* Pages: a run taken from the keys, which grow if there is none. */
+static int take_run(struct weir_memory *memory, uint64_t len, uint64_t align, struct weir_run **ret_run)
+{
+	struct weir_iova_wish wish = { .len = (len + PAGE - 1) & ~(uint64_t)(PAGE - 1),
+				       .align = align > PAGE ? align : PAGE,
+				       .limit = memory->end - 1,
+				       .exhaustive = true };
+	struct weir_segment *segment;
+	int error = memory->num_chunks ? weir_iova_take(&memory->keys, &wish, &segment) : -ENOSPC;
+
+	if (error == -ENOSPC) {
+		/* A chunk begins where its IOVA happens to: what is aligned to more than that needs room for it. */
+		error = weir_memory_grow(memory, wish.len + (align > PAGE ? align - PAGE : 0));
+		if (error)
+			return error;
+		wish.limit = memory->end - 1;
+		error = weir_iova_take(&memory->keys, &wish, &segment);
+	}
+	if (error)
+		return error == -ENOMEM
+			       ? weir_fail(error, "no memory for a buffer")
+			       : weir_fail(error, "a new chunk has no room for %#" PRIx64 " bytes", len);
+	*ret_run = (struct weir_run *)segment;
+	(*ret_run)->shift = 0;
+	weir_index_note(&memory->runs, segment);
+	memory->used += wish.len;
+	return 0;
+}
+
+static void give_run(struct weir_memory *memory, struct weir_run *run)
+{
+	memory->used -= run->segment.last - run->segment.node.key + 1;
+	weir_index_forget(&memory->runs, &run->segment);
+	weir_iova_give(&memory->keys, &run->segment);
+}
+
+static void list_slab(struct weir_memory *memory, struct weir_run *slab)
+{
+	struct weir_run **first = &memory->slabs[slab->shift - WEIR_LEAST_SHIFT];
+
+	slab->next = *first;
+	slab->link = first;
+	if (slab->next)
+		slab->next->link = &slab->next;
+	*first = slab;
+}
+
+static void unlist_slab(struct weir_run *slab)
+{
+	*slab->link = slab->next;
+	if (slab->next)
+		slab->next->link = slab->link;
+}
+
+/* Every part of a slab in use. */
+static uint64_t full(uint32_t shift)
+{
+	unsigned int parts = 1u << (WEIR_SLAB_SHIFT - shift);
+
+	return parts == 64 ? UINT64_MAX : ((uint64_t)1 << parts) - 1;
+}
+
+static int take_part(struct weir_memory *memory, uint32_t shift, uint64_t *ret_key)
+{
+	struct weir_run *slab = memory->slabs[shift - WEIR_LEAST_SHIFT];
+	unsigned int part;
+
+	if (!slab) {
+		int error = take_run(memory, PAGE, PAGE, &slab);
+
+		if (error)
+			return error;
+		slab->shift = shift;
+		slab->used = 0;
+		list_slab(memory, slab);
+	}
+	part = (unsigned int)__builtin_ctzll(~slab->used);
+	slab->used |= (uint64_t)1 << part;
+	if (slab->used == full(shift))
+		unlist_slab(slab);
+	*ret_key = slab->segment.node.key + ((uint64_t)part << shift);
+	return 0;
+}
+
+static int take_key(struct weir_memory *memory, const struct want *want, uint64_t *ret_key)
+{
+	uint64_t whole = power_of_two_from(want->len > want->align ? want->len : want->align);
+	struct weir_run *run;
+	int error;
+
+	if (whole < (uint64_t)1 << WEIR_LEAST_SHIFT)
+		whole = (uint64_t)1 << WEIR_LEAST_SHIFT;
+	if (whole < PAGE)
+		return take_part(memory, (uint32_t)__builtin_ctzll(whole), ret_key);
+	error = take_run(memory, want->len, want->boundary ? whole : want->align, &run);
+	if (!error)
+		*ret_key = run->segment.node.key;
+	return error;
+}
+
+int weir_memory_alloc(struct weir_memory *memory, uint64_t len, const struct weir_buffer_opts *opts,
+		      struct weir_buffer *ret_buffer)
+{
+	struct want want;
+	uint64_t key = 0;
+	int error = read_want(len, opts, &want);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&memory->lock);
+	error = take_key(memory, &want, &key);
+	if (!error) {
+		const struct weir_chunk *chunk = weir_chunk_at(memory, key);
+
+		memory->num_buffers++;
+		*ret_buffer =
+			(struct weir_buffer){ .addr = (char *)chunk->backing.addr + (key - chunk->key),
+					      .iova = weir_map_start(chunk->maps[0]) + (key - chunk->key),
+					      .len = len,
+					      .offset = key - chunk->key,
+					      .key = key,
+					      .chunk = (uint32_t)(chunk - memory->chunks) };
+	}
+	pthread_mutex_unlock(&memory->lock);
+	return error;
+}
+
+static int free_part(struct weir_memory *memory, struct weir_run *slab, uint64_t key)
+{
+	uint64_t offset = key - slab->segment.node.key, bit = (uint64_t)1 << (offset >> slab->shift);
+
+	if ((offset & (((uint64_t)1 << slab->shift) - 1)) || !(slab->used & bit))
+		return -EINVAL;
+	if (slab->used == full(slab->shift))
+		list_slab(memory, slab);
+	slab->used &= ~bit;
+	if (!slab->used) {
+		unlist_slab(slab);
+		give_run(memory, slab);
+	}
+	return 0;
+}
+
+int weir_memory_free(struct weir_memory *memory, const struct weir_buffer *buffer)
+{
+	struct weir_run *run;
+	int error = 0;
+
+	pthread_mutex_lock(&memory->lock);
+	run = (struct weir_run *)weir_index_find(&memory->runs, buffer->key & ~(uint64_t)(PAGE - 1));
+	if (!run || (!run->shift && buffer->key != run->segment.node.key))
+		error = -EINVAL;
+	else if (run->shift)
+		error = free_part(memory, run, buffer->key);
+	else
+		give_run(memory, run);
+	if (!error)
+		memory->num_buffers--;
+	pthread_mutex_unlock(&memory->lock);
+	return error ? weir_fail(error, "IOVA %#" PRIx64 " is no buffer of this memory, or was freed already",
+				 buffer->iova)
+		     : 0;
+}

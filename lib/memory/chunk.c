@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/* Chunks: memfds of the pages that can be had, brought in, sealed, and mapped. */
+#include "memory/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <numa.h>
+#include <numaif.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "error.h"
+#include "memory/fill.h"
+
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT 26
+#endif
+
+enum { SMALL_PAGE = 4096 };
+
+static unsigned int log2_of(uint64_t size)
+{
+	return 63 - (unsigned int)__builtin_clzll(size);
+}
+
+static int make_file(const struct weir_sys *sys, uint64_t len, uint64_t page_size)
+{
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd, error;
+
+	if (page_size > SMALL_PAGE)
+		flags |= MFD_HUGETLB | log2_of(page_size) << MFD_HUGE_SHIFT;
+	fd = sys->memfd_create(sys->ctx, "weir-memory", flags);
+	if (fd < 0)
+		return fd;
+	error = sys->ftruncate(sys->ctx, fd, len);
+	if (!error)
+		error = sys->fcntl(sys->ctx, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	if (error) {
+		sys->close(sys->ctx, fd);
+		return error;
+	}
+	return fd;
+}
+
+static int bind_to_node(const struct weir_memory *memory, const struct weir_backing *backing, uint64_t len)
+{
+	struct bitmask *nodes;
+	long failed;
+
+	if (!(memory->opts.flags & WEIR_MEMORY_NODE))
+		return 0;
+	nodes = numa_allocate_nodemask();
+	if (!nodes)
+		return -ENOMEM;
+	numa_bitmask_setbit(nodes, memory->opts.node);
+	failed = mbind(backing->addr, len, MPOL_BIND, nodes->maskp, nodes->size + 1, 0) ? -errno : 0;
+	numa_bitmask_free(nodes);
+	return (int)failed;
+}
+
+/* A file of these pages, mapped and filled. Nothing is left of it when it fails. */
+static int make_backing(struct weir_memory *memory, uint64_t len, uint64_t page_size,
+			struct weir_backing *ret_backing)
+{
+	const struct weir_sys *sys = memory->sys;
+	struct weir_backing backing = { .fd = make_file(sys, len, page_size) };
+	int error;
+
+	if (backing.fd < 0)
+		return backing.fd;
+	error = sys->mmap(sys->ctx, NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, backing.fd, 0,
+			  &backing.addr);
+	if (error) {
+		sys->close(sys->ctx, backing.fd);
+		return error;
+	}
+	error = bind_to_node(memory, &backing, len);
+	if (!error)
+		error = weir_fill(memory, backing.addr, len);
+	if (error) {
+		sys->munmap(sys->ctx, backing.addr, len);
+		sys->close(sys->ctx, backing.fd);
+		return error;
+	}
+	*ret_backing = backing;
+	return 0;
+}
+
+/* What @error means for pages of that size. */
+static int explain_pages(struct weir_memory *memory, uint64_t len, uint64_t page_size, int error, char *text,
+			 size_t room)
+{
+	uint64_t kib = page_size / 1024;
+
+	if (page_size == SMALL_PAGE)
+		snprintf(text, room, "%" PRIu64 " bytes of memory cannot be had: %s", len, strerror(-error));
+	else if (error == -EINVAL || error == -ENODEV || error == -EOPNOTSUPP)
+		snprintf(text, room, "this machine has no pages of %" PRIu64 " KiB", kib);
+	else
+		snprintf(text, room,
+			 "%" PRIu64 " free pages of %" PRIu64 " KiB are needed (%s): reserve them in "
+			 "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
+			 len / page_size, kib, strerror(-error), kib);
+	if (memory->opts.flags & WEIR_MEMORY_NODE)
+		snprintf(text + strlen(text), room - strlen(text), "; on NUMA node %u", memory->opts.node);
+	return page_size > SMALL_PAGE && (error == -EINVAL || error == -ENODEV || error == -EOPNOTSUPP)
+		       ? -EOPNOTSUPP
+		       : error;
+}
+
+static uint64_t round_up(uint64_t len, uint64_t to)
+{
+	return (len + (to - 1)) & ~(to - 1);
+}
+
+/* With the largest pages that were asked for and can be had. The first chunk decides for all that follow. */
+static int make_pages(struct weir_memory *memory, uint64_t len, struct weir_chunk *chunk)
+{
+	static const uint64_t sizes[] = { (uint64_t)1 << 30, 1 << 21, SMALL_PAGE };
+	char text[160];
+	int error = -ENOMEM;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		if (sizes[i] > memory->opts.page_size)
+			continue;
+		chunk->len = round_up(len > memory->opts.chunk ? len : memory->opts.chunk, sizes[i]);
+		if (memory->opts.limit && memory->bytes + chunk->len > memory->opts.limit)
+			chunk->len = round_up(len, sizes[i]);
+		error = make_backing(memory, chunk->len, sizes[i], &chunk->backing);
+		if (!error) {
+			memory->opts.page_size = sizes[i];
+			return 0;
+		}
+		error = explain_pages(memory, chunk->len, sizes[i], error, text, sizeof(text));
+		if ((memory->opts.flags & WEIR_MEMORY_EXACT_PAGES) || memory->num_chunks)
+			break;
+		if (!*memory->fell_back)
+			memcpy(memory->fell_back, text, sizeof(text));
+	}
+	return weir_fail(error, "%s", text);
+}
+
+struct weir_map *weir_chunk_map(struct weir_memory *memory, const struct weir_chunk *chunk,
+				struct weir_ioas *ioas, int *error)
+{
+	struct weir_map_opts opts = { .size = sizeof(opts),
+				      .flags = memory->opts.map_flags,
+				      .address_bits = memory->opts.address_bits };
+	const struct weir_map *source = chunk->maps ? chunk->maps[0] : NULL;
+	struct weir_map *map = NULL;
+
+	/* In a further space, where it is in the first one, if that can be. */
+	if (source) {
+		opts.flags |= WEIR_MAP_FIXED;
+		opts.iova = weir_map_start(source);
+		*error = weir_ioas_map_backing(ioas, &chunk->backing, chunk->len, &opts, source, &map);
+		if (*error != -EEXIST && *error != -ERANGE && *error != -EINVAL)
+			return map;
+		opts.flags &= ~WEIR_MAP_FIXED;
+		opts.iova = 0;
+	}
+	*error = weir_ioas_map_backing(ioas, &chunk->backing, chunk->len, &opts, source, &map);
+	return *error ? NULL : map;
+}
+
+int weir_chunk_close(struct weir_memory *memory, struct weir_chunk *chunk)
+{
+	const struct weir_sys *sys = memory->sys;
+	struct weir_first first = { 0 };
+
+	for (uint32_t i = memory->num_spaces; chunk->maps && i-- > 0;)
+		weir_first_note(&first, weir_map_close(chunk->maps[i]));
+	free((void *)chunk->maps);
+	/* What devices may still reach stays: its pages are nobody else's then. */
+	if (!first.error) {
+		int error = sys->munmap(sys->ctx, chunk->backing.addr, chunk->len);
+
+		if (error)
+			error = weir_fail(error, "%#" PRIx64 " bytes of DMA memory stay in this process: %s",
+					  chunk->len, strerror(-error));
+		weir_first_note(&first, error);
+	}
+	sys->close(sys->ctx, chunk->backing.fd);
+	return weir_first_error(&first);
+}
+
+static int map_everywhere(struct weir_memory *memory, struct weir_chunk *chunk)
+{
+	struct weir_map **maps = (struct weir_map **)calloc(memory->num_spaces, sizeof(struct weir_map *));
+	int error = 0;
+
+	if (!maps)
+		return weir_fail(-ENOMEM, "no memory for a chunk's mappings");
+	for (uint32_t i = 0; i < memory->num_spaces && !error; i++) {
+		maps[i] = weir_chunk_map(memory, chunk, memory->spaces[i], &error);
+		chunk->maps = maps; /* from the second on, the first is the source */
+	}
+	return error;
+}
+
+/* A range of keys for the chunk, after all others. What lies between is taken. */
+static int place_keys(struct weir_memory *memory, struct weir_chunk *chunk)
+{
+	const uint64_t gib = (uint64_t)1 << 30;
+	uint64_t begin = round_up(memory->end + gib, gib) + (weir_map_start(chunk->maps[0]) & (gib - 1));
+	struct weir_segment *gap;
+	int error = weir_iova_take_fixed(&memory->keys, memory->end, begin - 1, &gap);
+
+	if (error)
+		return weir_fail(error, "no memory for a chunk's place");
+	chunk->key = begin;
+	memory->end = begin + chunk->len;
+	return 0;
+}
+
+int weir_memory_grow(struct weir_memory *memory, uint64_t len)
+{
+	struct weir_chunk *chunks = reallocarray(memory->chunks, memory->num_chunks + 1, sizeof(*chunks)),
+			  *chunk;
+	struct weir_first first = { 0 };
+	int error;
+
+	if (!chunks)
+		return weir_fail(-ENOMEM, "no memory for one chunk more");
+	memory->chunks = chunks;
+	chunk = &chunks[memory->num_chunks];
+	*chunk = (struct weir_chunk){ 0 };
+	if (memory->opts.limit &&
+	    (memory->bytes > memory->opts.limit || len > memory->opts.limit - memory->bytes))
+		return weir_fail(-ENOSPC,
+				 "the memory has %" PRIu64 " of %" PRIu64 " bytes; %" PRIu64
+				 " more are needed",
+				 memory->bytes, memory->opts.limit, len);
+	error = make_pages(memory, len, chunk);
+	if (error)
+		return error;
+	error = map_everywhere(memory, chunk);
+	if (!error)
+		error = place_keys(memory, chunk);
+	if (error) {
+		weir_first_note(&first, error);
+		weir_first_note(&first, weir_chunk_close(memory, chunk));
+		return weir_first_error(&first);
+	}
+	memory->num_chunks++;
+	memory->bytes += chunk->len;
+	return 0;
+}
+
+struct weir_chunk *weir_chunk_at(struct weir_memory *memory, uint64_t key)
+{
+	uint32_t low = 0, num = memory->num_chunks;
+
+	while (num > 1) {
+		uint32_t half = num / 2;
+
+		low += memory->chunks[low + half].key <= key ? half : 0;
+		num -= half;
+	}
+	return &memory->chunks[low];
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+/* DMA memory: opened, asked, put into further spaces, and closed. */
+#include "memory/memory.h"
+
+#include <errno.h>
+#include <numa.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+static int check_opts(struct weir_memory_opts *o)
+{
+	const uint32_t known = WEIR_MEMORY_EXACT_PAGES | WEIR_MEMORY_NODE;
+
+	if ((o->flags & ~known) || o->reserved || (o->map_flags & ~(WEIR_MAP_READ | WEIR_MAP_WRITE)))
+		return weir_fail(-EINVAL, "unknown flags");
+	if (o->page_size && o->page_size != 4096 && o->page_size != 1 << 21 && o->page_size != 1 << 30)
+		return weir_fail(-EINVAL, "pages of %#llx bytes: there are 4 KiB, 2 MiB and 1 GiB",
+				 (unsigned long long)o->page_size);
+	if (o->address_bits && (o->address_bits < 12 || o->address_bits > 64))
+		return weir_fail(-EINVAL, "address_bits is %u; it can be 12 to 64", o->address_bits);
+	if ((o->flags & WEIR_MEMORY_NODE) && (numa_available() < 0 || (int)o->node > numa_max_node()))
+		return weir_fail(-EINVAL, "there is no NUMA node %u", o->node);
+	if (!o->page_size)
+		o->page_size = 1 << 21;
+	if (o->chunk < 1 << 21)
+		o->chunk = 1 << 21;
+	return 0;
+}
+
+static void free_memory(struct weir_memory *memory)
+{
+	weir_index_finish(&memory->runs);
+	weir_iova_finish(&memory->keys);
+	pthread_mutex_destroy(&memory->lock);
+	free((void *)memory->spaces);
+	free(memory->chunks);
+	free(memory);
+}
+
+static struct weir_memory *new_memory(struct weir_ioas *ioas, const struct weir_memory_opts *o)
+{
+	const struct weir_iova_range keys = { (uint64_t)1 << 32, UINT64_MAX };
+	struct weir_memory *memory = calloc(1, sizeof(*memory));
+
+	if (!memory)
+		return NULL;
+	pthread_mutex_init(&memory->lock, NULL);
+	memory->opts = *o;
+	memory->sys = ioas->host->kernel.sys;
+	memory->end = keys.start;
+	memory->spaces = (struct weir_ioas **)calloc(1, sizeof(struct weir_ioas *));
+	weir_index_begin(&memory->runs);
+	if (!memory->spaces || !memory->runs.slots ||
+	    weir_iova_init(&memory->keys, sizeof(struct weir_run))) {
+		free_memory(memory);
+		return NULL;
+	}
+	memory->spaces[0] = ioas;
+	memory->num_spaces = 1;
+	weir_iova_allow(&memory->keys, &keys, 1, 4096);
+	return memory;
+}
+
+int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts,
+		     struct weir_memory **ret_memory)
+{
+	struct weir_memory_opts o;
+	struct weir_memory *memory;
+	int error = weir_opts_read(opts, &o, sizeof(o));
+
+	if (!error)
+		error = check_opts(&o);
+	if (error)
+		return error;
+	memory = new_memory(ioas, &o);
+	if (!memory)
+		return weir_fail(-ENOMEM, "no memory for DMA memory");
+	error = o.initial ? weir_memory_grow(memory, o.initial) : 0;
+	if (error) {
+		free_memory(memory);
+		return error;
+	}
+	*ret_memory = memory;
+	return 0;
+}
+
+int weir_memory_close(struct weir_memory *memory)
+{
+	struct weir_first first = { 0 };
+
+	if (!memory)
+		return 0;
+	for (uint32_t i = memory->num_chunks; i-- > 0;)
+		weir_first_note(&first, weir_chunk_close(memory, &memory->chunks[i]));
+	free_memory(memory);
+	return weir_first_error(&first);
+}
+
+int weir_memory_info(struct weir_memory *memory, struct weir_memory_info *ret_info, size_t size)
+{
+	struct weir_memory_info info = { 0 };
+
+	pthread_mutex_lock(&memory->lock);
+	info.page_size = memory->opts.page_size;
+	info.bytes = memory->bytes;
+	info.used = memory->used;
+	info.num_buffers = memory->num_buffers;
+	info.num_chunks = memory->num_chunks;
+	info.num_spaces = memory->num_spaces;
+	memcpy(info.fell_back, memory->fell_back, sizeof(info.fell_back));
+	pthread_mutex_unlock(&memory->lock);
+	weir_result_write(ret_info, size, &info, sizeof(info));
+	return 0;
+}
+
+int weir_memory_chunk(struct weir_memory *memory, uint32_t chunk, struct weir_memory_chunk *ret_chunk)
+{
+	int error = -ENOENT;
+
+	pthread_mutex_lock(&memory->lock);
+	if (chunk < memory->num_chunks) {
+		const struct weir_chunk *of = &memory->chunks[chunk];
+
+		*ret_chunk = (struct weir_memory_chunk){ .fd = of->backing.fd,
+							 .addr = of->backing.addr,
+							 .iova = weir_map_start(of->maps[0]),
+							 .len = of->len };
+		error = 0;
+	}
+	pthread_mutex_unlock(&memory->lock);
+	return error ? weir_fail(error, "there is no chunk %u", chunk) : 0;
+}
+
+/* Which of the memory's spaces @ioas is, or how many there are. */
+static uint32_t space_number(const struct weir_memory *memory, const struct weir_ioas *ioas)
+{
+	uint32_t i = 0;
+
+	while (i < memory->num_spaces && memory->spaces[i] != ioas)
+		i++;
+	return i;
+}
+
+/* The last mapping of each of the first @num chunks ends. */
+static void drop_last_space(struct weir_memory *memory, uint32_t num)
+{
+	while (num-- > 0)
+		weir_map_close(memory->chunks[num].maps[memory->num_spaces]);
+}
+
+static int share_chunks(struct weir_memory *memory, struct weir_ioas *ioas)
+{
+	for (uint32_t i = 0; i < memory->num_chunks; i++) {
+		struct weir_chunk *chunk = &memory->chunks[i];
+		struct weir_map **maps = (struct weir_map **)reallocarray(
+			(void *)chunk->maps, memory->num_spaces + 1, sizeof(struct weir_map *));
+		struct weir_first first = { 0 };
+		int error = maps ? 0 : weir_fail(-ENOMEM, "no memory for a chunk's mappings");
+
+		if (maps) {
+			chunk->maps = maps;
+			maps[memory->num_spaces] = weir_chunk_map(memory, chunk, ioas, &error);
+		}
+		if (error) {
+			weir_first_note(&first, error);
+			drop_last_space(memory, i);
+			return weir_first_error(&first);
+		}
+	}
+	return 0;
+}
+
+static int enter_space(struct weir_memory *memory, struct weir_ioas *ioas)
+{
+	struct weir_ioas **spaces;
+	int error;
+
+	if (space_number(memory, ioas) < memory->num_spaces)
+		return weir_fail(-EEXIST, "the memory is in that address space already");
+	spaces = (struct weir_ioas **)reallocarray((void *)memory->spaces, memory->num_spaces + 1,
+						   sizeof(struct weir_ioas *));
+	if (!spaces)
+		return weir_fail(-ENOMEM, "no memory for one space more");
+	memory->spaces = spaces;
+	error = share_chunks(memory, ioas);
+	if (error)
+		return error;
+	spaces[memory->num_spaces++] = ioas;
+	return 0;
+}
+
+int weir_memory_share(struct weir_memory *memory, struct weir_ioas *ioas)
+{
+	int error;
+
+	pthread_mutex_lock(&memory->lock);
+	error = enter_space(memory, ioas);
+	pthread_mutex_unlock(&memory->lock);
+	return error;
+}
+
+static int leave_space(struct weir_memory *memory, uint32_t number)
+{
+	struct weir_first first = { 0 };
+
+	memory->num_spaces--;
+	memory->spaces[number] = memory->spaces[memory->num_spaces];
+	for (uint32_t i = 0; i < memory->num_chunks; i++) {
+		struct weir_map **maps = memory->chunks[i].maps;
+
+		weir_first_note(&first, weir_map_close(maps[number]));
+		maps[number] = maps[memory->num_spaces];
+	}
+	return weir_first_error(&first);
+}
+
+int weir_memory_unshare(struct weir_memory *memory, struct weir_ioas *ioas)
+{
+	uint32_t number;
+	int error;
+
+	pthread_mutex_lock(&memory->lock);
+	number = space_number(memory, ioas);
+	/* Its own space it leaves when it is closed. */
+	if (!number || number == memory->num_spaces)
+		error = weir_fail(-ENOENT, "the memory was not put into that address space");
+	else
+		error = leave_space(memory, number);
+	pthread_mutex_unlock(&memory->lock);
+	return error;
+}
+
+int weir_memory_iova_in(struct weir_memory *memory, const struct weir_ioas *ioas,
+			const struct weir_buffer *buffer, uint64_t *ret_iova)
+{
+	uint32_t number;
+	int error = -ENOENT;
+
+	pthread_mutex_lock(&memory->lock);
+	number = space_number(memory, ioas);
+	if (number < memory->num_spaces && buffer->chunk < memory->num_chunks) {
+		*ret_iova = weir_map_start(memory->chunks[buffer->chunk].maps[number]) + buffer->offset;
+		error = 0;
+	}
+	pthread_mutex_unlock(&memory->lock);
+	return error ? weir_fail(error, "the memory is not in that address space") : 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* DMA memory, as its own parts see it: chunks of memfds, mapped into spaces, and buffers cut from them. */
+#ifndef WEIR_LIB_MEMORY_H
+#define WEIR_LIB_MEMORY_H
+
+#include <pthread.h>
+
+#include <weir/memory.h>
+
+#include "ioas/ioas.h"
+
+/*
+ * Buffers lie in a space of keys, in which every chunk has a range: congruent with its IOVA modulo 1 GiB, so that what is aligned by its
+ * key is aligned for devices, and with a gap before the next, so that no buffer lies in two.
+ */
+struct weir_chunk {
+	struct weir_backing backing;
+	uint64_t len;
+	uint64_t key;           /* of its first byte */
+	struct weir_map **maps; /* one for each space of the memory, in their order */
+};
+
+/* Whole pages that are a buffer, or that are divided into small ones. */
+struct weir_run {
+	struct weir_segment segment;   /* first */
+	struct weir_run *next, **link; /* slabs: with room, of one class */
+	uint64_t used;                 /* slabs: which of the parts are buffers */
+	uint32_t shift;                /* slabs: of the parts' length; 0: it is one buffer */
+};
+
+enum { WEIR_SLAB_SHIFT = 12, WEIR_LEAST_SHIFT = 6, WEIR_SLAB_CLASSES = WEIR_SLAB_SHIFT - WEIR_LEAST_SHIFT };
+
+struct weir_memory {
+	struct weir_memory_opts opts; /* as they turned out */
+	const struct weir_sys *sys;
+	pthread_mutex_t lock;      /* guards all of it; held while it grows */
+	struct weir_ioas **spaces; /* the first is its own */
+	uint32_t num_spaces;
+	struct weir_chunk *chunks;
+	uint32_t num_chunks;
+	uint64_t bytes, used, num_buffers;
+	uint64_t end;                              /* of the keys that are in use */
+	struct weir_run *slabs[WEIR_SLAB_CLASSES]; /* with room */
+	struct weir_index runs;                    /* by their first key */
+	char fell_back[160];
+	struct weir_iova keys; /* large */
+};
+
+/* chunk.c: one more chunk of at least @len bytes, in all spaces. The lock is held. */
+int weir_memory_grow(struct weir_memory *memory, uint64_t len);
+
+/* Take a chunk out of all spaces, and free it if nothing failed. */
+int weir_chunk_close(struct weir_memory *memory, struct weir_chunk *chunk);
+
+/* Map a chunk into one more space: the mapping, or NULL with the error in *@error. */
+struct weir_map *weir_chunk_map(struct weir_memory *memory, const struct weir_chunk *chunk,
+				struct weir_ioas *ioas, int *error);
+
+/* The chunk that a key lies in. */
+struct weir_chunk *weir_chunk_at(struct weir_memory *memory, uint64_t key);
+
+#endif
