@@ -74,6 +74,7 @@ static int take_run(struct weir_memory *memory, uint64_t len, uint64_t align, st
 			       : weir_fail(error, "a new chunk has no room for %#" PRIx64 " bytes", len);
 	*ret_run = (struct weir_run *)segment;
 	(*ret_run)->shift = 0;
+	(*ret_run)->pages = wish.len / PAGE;
 	weir_index_note(&memory->runs, segment);
 	memory->used += wish.len;
 	return 0;
@@ -193,13 +194,26 @@ static int free_part(struct weir_memory *memory, struct weir_run *slab, uint64_t
 	return 0;
 }
 
+/* The run that begins with this page, or NULL. */
+static struct weir_run *run_at(const struct weir_memory *memory, uint64_t page)
+{
+	struct weir_segment *segment = weir_index_find(&memory->runs, page);
+
+	/* Either there is none, or there was no memory for the index. */
+	if (!segment)
+		segment = weir_iova_find(&memory->keys, page, UINT64_MAX);
+	if (segment->hole || segment->node.key != page || !((struct weir_run *)segment)->pages)
+		return NULL;
+	return (struct weir_run *)segment;
+}
+
 int weir_memory_free(struct weir_memory *memory, const struct weir_buffer *buffer)
 {
 	struct weir_run *run;
 	int error = 0;
 
 	pthread_mutex_lock(&memory->lock);
-	run = (struct weir_run *)weir_index_find(&memory->runs, buffer->key & ~(uint64_t)(PAGE - 1));
+	run = run_at(memory, buffer->key & ~(uint64_t)(PAGE - 1));
 	if (!run || (!run->shift && buffer->key != run->segment.node.key))
 		error = -EINVAL;
 	else if (run->shift)

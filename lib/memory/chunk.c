@@ -172,19 +172,17 @@ int weir_chunk_close(struct weir_memory *memory, struct weir_chunk *chunk)
 {
 	const struct weir_sys *sys = memory->sys;
 	struct weir_first first = { 0 };
+	int error;
 
 	for (uint32_t i = memory->num_spaces; chunk->maps && i-- > 0;)
 		weir_first_note(&first, weir_map_close(chunk->maps[i]));
 	free((void *)chunk->maps);
-	/* What devices may still reach stays: its pages are nobody else's then. */
-	if (!first.error) {
-		int error = sys->munmap(sys->ctx, chunk->backing.addr, chunk->len);
-
-		if (error)
-			error = weir_fail(error, "%#" PRIx64 " bytes of DMA memory stay in this process: %s",
-					  chunk->len, strerror(-error));
-		weir_first_note(&first, error);
-	}
+	/* What devices may still reach stays pinned, and so nobody else's. */
+	error = sys->munmap(sys->ctx, chunk->backing.addr, chunk->len);
+	if (error)
+		error = weir_fail(error, "%#" PRIx64 " bytes of DMA memory stay in this process: %s",
+				  chunk->len, strerror(-error));
+	weir_first_note(&first, error);
 	sys->close(sys->ctx, chunk->backing.fd);
 	return weir_first_error(&first);
 }
@@ -213,6 +211,7 @@ static int place_keys(struct weir_memory *memory, struct weir_chunk *chunk)
 
 	if (error)
 		return weir_fail(error, "no memory for a chunk's place");
+	((struct weir_run *)gap)->pages = 0;
 	chunk->key = begin;
 	memory->end = begin + chunk->len;
 	return 0;
@@ -220,7 +219,7 @@ static int place_keys(struct weir_memory *memory, struct weir_chunk *chunk)
 
 int weir_memory_grow(struct weir_memory *memory, uint64_t len)
 {
-	struct weir_chunk *chunks = reallocarray(memory->chunks, memory->num_chunks + 1, sizeof(*chunks)),
+	struct weir_chunk *chunks = realloc(memory->chunks, (memory->num_chunks + 1) * sizeof(*chunks)),
 			  *chunk;
 	struct weir_first first = { 0 };
 	int error;

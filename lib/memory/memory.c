@@ -154,8 +154,8 @@ static int share_chunks(struct weir_memory *memory, struct weir_ioas *ioas)
 {
 	for (uint32_t i = 0; i < memory->num_chunks; i++) {
 		struct weir_chunk *chunk = &memory->chunks[i];
-		struct weir_map **maps = (struct weir_map **)reallocarray(
-			(void *)chunk->maps, memory->num_spaces + 1, sizeof(struct weir_map *));
+		struct weir_map **maps = (struct weir_map **)realloc(
+			(void *)chunk->maps, (memory->num_spaces + 1) * sizeof(struct weir_map *));
 		struct weir_first first = { 0 };
 		int error = maps ? 0 : weir_fail(-ENOMEM, "no memory for a chunk's mappings");
 
@@ -179,8 +179,8 @@ static int enter_space(struct weir_memory *memory, struct weir_ioas *ioas)
 
 	if (space_number(memory, ioas) < memory->num_spaces)
 		return weir_fail(-EEXIST, "the memory is in that address space already");
-	spaces = (struct weir_ioas **)reallocarray((void *)memory->spaces, memory->num_spaces + 1,
-						   sizeof(struct weir_ioas *));
+	spaces = (struct weir_ioas **)realloc((void *)memory->spaces,
+					      (memory->num_spaces + 1) * sizeof(struct weir_ioas *));
 	if (!spaces)
 		return weir_fail(-ENOMEM, "no memory for one space more");
 	memory->spaces = spaces;

@@ -25,6 +25,7 @@ struct weir_run {
 	struct weir_segment segment;   /* first */
 	struct weir_run *next, **link; /* slabs: with room, of one class */
 	uint64_t used;                 /* slabs: which of the parts are buffers */
+	uint64_t pages;                /* 0: no run, but the gap between two chunks */
 	uint32_t shift;                /* slabs: of the parts' length; 0: it is one buffer */
 };
 
@@ -41,7 +42,7 @@ struct weir_memory {
 	uint64_t bytes, used, num_buffers;
 	uint64_t end;                              /* of the keys that are in use */
 	struct weir_run *slabs[WEIR_SLAB_CLASSES]; /* with room */
-	struct weir_index runs;                    /* by their first key */
+	struct weir_index runs;                    /* by their first key, while there is memory for it */
 	char fell_back[160];
 	struct weir_iova keys; /* large */
 };

@@ -260,6 +260,20 @@ CALL(weir_ioas_unmap, (struct weir_ioas * ioas, uint64_t iova, uint64_t len), (i
      .releases = true)
 CALL(weir_map_close, (struct weir_map * map), (map), .map = map, .releases = true)
 
+CALL(weir_memory_open,
+     (struct weir_ioas * ioas, const struct weir_memory_opts *opts, struct weir_memory **ret),
+     (ioas, opts, ret), GIVES(ret), .ioas = ioas)
+CALL(weir_memory_close, (struct weir_memory * memory), (memory), .releases = true)
+CALL(weir_memory_alloc,
+     (struct weir_memory * memory, uint64_t len, const struct weir_buffer_opts *opts,
+      struct weir_buffer *ret),
+     (memory, len, opts, ret), .ioas = NULL)
+CALL(weir_memory_free, (struct weir_memory * memory, const struct weir_buffer *buffer), (memory, buffer),
+     .ioas = NULL)
+CALL(weir_memory_share, (struct weir_memory * memory, struct weir_ioas *ioas), (memory, ioas), .ioas = ioas)
+CALL(weir_memory_unshare, (struct weir_memory * memory, struct weir_ioas *ioas), (memory, ioas),
+     .releases = true)
+
 CALL(weir_device_open,
      (struct weir_ioas * ioas, const char *address, const struct weir_device_opts *opts,
       struct weir_device **ret),
