@@ -22,7 +22,7 @@
 #include <weir/weir.h>
 
 #include "bench/map/forward.h"
-#include "bench/map/series.h"
+#include "bench/series.h"
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Durations of the same thing, done many times. */
-#ifndef TESTS_BENCH_MAP_SERIES_H
-#define TESTS_BENCH_MAP_SERIES_H
+#ifndef TESTS_BENCH_SERIES_H
+#define TESTS_BENCH_SERIES_H
 
 #include <stddef.h>
 #include <stdint.h>

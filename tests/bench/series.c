@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Durations of the same thing, done many times. */
-#include "bench/map/series.h"
+#include "bench/series.h"
 
 #include <err.h>
 #include <stdlib.h>
