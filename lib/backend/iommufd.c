@@ -174,7 +174,10 @@ static int iommufd_space_close(struct weir_space *space)
 		free(hwpt);
 	}
 	error = weir_iommufd_destroy(kernel->sys, kernel->fd, space->ioas);
-	return error ? weir_fail(error, "IOMMU_DESTROY of the address space: %s", strerror(-error)) : 0;
+	/* To the caller, -EBUSY means that the space is open still. */
+	return error ? weir_fail(error == -EBUSY ? -EIO : error, "IOMMU_DESTROY of the address space: %s",
+				 strerror(-error))
+		     : 0;
 }
 
 /* Take all mappings out of the IOAS. Should that fail, it is tried again before anything can come to see what is left. */

@@ -65,9 +65,7 @@ void weir_stretches_make(struct weir_stretches *stretches, const struct weir_iov
 	for (uint32_t i = 0; i < num; i++) {
 		uint64_t len_less_1 = ranges[i].last - ranges[i].start;
 
-		if (len_less_1 >= longer)
-			add_range(stretches, ranges[i], grain);
-		else if (len_less_1 >= shorter && room && room--)
+		if (len_less_1 >= longer || (len_less_1 >= shorter && room && room--))
 			add_range(stretches, ranges[i], grain);
 	}
 }
