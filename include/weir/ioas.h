@@ -183,18 +183,17 @@ WEIR_API uint64_t weir_map_len(const struct weir_map *map);
 /*
  * Where devices see @len bytes of memory at @addr. For a space opened with WEIR_IOAS_LOOKUP.
  *
- * Prefer arithmetic where it can be had (weir_map_iova(), or a buffer of weir_memory, which knows its IOVA): this is
- * for addresses that come from elsewhere. It takes no lock and may be called from any thread, while others map and
+ * Prefer arithmetic on weir_map_iova() where it can be had: this is for addresses that come from elsewhere. It takes no lock and may be called from any thread, while others map and
  * unmap: a mapping is found from the return of the call that made it to the begin of the call that ends it.
- * Of memory that is mapped several times, any of its IOVAs is found.
+ * Of memory that is mapped several times, any of the mappings is found, also one that is shorter than another.
  *
  * Returns 0, the IOVA in @ret_iova and in @ret_left (may be NULL) how many bytes from there on the mapping has, at least
  * @len; or
  *   -ENOENT      @addr is not mapped
- *   -ERANGE      it is, but not @len bytes of it in one mapping; weir_error() says how many
+ *   -ERANGE      it is, but the mapping that was found has not @len bytes from there on; weir_error() says how many
  *   -EOPNOTSUPP  the space was opened without WEIR_IOAS_LOOKUP
  *
- * Costs some nanoseconds, whatever the number of mappings (docs/performance.md). Since 0.1.
+ * Its cost does not grow with the number of mappings, but for cache misses. Since 0.1.
  */
 WEIR_API int weir_ioas_iova(const struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t *ret_iova,
 			    uint64_t *ret_left);

@@ -34,9 +34,8 @@ void weir_bins_init(struct weir_bins *bins)
 	forget_front(bins);
 }
 
-void weir_bins_omit(struct weir_bins *bins, struct weir_hole *hole)
+void weir_bins_omit(struct weir_hole *hole)
 {
-	(void)bins;
 	hole->bin = WEIR_NO_BIN;
 	hole->lowest = 0;
 	hole->highest = UINT64_MAX;

@@ -64,7 +64,7 @@ void weir_bins_init(struct weir_bins *bins);
 
 /* Put a hole, which does not begin at 0, into the bin where it belongs, and not into any bin. */
 void weir_bins_add(struct weir_bins *bins, struct weir_hole *hole);
-void weir_bins_omit(struct weir_bins *bins, struct weir_hole *hole);
+void weir_bins_omit(struct weir_hole *hole);
 
 /* Take a hole out of its bin, if it is in one. */
 void weir_bins_remove(struct weir_bins *bins, struct weir_hole *hole);

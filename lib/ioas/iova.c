@@ -46,7 +46,7 @@ static void file(struct weir_iova *iova, struct weir_hole *hole)
 	if (stretch->usable)
 		weir_bins_add(&iova->bins, hole);
 	else
-		weir_bins_omit(&iova->bins, hole);
+		weir_bins_omit(hole);
 	/* What lies below the border never becomes part of it. */
 	if (hole->lowest < stretch->start)
 		hole->lowest = stretch->start;

@@ -167,7 +167,6 @@ static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *i
 	map = (struct weir_map *)segment;
 	map->ioas = ioas;
 	map->backing = *backing;
-	map->file = NULL;
 	map->prot = o ? prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE;
 	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
 	weir_index_note(&ioas->index, segment);

@@ -178,38 +178,36 @@ static ssize_t access_bar(struct weir_sim_device *device, unsigned int bar, uint
 	return error ? error : (ssize_t)len;
 }
 
-ssize_t sim_vfio_pread(struct sim_file *file, struct weir_sim_device *device, void *buf, size_t len,
-		       uint64_t offset)
+static ssize_t access_region(struct weir_sim_device *device, uintptr_t user, size_t len, uint64_t offset,
+			     bool write)
 {
 	uint64_t index = offset >> INDEX_SHIFT;
 
-	(void)file;
 	if (!len)
 		return 0;
 	len = sim_trouble_cut(device->sim, len);
 	sim_low_power_touch(device);
+	offset &= OFFSET_MASK;
 	if (index == ABI_VFIO_PCI_CONFIG_REGION_INDEX)
-		return sim_config_read(device, buf, len, offset & OFFSET_MASK);
+		return write ? sim_config_write(device, (const void *)user, len, offset)
+			     : sim_config_read(device, (void *)user, len, offset);
 	if (index > ABI_VFIO_PCI_BAR5_REGION_INDEX)
 		return -EINVAL;
-	return access_bar(device, (unsigned int)index, offset & OFFSET_MASK, (uintptr_t)buf, len, false);
+	return access_bar(device, (unsigned int)index, offset, user, len, write);
+}
+
+ssize_t sim_vfio_pread(struct sim_file *file, struct weir_sim_device *device, void *buf, size_t len,
+		       uint64_t offset)
+{
+	(void)file;
+	return access_region(device, (uintptr_t)buf, len, offset, false);
 }
 
 ssize_t sim_vfio_pwrite(struct sim_file *file, struct weir_sim_device *device, const void *buf, size_t len,
 			uint64_t offset)
 {
-	uint64_t index = offset >> INDEX_SHIFT;
-
 	(void)file;
-	if (!len)
-		return 0;
-	len = sim_trouble_cut(device->sim, len);
-	sim_low_power_touch(device);
-	if (index == ABI_VFIO_PCI_CONFIG_REGION_INDEX)
-		return sim_config_write(device, buf, len, offset & OFFSET_MASK);
-	if (index > ABI_VFIO_PCI_BAR5_REGION_INDEX)
-		return -EINVAL;
-	return access_bar(device, (unsigned int)index, offset & OFFSET_MASK, (uintptr_t)buf, len, true);
+	return access_region(device, (uintptr_t)buf, len, offset, true);
 }
 
 int sim_vfio_ioctl(struct sim_file *file, struct weir_sim_device *device, unsigned long request, void *arg)
