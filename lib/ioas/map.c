@@ -83,7 +83,7 @@ static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint
  */
 enum { LARGE_PAGE = 1 << 21, HUGE_PAGE = 1 << 30 };
 
-static __attribute__((noinline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin, uint64_t len,
+static inline __attribute__((always_inline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin, uint64_t len,
 						     uint64_t limit, struct weir_segment **ret_segment)
 {
 	struct weir_iova_wish wish = {

@@ -2,22 +2,26 @@
 /*
  * weir's map and unmap beside the bare system calls: the same memory, at the same IOVA, on the same descriptor, in turns.
  *
- *     weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS [SHAPES]]
+ *     weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS [PROCESSES [SHAPES]]]
  *
- * ADDRESS is a device bound to vfio-pci; each size is measured for SECONDS (default 3), or only the first SHAPES sizes. In every
- * round each contender has its turn, in changing order: weir; the bare calls; the bare calls once more, whose ratio to themselves
- * tells how far this machine's ratios can be trusted; and the bare calls through a function that only passes them on. What is judged
- * is the lower quartile: other programs' turns on a busy machine lengthen some turns, which moves a median long before it moves that. A
- * table goes to stderr, the same as JSON to stdout; exits with 1 above the limits.
+ * ADDRESS is a device bound to vfio-pci; each size is measured for SECONDS (default 0.7) in each of PROCESSES (default 7), one after the
+ * other, or only the first SHAPES sizes. In every round each contender has its turn, in changing order: weir; the bare calls; the
+ * bare calls once more, whose ratio to themselves tells how far this machine's ratios can be trusted; and the bare calls through a
+ * function that only passes them on. A process's figure is the ratio of lower quartiles: other programs' turns on a busy machine lengthen
+ * some turns, which moves a median long before it moves that. Processes differ by where their memory and code happen to
+ * lie, so what is judged is their mean. A table goes to stderr, the same as JSON to stdout; exits with 1 above the limits.
  */
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <weir/weir.h>
 
@@ -26,9 +30,9 @@
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
 
-enum { KIB = 1024, MIB = 1024 * KIB, MOST_ROUNDS = 200000, FEWEST_ROUNDS = 30 };
+enum { KIB = 1024, MIB = 1024 * KIB, MOST_ROUNDS = 200000, FEWEST_ROUNDS = 30, MOST_PROCESSES = 50 };
 
-/* The limits: ratio of lower quartiles, to two digits; the noise comes on top. */
+/* The limits: to two digits; the noise comes on top. */
 #define LIMIT_SMALL 1.05
 #define LIMIT_LARGE 1.00
 #define TOLERANCE   0.01
@@ -178,12 +182,10 @@ static void shuffle(enum contender order[CONTENDERS])
 	}
 }
 
-/* What came of one size: weir's times, and those of the bare calls twice. */
+/* What one process saw of one size. */
 struct outcome {
-	const struct shape *shape;
-	size_t rounds;
+	uint64_t rounds;
 	double median[CONTENDERS], quartile[CONTENDERS];
-	bool within;
 };
 
 static void *new_memory(const struct shape *shape)
@@ -235,7 +237,7 @@ static void measure(struct weir_ioas *ioas, struct raw *raw, const struct shape 
 			series_add(&series[order[turn]],
 				   take_turn(order[turn], ioas, raw, memory, shape->len, &iova));
 	}
-	*ret_outcome = (struct outcome){ .shape = shape, .rounds = round };
+	ret_outcome->rounds = round;
 	for (int i = 0; i < CONTENDERS; i++) {
 		ret_outcome->median[i] = series_quantile(&series[i], 0.5);
 		ret_outcome->quartile[i] = series_quantile(&series[i], 0.25);
@@ -256,40 +258,111 @@ static double noise(const double time[CONTENDERS])
 	return fmax(fabs(time[BARE] / time[BARE_AGAIN] - 1), fabs(ratio(time, FORWARD) - 1));
 }
 
-static void judge(struct outcome *outcome)
+/* One process: opens the device, and measures the first @num sizes. */
+static void measure_all(uint32_t backend, const char *address, double seconds, int num,
+			struct outcome *ret_outcomes)
 {
-	double limit = outcome->shape->limit + TOLERANCE + noise(outcome->quartile);
+	struct raw raw = { .table = *weir_sys_real(), .fd = -1, .type1 = backend != WEIR_BACKEND_IOMMUFD };
+	struct weir_host *host;
+	struct weir_ioas *ioas;
+	struct weir_device *device;
 
-	outcome->within = outcome->shape->limit <= 0 || ratio(outcome->quartile, WEIR) <= limit;
+	raw.table.ctx = &raw;
+	raw.table.ioctl = peek;
+	check(weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = backend, .sys = &raw.table), &host));
+	check(weir_ioas_open(host, NULL, &ioas));
+	check(weir_device_open(ioas, address, NULL, &device));
+	find_descriptor(ioas, &raw);
+	for (int i = 0; i < num; i++)
+		measure(ioas, &raw, &shapes[i], seconds, &ret_outcomes[i]);
+	check(weir_device_close(device));
+	check(weir_ioas_close(ioas));
+	check(weir_host_close(host));
 }
 
-static void print_table(const char *backend, const struct outcome *outcomes, int num)
+/* The same in a process of its own. */
+static void measure_apart(uint32_t backend, const char *address, double seconds, int num,
+			  struct outcome *ret_outcomes)
 {
-	fprintf(stderr, "%-8s %-22s %8s %10s %10s %8s %8s %8s %8s\n", backend, "map and unmap", "rounds",
-		"weir ns", "bare ns", "quartile", "median", "forward", "noise");
-	for (int i = 0; i < num; i++) {
-		const struct outcome *out = &outcomes[i];
+	size_t size = (size_t)num * sizeof(*ret_outcomes);
+	struct outcome *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t child;
 
-		fprintf(stderr, "%-8s %-22s %8zu %10.0f %10.0f %8.3f %8.3f %8.3f %8.3f%s\n", "",
-			out->shape->name, out->rounds, out->quartile[WEIR], out->quartile[BARE],
-			ratio(out->quartile, WEIR), ratio(out->median, WEIR), ratio(out->quartile, FORWARD),
-			noise(out->quartile), out->within ? "" : "  above its limit");
+	if (shared == MAP_FAILED)
+		err(1, "%zu bytes of memory", size);
+	child = fork();
+	if (!child) {
+		measure_all(backend, address, seconds, num, shared);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		err(1, "a process");
+	if (status)
+		errx(1, "a process that was to measure ended with status %#x", status);
+	memcpy(ret_outcomes, shared, size);
+	munmap(shared, size);
+}
+
+/* What all processes saw of one size: means, and how far the mean of weir's ratio can be trusted. */
+struct verdict {
+	const struct shape *shape;
+	uint64_t rounds;
+	double weir_ns, bare_ns, quartile, median, forward;
+	double noise; /* of the bare calls to themselves, in the same process */
+	double error; /* twice the mean's standard error */
+	bool within;
+};
+
+static struct verdict judge(const struct shape *shape, struct outcome (*outcomes)[NUM_SHAPES], int processes)
+{
+	struct verdict sum = { .shape = shape };
+	double squares = 0, n = processes;
+
+	for (int i = 0; i < processes; i++) {
+		const struct outcome *out = &outcomes[i][shape - shapes];
+
+		sum.rounds += out->rounds;
+		sum.weir_ns += out->quartile[WEIR] / n;
+		sum.bare_ns += (out->quartile[BARE] + out->quartile[BARE_AGAIN]) / 2 / n;
+		sum.quartile += ratio(out->quartile, WEIR) / n;
+		sum.median += ratio(out->median, WEIR) / n;
+		sum.forward += ratio(out->quartile, FORWARD) / n;
+		sum.noise += noise(out->quartile) / n;
+	}
+	for (int i = 0; i < processes; i++)
+		squares += pow(ratio(outcomes[i][shape - shapes].quartile, WEIR) - sum.quartile, 2);
+	sum.error = processes > 1 ? 2 * sqrt(squares / (n - 1) / n) : 0;
+	sum.within = shape->limit <= 0 || sum.quartile <= shape->limit + TOLERANCE + sum.noise + sum.error;
+	return sum;
+}
+
+static void print_table(const char *backend, const struct verdict *verdicts, int num)
+{
+	fprintf(stderr, "%-8s %-22s %8s %10s %10s %8s %8s %8s %8s %8s\n", backend, "map and unmap", "rounds",
+		"weir ns", "bare ns", "quartile", "median", "forward", "noise", "error");
+	for (int i = 0; i < num; i++) {
+		const struct verdict *v = &verdicts[i];
+
+		fprintf(stderr, "%-8s %-22s %8" PRIu64 " %10.0f %10.0f %8.4f %8.4f %8.4f %8.4f %8.4f%s\n", "",
+			v->shape->name, v->rounds, v->weir_ns, v->bare_ns, v->quartile, v->median, v->forward,
+			v->noise, v->error, v->within ? "" : "  above its limit");
 	}
 }
 
-static void print_json(const char *backend, const struct outcome *outcomes, int num)
+static void print_json(const char *backend, const struct verdict *verdicts, int num)
 {
 	printf("{\"benchmark\": \"map/beside\", \"backend\": \"%s\", \"results\": [", backend);
 	for (int i = 0; i < num; i++) {
-		const struct outcome *out = &outcomes[i];
+		const struct verdict *v = &verdicts[i];
 
-		printf("%s\n {\"shape\": \"%s\", \"bytes\": %zu, \"rounds\": %zu, \"weir_ns\": %.0f, "
-		       "\"bare_ns\": %.0f, \"ratio_of_quartiles\": %.4f, \"ratio_of_medians\": %.4f, "
-		       "\"forward\": %.4f, \"noise\": %.4f, \"limit\": %.2f, \"within\": %s}",
-		       i ? "," : "", out->shape->name, out->shape->len, out->rounds, out->quartile[WEIR],
-		       out->quartile[BARE], ratio(out->quartile, WEIR), ratio(out->median, WEIR),
-		       ratio(out->quartile, FORWARD), noise(out->quartile), out->shape->limit,
-		       out->within ? "true" : "false");
+		printf("%s\n {\"shape\": \"%s\", \"bytes\": %zu, \"rounds\": %" PRIu64
+		       ", \"weir_ns\": %.0f, \"bare_ns\": %.0f, \"ratio_of_quartiles\": %.4f, "
+		       "\"ratio_of_medians\": %.4f, \"forward\": %.4f, \"noise\": %.4f, \"error\": %.4f, "
+		       "\"limit\": %.2f, \"within\": %s}",
+		       i ? "," : "", v->shape->name, v->shape->len, v->rounds, v->weir_ns, v->bare_ns,
+		       v->quartile, v->median, v->forward, v->noise, v->error, v->shape->limit,
+		       v->within ? "true" : "false");
 	}
 	printf("]}\n");
 }
@@ -304,33 +377,23 @@ static uint32_t backend_named(const char *name)
 
 int main(int argc, char **argv)
 {
-	struct raw raw = { .table = *weir_sys_real(), .fd = -1 };
-	struct outcome outcomes[NUM_SHAPES];
-	struct weir_host *host;
-	struct weir_ioas *ioas;
-	struct weir_device *device;
+	static struct outcome outcomes[MOST_PROCESSES][NUM_SHAPES];
+	struct verdict verdicts[NUM_SHAPES];
+	double seconds = argc > 3 ? strtod(argv[3], NULL) : 0.7;
+	int processes = argc > 4 ? atoi(argv[4]) : 7, num = argc > 5 ? atoi(argv[5]) : NUM_SHAPES;
 	bool within = true;
-	int num = argc > 4 ? atoi(argv[4]) : NUM_SHAPES;
 
-	if (argc < 3 || argc > 5 || num < 1 || num > NUM_SHAPES)
-		errx(2, "usage: weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS [SHAPES]]");
-	raw.table.ctx = &raw;
-	raw.table.ioctl = peek;
-	raw.type1 = backend_named(argv[1]) != WEIR_BACKEND_IOMMUFD;
-	check(weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = backend_named(argv[1]), .sys = &raw.table),
-			     &host));
-	check(weir_ioas_open(host, NULL, &ioas));
-	check(weir_device_open(ioas, argv[2], NULL, &device));
-	find_descriptor(ioas, &raw);
+	if (argc < 3 || argc > 6 || num < 1 || num > NUM_SHAPES || processes < 1 ||
+	    processes > MOST_PROCESSES)
+		errx(2, "usage: weir-bench-map-beside iommufd|type1|compat ADDRESS [SECONDS [PROCESSES "
+			"[SHAPES]]]");
+	for (int i = 0; i < processes; i++)
+		measure_apart(backend_named(argv[1]), argv[2], seconds, num, outcomes[i]);
 	for (int i = 0; i < num; i++) {
-		measure(ioas, &raw, &shapes[i], argc > 3 ? strtod(argv[3], NULL) : 3, &outcomes[i]);
-		judge(&outcomes[i]);
-		within = within && outcomes[i].within;
+		verdicts[i] = judge(&shapes[i], outcomes, processes);
+		within = within && verdicts[i].within;
 	}
-	print_table(argv[1], outcomes, num);
-	print_json(argv[1], outcomes, num);
-	check(weir_device_close(device));
-	check(weir_ioas_close(ioas));
-	check(weir_host_close(host));
+	print_table(argv[1], verdicts, num);
+	print_json(argv[1], verdicts, num);
 	return !within;
 }
