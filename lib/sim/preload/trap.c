@@ -1,55 +1,11 @@
 // SPDX-License-Identifier: MIT
-/*
- * Loads and stores of registers through a mapping. The machine maps such BARs without access
- * (sim/device_mmap.c); the instruction that faults there is executed in software.
- */
-#include <string.h>
-#include <sys/mman.h>
+/* A fault on mapped registers: the instruction is executed in software. */
+#include <errno.h>
 #include <ucontext.h>
 
-#include "sim/device/device.h"
 #include "sim/preload/context.h"
 #include "sim/preload/preload.h"
-#include "sim/user.h"
-
-/* Registers at an address, if they are mapped there and answer. */
-static struct sim_mapping *registers_at(struct weir_sim *sim, uint64_t addr, size_t len)
-{
-	struct sim_mapping *mapping = sim_mapping_find(sim, addr, len);
-
-	return mapping && sim_mapping_traps(mapping) && addr >= (uintptr_t)mapping->addr ? mapping : NULL;
-}
-
-static uint64_t offset_in_bar(const struct sim_mapping *mapping, uint64_t addr)
-{
-	return mapping->offset + (addr - (uintptr_t)mapping->addr);
-}
-
-/* What no longer answers reads as ones, and what is written to it is lost. */
-static int load(void *ctx, uint64_t addr, void *buf, size_t len)
-{
-	const struct sim_mapping *mapping = registers_at(ctx, addr, len);
-
-	if (!mapping)
-		return sim_copy_in(buf, addr, len);
-	if (!(mapping->prot & PROT_READ))
-		return -EFAULT;
-	if (sim_bar_read(mapping->device, mapping->bar, offset_in_bar(mapping, addr), buf, len))
-		memset(buf, 0xff, len);
-	return 0;
-}
-
-static int store(void *ctx, uint64_t addr, const void *buf, size_t len)
-{
-	const struct sim_mapping *mapping = registers_at(ctx, addr, len);
-
-	if (!mapping)
-		return sim_copy_out(ctx, addr, buf, len);
-	if (!(mapping->prot & PROT_WRITE))
-		return -EFAULT;
-	sim_bar_write(mapping->device, mapping->bar, offset_in_bar(mapping, addr), buf, len);
-	return 0;
-}
+#include "sim/preload/registers.h"
 
 static void tell_of_instruction(const void *code)
 {
@@ -88,13 +44,13 @@ bool preload_trap(uintptr_t addr, void *context)
 {
 	struct preload_call call;
 	struct weir_sim *sim = preload_enter_any(&call);
-	const struct sim_memory memory = { sim, load, store };
+	const struct sim_memory memory = sim_registers_memory(sim);
 	int error = -EFAULT;
 
 	if (!sim)
 		return false;
 	if (!sim_lock(sim)) {
-		error = execute(registers_at(sim, addr, 1), context, &memory);
+		error = execute(sim_registers_at(sim, addr, 1), context, &memory);
 		sim_unlock(sim);
 	}
 	preload_leave(&call);
