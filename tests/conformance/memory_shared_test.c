@@ -73,7 +73,7 @@ CONFORMANCE(memory, a_space_is_not_closed_while_memory_is_in_it, NEEDS(LOCKED_ME
 	EXPECT_EQ(info_of(second).num_mappings, 0);
 	ASSERT_OK(weir_memory_share(memory, second));
 	/* It leaves all of them at once. */
-	ASSERT_OK(weir_memory_close(memory));
+	EXPECT_OK(weir_memory_close(memory));
 	EXPECT_EQ(info_of(second).num_mappings, 0);
 	EXPECT_EQ(info_of(first).num_mappings, 0);
 	ASSERT_OK(weir_ioas_close(second));
