@@ -3,13 +3,11 @@
  * weir-edu: have QEMU's edu device compute and copy, and see that its DMA stays within what is mapped.
  */
 #include <argp.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <edu/edu.h>
 
@@ -28,11 +26,11 @@ struct session {
 	struct open_request request;
 	struct opened opened;
 	struct edu *edu;
-	unsigned char *source; /* a page the device reads */
-	unsigned char *target; /* a page the device writes, or tries to */
-	struct weir_map *source_map;
-	struct weir_map *target_map;
-	bool unexpected; /* something did not go as it should */
+	struct weir_memory *memory;
+	struct weir_buffer source;    /* a page the device reads */
+	struct weir_buffer target;    /* a page the device writes, or tries to */
+	struct weir_map *another_way; /* to the target */
+	bool unexpected;              /* something did not go as it should */
 };
 
 /* Saying ------------------------------------------------------------------------------------------------- */
@@ -93,8 +91,8 @@ static int load(struct session *s, unsigned int seed, enum edu_completion how)
 {
 	int r;
 
-	fill(s->source, seed);
-	r = edu_dma(s->edu, EDU_FROM_MEMORY, weir_map_iova(s->source_map), 0, PAGE, how, TIMEOUT_MS);
+	fill(s->source.addr, seed);
+	r = edu_dma(s->edu, EDU_FROM_MEMORY, s->source.iova, 0, PAGE, how, TIMEOUT_MS);
 	return r < 0 ? complain(edu_error(), r) : 0;
 }
 
@@ -106,27 +104,28 @@ static int store(struct session *s, uint64_t iova, enum edu_completion how, cons
 	bool arrived;
 	int r;
 
-	memset(s->target, 0, PAGE);
+	memset(s->target.addr, 0, PAGE);
 	start = seconds_now();
 	r = edu_dma(s->edu, EDU_TO_MEMORY, iova, 0, PAGE, how, TIMEOUT_MS);
 	if (r < 0)
 		return complain(edu_error(), r);
-	arrived = memcmp(s->target, s->source, PAGE) == 0;
-	if (!arrived && s->target[0] != 0)
+	arrived = memcmp(s->target.addr, s->source.addr, PAGE) == 0;
+	if (!arrived && *(char *)s->target.addr != 0)
 		s->unexpected = true; /* neither blocked nor whole */
 	verdict(s, label, arrived == should_arrive,
 		arrived ? "4 KiB arrived" : "blocked: memory is as it was", seconds_now() - start);
 	return 0;
 }
 
-static int remap_target(struct session *s, uint32_t flags, uint64_t iova)
+/* Let the device reach the target at @iova as well, as @flags say; with 0, not any more. */
+static int map_target(struct session *s, uint32_t flags, uint64_t iova)
 {
 	struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = flags | WEIR_MAP_FIXED, .iova = iova);
-	int r = weir_map_close(s->target_map);
+	int r = weir_map_close(s->another_way);
 
-	s->target_map = NULL;
+	s->another_way = NULL;
 	if (r == 0 && flags)
-		r = weir_ioas_map(s->opened.ioas, s->target, PAGE, &opts, &s->target_map);
+		r = weir_ioas_map(s->opened.ioas, s->target.addr, PAGE, &opts, &s->another_way);
 	return r < 0 ? complain(weir_error(), r) : 0;
 }
 
@@ -143,7 +142,7 @@ static int show_computing(struct session *s)
 
 static int show_copying(struct session *s)
 {
-	uint64_t iova = weir_map_iova(s->target_map);
+	uint64_t iova = s->target.iova;
 	int r;
 
 	r = load(s, 1, EDU_BY_POLLING);
@@ -159,21 +158,24 @@ static int show_copying(struct session *s)
 /* The same write to the same IOVA each time; only the mapping differs. The device itself notices nothing. */
 static int show_borders(struct session *s)
 {
-	uint64_t iova = weir_map_iova(s->target_map);
-	int r;
+	uint64_t iova;
+	int r = weir_ioas_map(s->opened.ioas, s->target.addr, PAGE, NULL, &s->another_way);
 
-	printf("\n  The device writes to IOVA 0x%" PRIx64 ", where the page is mapped\n", iova);
+	if (r < 0)
+		return complain(weir_error(), r);
+	iova = weir_map_iova(s->another_way);
+	printf("\n  The device writes to IOVA 0x%" PRIx64 ", where the page is mapped as well\n", iova);
 	r = store(s, iova, EDU_BY_POLLING, "... for reading and writing", true);
 	if (r == 0)
-		r = remap_target(s, WEIR_MAP_READ, iova);
+		r = map_target(s, WEIR_MAP_READ, iova);
 	if (r == 0)
 		r = store(s, iova, EDU_BY_POLLING, "... for reading only", false);
 	if (r == 0)
-		r = remap_target(s, 0, iova);
+		r = map_target(s, 0, iova);
 	if (r == 0)
 		r = store(s, iova, EDU_BY_POLLING, "... no more", false);
 	if (r == 0)
-		r = remap_target(s, WEIR_MAP_READ | WEIR_MAP_WRITE, iova);
+		r = map_target(s, WEIR_MAP_READ | WEIR_MAP_WRITE, iova);
 	if (r == 0)
 		r = store(s, iova, EDU_BY_POLLING, "... again", true);
 	if (r == 0)
@@ -183,20 +185,14 @@ static int show_borders(struct session *s)
 
 /* Setting up --------------------------------------------------------------------------------------------- */
 
-static int map_pages(struct session *s)
+static int get_pages(struct session *s)
 {
-	unsigned char *pages =
-		mmap(NULL, 2 * (size_t)PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int r;
+	int r = weir_memory_open(s->opened.ioas, NULL, &s->memory);
 
-	if (pages == MAP_FAILED)
-		return complain("no memory", -ENOMEM);
-	s->source = pages;
-	s->target = pages + PAGE;
-	r = weir_ioas_map(s->opened.ioas, s->source, PAGE, &WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ),
-			  &s->source_map);
 	if (r == 0)
-		r = weir_ioas_map(s->opened.ioas, s->target, PAGE, NULL, &s->target_map);
+		r = weir_memory_alloc(s->memory, PAGE, NULL, &s->source);
+	if (r == 0)
+		r = weir_memory_alloc(s->memory, PAGE, NULL, &s->target);
 	return r < 0 ? complain(weir_error(), r) : 0;
 }
 
@@ -210,25 +206,31 @@ static int set_up(struct session *s)
 	r = edu_open(s->opened.device, EDU_INTERRUPTS, &s->edu);
 	if (r < 0)
 		return complain(edu_error(), r);
-	r = map_pages(s);
+	r = get_pages(s);
 	if (r < 0)
 		return r;
 	r = privileges_drop();
 	return r < 0 ? complain("privileges could not be dropped", r) : 0;
 }
 
+/* The first error counts; each is told. */
+static int first_of(int first, int r, const char *text)
+{
+	if (r < 0)
+		complain(text, r);
+	return first < 0 ? first : r;
+}
+
 static int tear_down(struct session *s)
 {
-	int r = edu_close(s->edu), first = r;
+	int r = edu_close(s->edu), first = first_of(0, r, edu_error());
 
-	if (r < 0)
-		complain(edu_error(), r);
-	r = close_device(&s->opened); /* with its space the mappings end */
-	if (r < 0)
-		complain(weir_error(), r);
-	else if (s->source)
-		munmap(s->source, 2 * (size_t)PAGE);
-	return first < 0 ? first : r;
+	r = weir_map_close(s->another_way);
+	first = first_of(first, r, weir_error());
+	r = weir_memory_close(s->memory);
+	first = first_of(first, r, weir_error());
+	r = close_device(&s->opened);
+	return first_of(first, r, weir_error());
 }
 
 /* Command line ------------------------------------------------------------------------------------------- */

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -33,9 +32,8 @@ struct session {
 	struct opened opened;
 	struct nvme_controller *controller;
 	struct nvme_queue *queue;
-	unsigned char *buffers;
-	size_t buffers_len;
-	struct weir_map *map;
+	struct weir_memory *memory;
+	struct weir_buffer buffers;
 	EVP_MD_CTX *sha256;
 	int output;       /* -1: none */
 	int output_error; /* what writing to it failed with */
@@ -122,28 +120,23 @@ static int choose_sizes(struct session *s)
 }
 
 /* One piece of memory for all requests in flight. The device only ever writes it. */
-static int map_buffers(struct session *s)
+static int get_buffers(struct session *s)
 {
-	struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_WRITE);
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct weir_memory_opts opts = WEIR_OPTS(weir_memory_opts, .map_flags = WEIR_MAP_WRITE);
+	uint64_t len = (uint64_t)s->options.queue_depth * s->report.request_size;
 	struct weir_ioas_info info = { 0 };
 	int r;
 
-	s->buffers_len = ((size_t)s->options.queue_depth * s->report.request_size + page - 1) & ~(page - 1);
-	s->buffers = mmap(NULL, s->buffers_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->buffers == MAP_FAILED) {
-		s->buffers = NULL;
-		complain("no memory for %s of buffers", unit_size((double)s->buffers_len).text);
-		return -ENOMEM;
-	}
-	r = weir_ioas_map(s->opened.ioas, s->buffers, s->buffers_len, &opts, &s->map);
+	r = weir_memory_open(s->opened.ioas, &opts, &s->memory);
+	if (r == 0)
+		r = weir_memory_alloc(s->memory, len, NULL, &s->buffers);
 	if (r == 0)
 		r = weir_ioas_info(s->opened.ioas, &info, sizeof info);
 	if (r < 0) {
 		complain("%s", weir_error());
 		return r;
 	}
-	s->report.buffers_iova = weir_map_iova(s->map);
+	s->report.buffers_iova = s->buffers.iova;
 	s->report.mapped_bytes = info.mapped_bytes;
 	return 0;
 }
@@ -194,7 +187,7 @@ static int set_up(struct session *s)
 		complain("%s: %s", s->options.open.address, nvme_error());
 		return r;
 	}
-	r = map_buffers(s);
+	r = get_buffers(s);
 	if (r == 0)
 		r = open_output(s);
 	if (r == 0)
@@ -263,7 +256,6 @@ static int read_namespace(struct session *s)
 		.queue = s->queue,
 		.ns = &s->report.ns,
 		.buffers = s->buffers,
-		.iova = s->report.buffers_iova,
 		.depth = s->options.queue_depth,
 		.request_size = s->report.request_size,
 		.timeout_ms = REQUEST_TIMEOUT_MS,
@@ -298,11 +290,9 @@ static int tear_down(struct session *s)
 		complain("closing: %s", nvme_error());
 		first = r;
 	}
-	r = weir_map_close(s->map);
+	r = weir_memory_close(s->memory);
 	if (r < 0)
 		complain("closing: %s", weir_error());
-	else if (s->buffers)
-		munmap(s->buffers, s->buffers_len); /* else the device may still write to it */
 	first = first < 0 ? first : r;
 	r = close_device(&s->opened);
 	if (r < 0)

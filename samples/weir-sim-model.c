@@ -115,15 +115,15 @@ static uint64_t reverse(struct weir_region *bar, struct weir_irq *irq, uint64_t 
 
 int main(void)
 {
-	static _Alignas(4096) char page[4096] = "!reven ro won s'ti";
 	struct weir_sim *sim;
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 	struct weir_device *device;
 	struct weir_region *bar;
 	struct weir_irq *irq;
-	struct weir_map *map;
-	uint64_t iova;
+	struct weir_memory *memory;
+	struct weir_buffer page;
+	char *text;
 
 	must(weir_sim_open(NULL, &sim), "simulated host");
 	must(weir_sim_add(sim, &model, NULL, NULL, NULL), "reverser");
@@ -134,13 +134,14 @@ int main(void)
 	must(weir_device_region(device, WEIR_REGION_BAR0, &bar), "BAR 0");
 	must(weir_irq_enable(device, WEIR_IRQ_MSI, 1, &irq), "MSI");
 	must(weir_device_set_bus_master(device, true), "bus mastering");
-	must(weir_ioas_map(ioas, page, sizeof(page), NULL, &map), "page");
-	iova = weir_map_iova(map);
+	must(weir_memory_open(ioas, NULL, &memory), "memory");
+	must(weir_memory_alloc(memory, 4096, NULL, &page), "a page of it");
+	text = strcpy(page.addr, "!reven ro won s'ti");
 
-	printf("%s\n", page);
-	printf("%s: %s\n", reverse(bar, irq, iova, strlen(page)) == DONE ? "done" : "FAULT", page);
-	must(weir_map_close(map), "unmapping");
-	printf("unmapped: %s\n", reverse(bar, irq, iova, strlen(page)) == FAULT ? "fault" : "DONE");
+	printf("%s\n", text);
+	printf("%s: %s\n", reverse(bar, irq, page.iova, strlen(text)) == DONE ? "done" : "FAULT", text);
+	must(weir_memory_close(memory), "unmapping");
+	printf("unmapped: %s\n", reverse(bar, irq, page.iova, 18) == FAULT ? "fault" : "DONE");
 	printf("DMAs that the IOMMU blocked: %ju\n", (uintmax_t)weir_sim_num_faults(sim));
 	must(weir_device_close(device), "closing the device");
 	must(weir_ioas_close(ioas), "closing its space");

@@ -4,8 +4,10 @@
  * computes factorials, raises interrupts and copies between memory and a buffer of its own by DMA.
  *
  *     struct edu *edu;
+ *     struct weir_buffer data;
  *     edu_open(device, EDU_INTERRUPTS, &edu);
- *     edu_dma(edu, EDU_FROM_MEMORY, iova, 0, 4096, EDU_BY_INTERRUPT, 1000);
+ *     weir_memory_alloc(memory, 4096, NULL, &data);
+ *     edu_dma(edu, EDU_FROM_MEMORY, data.iova, 0, 4096, EDU_BY_INTERRUPT, 1000);
  *     edu_close(edu);
  *
  * DMA. The device copies up to 4 KiB at a time, about 100 ms after it was told to. It drives few address bits
@@ -26,6 +28,7 @@
 
 #include <weir/device.h>
 #include <weir/irq.h>
+#include <weir/memory.h>
 
 #ifdef __cplusplus
 extern "C" {

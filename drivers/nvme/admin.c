@@ -10,7 +10,8 @@
 
 #define SPINS            200 /* looks before the first sleep */
 #define POLL_INTERVAL_NS 20000
-#define CHECK_EVERY_MS   100 /* how often CSTS is read while waiting */
+#define CHECK_EVERY_MS   100                  /* how often CSTS is read while waiting */
+#define IDENTIFY_OFFSET  (2 * NVME_PAGE_SIZE) /* of identify data in what is shared with the controller */
 
 /* An admin command: opcode, namespace, PRP entry 1 and the command dwords 10 to 13. */
 struct admin_command {
@@ -31,14 +32,12 @@ int nvme_admin_open(struct nvme_controller *c)
 	char *pages;
 	int r;
 
-	r = nvme_dma_alloc(c->device, 3 * NVME_PAGE_SIZE, &c->memory);
+	r = nvme_memory_alloc(&c->memory, 3 * NVME_PAGE_SIZE, &c->shared);
 	if (r < 0)
 		return r;
-	pages = c->memory.addr;
+	pages = c->shared.addr;
 	setup.sq = (struct nvme_sqe *)pages;
 	setup.cq = (struct nvme_cqe *)(pages + NVME_PAGE_SIZE);
-	c->identify = pages + 2 * NVME_PAGE_SIZE;
-	c->identify_iova = c->memory.iova + 2 * NVME_PAGE_SIZE;
 	return nvme_queue_create(&setup, &c->admin);
 }
 
@@ -115,21 +114,21 @@ static int identify(struct nvme_controller *c, uint8_t cns, uint32_t nsid, const
 	struct admin_command command = {
 		.opcode = nvme_admin_identify,
 		.nsid = nsid,
-		.prp1 = c->identify_iova,
+		.prp1 = c->shared.iova + IDENTIFY_OFFSET,
 		.cdw10 = cns,
 		.name = name,
 	};
-	void *copy;
+	void *data = (char *)c->shared.addr + IDENTIFY_OFFSET, *copy;
 	int r;
 
-	memset(c->identify, 0, NVME_PAGE_SIZE);
+	memset(data, 0, NVME_PAGE_SIZE);
 	r = execute(c, &command, NULL);
 	if (r < 0)
 		return r;
 	copy = malloc(NVME_PAGE_SIZE);
 	if (!copy)
 		return fail(-ENOMEM, "no memory for identify data");
-	memcpy(copy, c->identify, NVME_PAGE_SIZE);
+	memcpy(copy, data, NVME_PAGE_SIZE);
 	*ret_copy = copy;
 	return 0;
 }

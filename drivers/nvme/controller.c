@@ -83,6 +83,8 @@ static int start(struct nvme_controller *c, const struct nvme_controller_opts *o
 
 	r = nvme_disable(&c->registers);
 	if (r == 0)
+		r = nvme_memory_open(&c->memory, c->device, opts->memory);
+	if (r == 0)
 		r = nvme_admin_open(c);
 	if (r == 0)
 		r = enable_interrupts(c, opts->wait, num_queues);
@@ -92,7 +94,7 @@ static int start(struct nvme_controller *c, const struct nvme_controller_opts *o
 	if (r < 0)
 		return fail(r, "bus mastering: %s", weir_error());
 	c->was_enabled = true;
-	return nvme_enable(&c->registers, c->memory.iova, c->memory.iova + NVME_PAGE_SIZE,
+	return nvme_enable(&c->registers, c->shared.iova, c->shared.iova + NVME_PAGE_SIZE,
 			   NVME_ADMIN_ENTRIES);
 }
 
@@ -215,6 +217,7 @@ static void stop(struct nvme_controller *c, int *first, char text[DETAIL_SIZE])
 	}
 	note(first, text, nvme_disable(&c->registers));
 	r = weir_device_set_bus_master(c->device, false);
+	c->memory.reachable = r < 0;
 	if (r < 0)
 		note(first, text, fail(r, "bus mastering: %s", weir_error()));
 	r = weir_irq_disable(c->irq);
@@ -234,11 +237,12 @@ int nvme_controller_close(struct nvme_controller *c)
 	for (i = 0; i < c->info.num_queues; i++) {
 		if (!c->queues[i])
 			continue;
-		note(&first, text, nvme_dma_free(&c->queues[i]->memory));
+		nvme_memory_free(&c->memory, &c->queues[i]->memory);
 		nvme_queue_destroy(c->queues[i]);
 	}
 	nvme_queue_destroy(c->admin);
-	note(&first, text, nvme_dma_free(&c->memory));
+	nvme_memory_free(&c->memory, &c->shared);
+	note(&first, text, nvme_memory_close(&c->memory));
 	free(c->queues);
 	free(c);
 	return first < 0 ? fail(first, "%s", text) : 0;

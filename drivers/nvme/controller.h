@@ -6,8 +6,8 @@
 #include <weir/irq.h>
 #include <weir/region.h>
 
-#include "nvme/dma.h"
 #include "nvme/identify.h"
+#include "nvme/memory.h"
 #include "nvme/nvme.h"
 #include "nvme/queue.h"
 #include "nvme/registers.h"
@@ -22,9 +22,8 @@ struct nvme_controller {
 	bool was_enabled; /* CC.EN was set, so that there is something to shut down */
 	int dead;         /* 0, or the error that ended its use: a time-out of an admin command */
 
-	struct nvme_dma memory; /* admin rings and, as its third page, where identify data goes */
-	void *identify;
-	uint64_t identify_iova;
+	struct nvme_memory memory; /* all that the controller sees */
+	struct weir_buffer shared; /* admin rings and, as its third page, where identify data goes */
 	struct nvme_queue *admin;
 	struct nvme_queue *
 		*queues; /* info.num_queues of them, NULL where none is open; identifier = index + 1 */

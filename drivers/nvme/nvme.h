@@ -5,19 +5,22 @@
  *     struct nvme_controller *controller;
  *     struct nvme_namespace ns;
  *     struct nvme_queue *queue;
+ *     struct weir_buffer data;
  *     nvme_controller_open(device, NULL, &controller);
  *     nvme_namespace_info(controller, 1, &ns, sizeof ns);
  *     nvme_queue_open(controller, 32, &queue);
- *     nvme_queue_read(queue, &ns, 0, iova, 65536, 5000);
+ *     weir_memory_alloc(memory, 65536, NULL, &data);
+ *     nvme_queue_read(queue, &ns, 0, data.iova, 65536, 5000);
  *     nvme_queue_close(queue);
  *     nvme_controller_close(controller);
  *
  * Three things: a controller, a namespace (plain values about it) and an I/O queue pair. Requests are
  * submitted in batches and reaped in batches; the doorbell is rung once per batch.
  *
- * Data. The caller maps its buffers (weir_ioas_map()) in the address space of the device and gives their
- * IOVAs; each is contiguous there. A buffer belongs to the device from its submission until its completion
- * has been reaped, and after a time-out until the queue or the controller has been closed.
+ * Data. The caller gives IOVAs in the address space of the device: of buffers from a weir_memory in that
+ * space, or of whatever else is mapped there. Each is contiguous there. A buffer belongs to the device from
+ * its submission until its completion has been reaped, and after a time-out until the queue or the controller
+ * has been closed.
  *
  * Trust. What the controller says is checked before it is used: identify data, completion identifiers, sizes.
  * A controller that breaks the rules gets -EPROTO; one that does not answer, -ETIMEDOUT; one that is gone
@@ -36,6 +39,7 @@
 #include <stdbool.h>
 
 #include <weir/device.h>
+#include <weir/memory.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -67,13 +71,16 @@ struct nvme_controller_opts {
 	uint32_t num_queues;       /* I/O queues that will be open at a time, at most; 0: 1 */
 	uint32_t admin_timeout_ms; /* how long an admin command may take; 0: 10 seconds */
 	uint32_t ready_timeout_ms; /* to become ready, at most; 0: as long as it claims to need */
+	struct weir_memory
+		*memory; /* in the device's space, for rings and lists; NULL: the driver makes some */
 };
 
 /*
  * Take charge of @device, which the caller has opened and closes after nvme_controller_close(): reset and
- * enable the controller, identify it, agree on the number of queues. Bus mastering is switched on. Some
- * memory is mapped into the device's address space: 12 KiB here, and with each queue what nvme_queue_open()
- * says.
+ * enable the controller, identify it, agree on the number of queues. Bus mastering is switched on. What the
+ * driver shares with the controller, 12 KiB here and with each queue what nvme_queue_open() says, it takes
+ * from opts.memory, which outlives the controller; or from a weir_memory of its own, which grows by 64 KiB at
+ * least and is closed with the controller.
  *
  * Takes as long as the controller needs, at most what its CAP.TO and CRTO say (never more than 5 minutes;
  * ready_timeout_ms shortens it).
@@ -89,7 +96,8 @@ struct nvme_controller_opts {
  *   -EIO         it reports a fatal status (CSTS.CFS), or failed an admin command, or its registers cannot be
  *                reached
  *   -EPROTO      what it answered makes no sense
- *   -ENOMEM, -EMFILE, -ENOSPC  also those of weir_ioas_map() and weir_irq_enable()
+ *   -ENOENT      opts.memory is not in the device's address space
+ *   -ENOMEM, -EMFILE, -ENOSPC  also those of weir_memory_open(), weir_memory_alloc() and weir_irq_enable()
  *
  * Base 2.0, 3.5.1 (initialisation), 3.1.3 (properties).
  */
@@ -163,14 +171,14 @@ int nvme_namespace_info(struct nvme_controller *controller, uint32_t nsid, struc
 /* I/O queue pair ----------------------------------------------------------------------------------------- */
 
 /*
- * Create a submission and a completion queue for up to @depth requests in flight. Maps (@depth + 1) * 80
- * bytes for the queues and 4 KiB for the PRP list of each request, rounded up to pages, in one mapping.
+ * Create a submission and a completion queue for up to @depth requests in flight. Takes (@depth + 1) * 80
+ * bytes for the queues and 4 KiB for the PRP list of each request, rounded up to pages, in one piece.
  *
  * Returns 0 and the queue in @ret_queue, which the caller closes with nvme_queue_close(); or
  *   -EINVAL  depth is 0
  *   -ERANGE  depth is more than the controller's max_depth
  *   -ENOSPC  as many queues are open as nvme_controller_open() agreed on
- *   -ENOMEM, and those of weir_ioas_map() and nvme_namespace_info()
+ *   -ENOMEM, and those of weir_memory_alloc() and nvme_namespace_info()
  *
  * Base 2.0, 5.4 and 5.5 (Create I/O Completion Queue, Create I/O Submission Queue).
  */

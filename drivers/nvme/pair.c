@@ -43,11 +43,11 @@ static int make_queue(struct nvme_controller *c, uint16_t id, uint32_t depth, st
 		.sq_doorbell = nvme_doorbell(&c->registers, id, false),
 		.cq_doorbell = nvme_doorbell(&c->registers, id, true),
 	};
-	struct nvme_dma memory;
+	struct weir_buffer memory;
 	char *base;
 	int r;
 
-	r = nvme_dma_alloc(c->device, sq_len + cq_len + (size_t)depth * NVME_PAGE_SIZE, &memory);
+	r = nvme_memory_alloc(&c->memory, sq_len + cq_len + (size_t)depth * NVME_PAGE_SIZE, &memory);
 	if (r < 0)
 		return r;
 	base = memory.addr;
@@ -57,7 +57,7 @@ static int make_queue(struct nvme_controller *c, uint16_t id, uint32_t depth, st
 	setup.prp_lists_iova = memory.iova + sq_len + cq_len;
 	r = nvme_queue_create(&setup, ret_queue);
 	if (r < 0) {
-		nvme_dma_free(&memory);
+		nvme_memory_free(&c->memory, &memory);
 		return r;
 	}
 	(*ret_queue)->memory = memory;
@@ -67,12 +67,10 @@ static int make_queue(struct nvme_controller *c, uint16_t id, uint32_t depth, st
 	return 0;
 }
 
-static int free_queue(struct nvme_queue *q)
+static void free_queue(struct nvme_queue *q)
 {
-	int r = nvme_dma_free(&q->memory);
-
+	nvme_memory_free(&q->controller->memory, &q->memory);
 	nvme_queue_destroy(q);
-	return r;
 }
 
 /* Tell the controller. After an error the queues do not exist there, unless the controller is dead. */
@@ -136,7 +134,8 @@ int nvme_queue_delete(struct nvme_queue *q)
 		return r;
 	}
 	c->queues[q->id - 1] = NULL;
-	return free_queue(q);
+	free_queue(q);
+	return 0;
 }
 
 int nvme_queue_close(struct nvme_queue *q)

@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 #include <weir/irq.h>
+#include <weir/memory.h>
 #include <weir/region.h>
 
-#include "nvme/dma.h"
 #include "nvme/nvme.h"
 #include "nvme/prp.h"
 #include "nvme/spec.h"
@@ -70,8 +70,8 @@ struct nvme_queue {
 	struct nvme_controller *controller; /* NULL in tests on plain memory */
 	struct weir_irq *irq;               /* NULL: polled */
 	uint32_t vector;
-	struct nvme_dma memory; /* all of the above that the controller sees */
-	bool lost;              /* closed, but the controller may still use its memory */
+	struct weir_buffer memory; /* all of the above that the controller sees */
+	bool lost;                 /* closed, but the controller may still use its memory */
 };
 
 /* What a queue works on. Rings and lists are zeroed, and belong to the caller. */

@@ -63,8 +63,8 @@ WEIR_API int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts 
 /*
  * Close an address space with all its mappings, whose handles end with it. NULL is allowed.
  *
- * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one); or another error, with
- * the space closed all the same, when the kernel failed to free its part of it. Since 0.1.
+ * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one) or a weir_memory is mapped
+ * in it; or another error, with the space closed all the same, when the kernel failed to free its part of it. Since 0.1.
  */
 WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 

@@ -10,11 +10,15 @@
  *     fill(ring.addr);
  *
  * The memory is of memfds: chunks, each mapped in one go into this process and into the address space, through its file where the
- * kernel can (weir_ioas_map_file()). It can be put into further address spaces, and handed to other processes. A buffer
- * is plain values: its address, IOVA and place in the file are one addition apart from any other buffer's of the
+ * kernel can (weir_ioas_map_file()). It grows by chunks, and does not shrink before it is closed. It can be put into further
+ * address spaces, and handed to other processes: by descriptor, or to a child by fork(), which sees the same memory, as devices do.
+ * A buffer is plain values: its address, IOVA and place in the file are one addition apart from any other buffer's of the
  * same chunk, so nothing is looked up when it is used.
  *
- * Threads: any number may allocate and free in one memory. A buffer is freed by one thread, once.
+ * The mappings are the memory's: do not end them with weir_ioas_unmap().
+ *
+ * Threads: any number may allocate and free in one memory; while it grows, the others wait. A buffer is freed by one thread, once.
+ * The child of a fork() uses what it finds in buffers, and calls nothing of this.
  */
 #ifndef WEIR_MEMORY_H
 #define WEIR_MEMORY_H
@@ -32,21 +36,24 @@ struct weir_memory;
 #define WEIR_MEMORY_EXACT_PAGES (1u << 0) /* pages of page_size or none; without it, smaller ones will do */
 #define WEIR_MEMORY_NODE        (1u << 1) /* bound to NUMA node opts.node */
 
-/* @done of @total bytes have been filled; called in the thread that makes the memory grow. */
+/*
+ * @done of @total bytes of a chunk have been filled; the last call for a chunk has @done == @total. Called in the thread that makes
+ * the memory grow, which others wait for: it uses nothing of that memory.
+ */
 typedef void weir_memory_progress(void *ctx, uint64_t done, uint64_t total);
 
 struct weir_memory_opts {
 	size_t size;        /* sizeof(struct weir_memory_opts); set by WEIR_OPTS() */
 	uint64_t page_size; /* 4 KiB, 2 MiB or 1 GiB; 0: 2 MiB if the machine has them to give, else 4 KiB */
-	uint64_t chunk;     /* by how many bytes it grows, at least; 0: 2 MiB, or a page if that is more */
+	uint64_t chunk;     /* by how many bytes it grows, at least; 0: 2 MiB */
 	uint64_t initial;   /* bytes to begin with; 0: none before they are needed */
-	uint64_t limit;     /* bytes at most; 0: as many as there are */
+	uint64_t limit;     /* bytes at most, all chunks together; 0: as many as there are */
 	uint32_t flags;     /* WEIR_MEMORY_... */
 	uint32_t node;      /* with WEIR_MEMORY_NODE */
 	uint32_t map_flags; /* WEIR_MAP_READ, WEIR_MAP_WRITE; neither: both */
-	uint32_t address_bits; /* every IOVA below 2^this; 0: what attached devices allow */
-	uint32_t threads;  /* how many threads fill a chunk; they end with that. 0 or 1: the caller's alone */
-	uint32_t reserved; /* 0 */
+	uint32_t address_bits;          /* every IOVA below 2^this; 0: what attached devices allow */
+	uint32_t threads;               /* how many fill a chunk, 16 MiB at a time; 0: the caller's alone */
+	uint32_t reserved;              /* 0 */
 	weir_memory_progress *progress; /* may be NULL */
 	void *progress_ctx;
 };
@@ -54,14 +61,19 @@ struct weir_memory_opts {
 /*
  * Make DMA memory for the devices of @ioas.
  *
- * Every page is brought in when a chunk is made, so that a shortage shows then and not when it is touched. The files are
- * sealed: nobody can shrink or grow them.
+ * Every page is brought in when a chunk is made, so that a shortage shows then and not when it is touched (from Linux 5.14 on; before,
+ * the pages come when a device is there, or when they are touched). The files are sealed: nobody can shrink or grow them. While a
+ * device is attached, all of it is pinned, and counts against RLIMIT_MEMLOCK; large pages count as well. Threads that help to fill it
+ * have ended when a call returns, and take no signals.
  *
  * Returns 0 and the memory in @ret_memory, which the caller closes with weir_memory_close() before the space; or
- *   -EINVAL     unknown flag, page_size, or map_flags; no such NUMA node
- *   -ENOMEM     no memory; or with WEIR_MEMORY_EXACT_PAGES, not enough such pages (weir_error() says how to reserve them)
+ *   -EINVAL     unknown flag, page_size, or map_flags; address_bits is not 12 to 64; no such NUMA node, or none that this process
+ *               may use; initial is more than limit
+ *   -ENOMEM     no memory, or over RLIMIT_MEMLOCK; or with WEIR_MEMORY_EXACT_PAGES, not enough such pages (weir_error() says how to
+ *               reserve them)
  *   -EOPNOTSUPP with WEIR_MEMORY_EXACT_PAGES, this machine has no such pages
- *   -EMFILE, -E2BIG, and those of weir_ioas_map_file()
+ *   -ENOSPC     whole pages of initial bytes are beyond limit; or no free range of IOVAs
+ *   -EMFILE, -E2BIG, and those of weir_ioas_map()
  *
  * Kernel: memfd_create, mbind, MADV_POPULATE_WRITE; IOMMU_IOAS_MAP_FILE or as weir_ioas_map(). Since 0.1.
  */
@@ -71,8 +83,9 @@ WEIR_API int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_o
 /*
  * Take the memory out of all address spaces, and close it with all its buffers. NULL is allowed.
  *
- * Runs to its end. Returns 0, or the kernel's failure to unmap: then devices may still reach the memory, which in that
- * case outlives this call. Since 0.1.
+ * Runs to its end. Returns 0, or the kernel's failure to unmap: then devices may still reach the pages, which stay pinned and so are
+ * nobody else's. Who else has the files (a child, or whoever was given a descriptor) keeps the memory, out of devices' reach.
+ * Since 0.1.
  */
 WEIR_API int weir_memory_close(struct weir_memory *memory);
 
@@ -88,20 +101,21 @@ struct weir_buffer {
 };
 
 struct weir_buffer_opts {
-	size_t size; /* sizeof(struct weir_buffer_opts); set by WEIR_OPTS() */
-	uint64_t
-		align; /* its IOVA is a multiple of this power of two; 0: of 64, and of a page from a page on */
-	uint64_t boundary; /* it does not cross a multiple of this power of two; 0: it may */
+	size_t size;    /* sizeof(struct weir_buffer_opts); set by WEIR_OPTS() */
+	uint64_t align; /* its IOVA is a multiple of this power of two; 0: of 64, or from a page on of 4096 */
+	uint64_t boundary; /* its IOVAs do not cross a multiple of this power of two; 0: they may */
 };
 
 /*
  * Cut a buffer of @len bytes. Its content is what was there before; new memory is zero.
  *
- * Buffers of up to half a page take a power of two from 64 bytes on, larger ones whole pages of 4 KiB. The memory grows when it has to.
+ * Buffers of up to half a page take a power of two from 64 bytes on, larger ones whole pages of 4 KiB. The memory grows when it has to;
+ * for an alignment above 2 MiB perhaps by as much as that more. In the memory's own space (see weir_memory_share()) alignment and
+ * boundary hold for any device.
  *
  * Returns 0 and the buffer in @ret_buffer, which the caller gives back with weir_memory_free(); or
  *   -EINVAL   @len is 0; align or boundary is no power of two, or align is above 1 GiB
- *   -EMSGSIZE @len is more than the boundary
+ *   -EMSGSIZE @len is more than the boundary; or there is one, and @len is more than 1 GiB
  *   -ENOSPC   the limit is reached; weir_error() says by how much
  *   and those of weir_memory_open() when it has to grow
  * Since 0.1.
@@ -129,9 +143,10 @@ static inline int weir_buffer_iova(const struct weir_buffer *buffer, uint64_t of
 }
 
 struct weir_memory_info {
-	uint64_t page_size; /* what its pages are in the end */
-	uint64_t bytes;     /* that it has */
-	uint64_t used;      /* of these, in buffers, with what rounding adds */
+	uint64_t
+		page_size; /* of the smallest pages it has; before it has any, of those that it will try first */
+	uint64_t bytes;    /* that it has */
+	uint64_t used;     /* of these, in buffers, with what rounding adds */
 	uint64_t num_buffers;
 	uint32_t num_chunks;
 	uint32_t num_spaces; /* that it is mapped in */
@@ -148,6 +163,7 @@ struct weir_memory_chunk {
 	void *addr;
 	uint64_t iova;
 	uint64_t len;
+	uint64_t page_size; /* of its pages; large ones may be as many smaller ones to the IOMMU */
 };
 
 /* Fill in @ret_chunk for chunk number @chunk, from 0 on. Returns 0 or -ENOENT. Since 0.1. */
@@ -156,7 +172,8 @@ WEIR_API int weir_memory_chunk(struct weir_memory *memory, uint32_t chunk,
 
 /*
  * Put the memory into a further address space, now and as it grows: at the same IOVAs where they are free there, elsewhere otherwise
- * (weir_memory_iova_in()). The pages stay pinned and charged once where the kernel can share a mapping.
+ * (weir_memory_iova_in()). The pages stay pinned and charged once where the kernel can share a mapping. That space is closed after
+ * weir_memory_unshare() or weir_memory_close().
  *
  * Returns 0; or -EEXIST, it is in that space already; or those of weir_ioas_map_file(), with nothing changed. Kernel: IOMMU_IOAS_COPY on iommufd,
  * if both spaces have a device; a second mapping elsewhere. Since 0.1.
@@ -166,7 +183,7 @@ WEIR_API int weir_memory_share(struct weir_memory *memory, struct weir_ioas *ioa
 /* Take it out of a further space again. Returns 0; -ENOENT, it is not in that space; or as weir_map_close(). Since 0.1. */
 WEIR_API int weir_memory_unshare(struct weir_memory *memory, struct weir_ioas *ioas);
 
-/* Where the devices of @ioas see a buffer. Returns 0, or -ENOENT, it is not in that space. Since 0.1. */
+/* Where the devices of @ioas see a buffer. Returns 0, or -ENOENT, the memory is not in that space. Since 0.1. */
 WEIR_API int weir_memory_iova_in(struct weir_memory *memory, const struct weir_ioas *ioas,
 				 const struct weir_buffer *buffer, uint64_t *ret_iova);
 

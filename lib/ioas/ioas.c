@@ -156,6 +156,9 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	if (ioas->space.num_functions)
 		error = weir_fail(-EBUSY, "%s is attached to this address space: close it first",
 				  attached_device(ioas));
+	else if (ioas->num_memories)
+		error = weir_fail(-EBUSY, "%u weir_memory in this address space: close or unshare it first",
+				  ioas->num_memories);
 	pthread_mutex_unlock(&host->lock);
 	if (error)
 		return error;

@@ -19,6 +19,8 @@ struct weir_ioas {
 	struct weir_addresses *addresses; /* for looking up without the lock; NULL: nobody does */
 	uint64_t mapped_bytes, lost_bytes, num_lost;
 
+	uint32_t num_memories; /* weir_memory that is mapped in it; the host's lock guards this */
+
 	uint64_t limit;        /* the highest address that a mapping may have: what the bits below come to */
 	uint32_t address_bits; /* of the space alone */
 	uint32_t device_bits;  /* the fewest of an attached device's, or 64 */

@@ -10,7 +10,10 @@
 #include "error.h"
 #include "memory/memory.h"
 
-enum { PAGE = 1 << WEIR_SLAB_SHIFT };
+enum { PAGE = 1 << WEIR_SLAB_SHIFT, LARGE_PAGE = 1 << 21 };
+
+/* Keys are as IOVAs are up to here; beyond, an alignment cannot be promised. */
+#define GIB ((uint64_t)1 << 30)
 
 static bool is_power_of_two(uint64_t value)
 {
@@ -36,47 +39,60 @@ static int read_want(uint64_t len, const struct weir_buffer_opts *opts, struct w
 		return error;
 	if (!len)
 		return weir_fail(-EINVAL, "the length is 0");
-	if (len > INT64_MAX)
+	if (len > WEIR_MEMORY_MOST)
 		return weir_fail(-ENOMEM, "%#" PRIx64 " bytes are more than there can be", len);
-	if (o.align && (!is_power_of_two(o.align) || o.align > (uint64_t)1 << 30))
+	if (o.align && (!is_power_of_two(o.align) || o.align > GIB))
 		return weir_fail(-EINVAL, "an alignment of %#" PRIx64 " is no power of two up to 1 GiB",
 				 o.align);
 	if (o.boundary && !is_power_of_two(o.boundary))
 		return weir_fail(-EINVAL, "a boundary of %#" PRIx64 " is no power of two", o.boundary);
-	if (o.boundary && len > o.boundary)
-		return weir_fail(-EMSGSIZE, "%#" PRIx64 " bytes cannot but cross a boundary of %#" PRIx64,
+	if (o.boundary && (len > o.boundary || len > GIB))
+		return weir_fail(-EMSGSIZE,
+				 "%#" PRIx64 " bytes cannot be kept from crossing a boundary of %#" PRIx64,
 				 len, o.boundary);
 	*want = (struct want){ .len = len, .align = o.align ? o.align : 1, .boundary = o.boundary };
 	return 0;
 }
 
-/* Pages: a run taken from the keys, which grow if there is none. */
-static int take_run(struct weir_memory *memory, uint64_t len, uint64_t align, struct weir_run **ret_run)
+/* From what there is, or -ENOSPC. */
+static int take_keys(struct weir_memory *memory, uint64_t len, uint64_t align,
+		     struct weir_segment **ret_segment)
 {
-	struct weir_iova_wish wish = { .len = (len + PAGE - 1) & ~(uint64_t)(PAGE - 1),
-				       .align = align > PAGE ? align : PAGE,
-				       .limit = memory->end - 1,
-				       .exhaustive = true };
-	struct weir_segment *segment;
-	int error = memory->num_chunks ? weir_iova_take(&memory->keys, &wish, &segment) : -ENOSPC;
+	struct weir_iova_wish wish = {
+		.len = len, .align = align, .limit = memory->end - 1, .exhaustive = true
+	};
+	int error = memory->num_chunks ? weir_iova_take(&memory->keys, &wish, ret_segment) : -ENOSPC;
 
-	if (error == -ENOSPC) {
-		/* A chunk begins where its IOVA happens to: what is aligned to more than that needs room for it. */
-		error = weir_memory_grow(memory, wish.len + (align > PAGE ? align - PAGE : 0));
+	return error == -ENOMEM ? weir_fail(error, "no memory for a buffer") : error;
+}
+
+/* Pages: a run taken from the keys, which grow if there is none. */
+static int take_run(struct weir_memory *memory, uint64_t wanted, uint64_t align, struct weir_run **ret_run)
+{
+	uint64_t len = (wanted + PAGE - 1) & ~(uint64_t)(PAGE - 1), slack;
+	struct weir_segment *segment;
+	int error;
+
+	align = align > PAGE ? align : PAGE;
+	error = take_keys(memory, len, align, &segment);
+	/*
+	 * A chunk's IOVA is a multiple of 2 MiB, and of 1 GiB if it is that long, where such a place is free. If this one's is not,
+	 * there is another, with room for an aligned one anywhere.
+	 */
+	slack = align <= LARGE_PAGE || len >= GIB ? 0 : align - PAGE;
+	for (; error == -ENOSPC; slack = align - PAGE) {
+		error = weir_memory_grow(memory, len + slack);
 		if (error)
 			return error;
-		wish.limit = memory->end - 1;
-		error = weir_iova_take(&memory->keys, &wish, &segment);
+		error = take_keys(memory, len, align, &segment);
 	}
 	if (error)
-		return error == -ENOMEM
-			       ? weir_fail(error, "no memory for a buffer")
-			       : weir_fail(error, "a new chunk has no room for %#" PRIx64 " bytes", len);
+		return error;
 	*ret_run = (struct weir_run *)segment;
 	(*ret_run)->shift = 0;
-	(*ret_run)->pages = wish.len / PAGE;
+	(*ret_run)->pages = len / PAGE;
 	weir_index_note(&memory->runs, segment);
-	memory->used += wish.len;
+	memory->used += len;
 	return 0;
 }
 

@@ -50,7 +50,7 @@ static int make_file(const struct weir_sys *sys, uint64_t len, uint64_t page_siz
 static int bind_to_node(const struct weir_memory *memory, const struct weir_backing *backing, uint64_t len)
 {
 	struct bitmask *nodes;
-	long failed;
+	int error;
 
 	if (!(memory->opts.flags & WEIR_MEMORY_NODE))
 		return 0;
@@ -58,9 +58,9 @@ static int bind_to_node(const struct weir_memory *memory, const struct weir_back
 	if (!nodes)
 		return -ENOMEM;
 	numa_bitmask_setbit(nodes, memory->opts.node);
-	failed = mbind(backing->addr, len, MPOL_BIND, nodes->maskp, nodes->size + 1, 0) ? -errno : 0;
+	error = mbind(backing->addr, len, MPOL_BIND, nodes->maskp, nodes->size + 1, 0) ? -errno : 0;
 	numa_bitmask_free(nodes);
-	return (int)failed;
+	return error;
 }
 
 /* A file of these pages, mapped and filled. Nothing is left of it when it fails. */
@@ -91,56 +91,88 @@ static int make_backing(struct weir_memory *memory, uint64_t len, uint64_t page_
 	return 0;
 }
 
-/* What @error means for pages of that size. */
-static int explain_pages(struct weir_memory *memory, uint64_t len, uint64_t page_size, int error, char *text,
-			 size_t room)
-{
-	uint64_t kib = page_size / 1024;
-
-	if (page_size == SMALL_PAGE)
-		snprintf(text, room, "%" PRIu64 " bytes of memory cannot be had: %s", len, strerror(-error));
-	else if (error == -EINVAL || error == -ENODEV || error == -EOPNOTSUPP)
-		snprintf(text, room, "this machine has no pages of %" PRIu64 " KiB", kib);
-	else
-		snprintf(text, room,
-			 "%" PRIu64 " free pages of %" PRIu64 " KiB are needed (%s): reserve them in "
-			 "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
-			 len / page_size, kib, strerror(-error), kib);
-	if (memory->opts.flags & WEIR_MEMORY_NODE)
-		snprintf(text + strlen(text), room - strlen(text), "; on NUMA node %u", memory->opts.node);
-	return page_size > SMALL_PAGE && (error == -EINVAL || error == -ENODEV || error == -EOPNOTSUPP)
-		       ? -EOPNOTSUPP
-		       : error;
-}
-
 static uint64_t round_up(uint64_t len, uint64_t to)
 {
 	return (len + (to - 1)) & ~(to - 1);
 }
 
-/* With the largest pages that were asked for and can be had. The first chunk decides for all that follow. */
+/* How long a chunk that has room for @len is with such pages; 0: the limit leaves no such room. */
+static uint64_t chunk_len(const struct weir_memory *memory, uint64_t len, uint64_t page_size)
+{
+	uint64_t limit = memory->opts.limit ? memory->opts.limit : UINT64_MAX;
+	uint64_t room = (limit - memory->bytes) & ~(page_size - 1);
+	uint64_t wanted = round_up(len > memory->opts.chunk ? len : memory->opts.chunk, page_size);
+
+	if (round_up(len, page_size) > room)
+		return 0;
+	return wanted < room ? wanted : room;
+}
+
+/* The kernel says so of pages of a size that it does not know. */
+static bool means_unknown(int error)
+{
+	return error == -EINVAL || error == -ENODEV || error == -ENOSYS || error == -EOPNOTSUPP;
+}
+
+/* A text for what happened to a chunk of @len bytes of such pages, and the error that it stands for. */
+static int explain_pages(const struct weir_memory *memory, uint64_t len, uint64_t page_size, int error,
+			 char text[WEIR_MEMORY_TEXT])
+{
+	uint64_t kib = page_size / 1024;
+	char node[32] = "";
+
+	if (memory->opts.flags & WEIR_MEMORY_NODE)
+		snprintf(node, sizeof(node), " on NUMA node %u", memory->opts.node);
+	if (error == -ENOSPC) {
+		snprintf(text, WEIR_MEMORY_TEXT,
+			 "the memory has %" PRIu64 " of %" PRIu64 " bytes; %" PRIu64
+			 " more, in pages of %" PRIu64 " KiB, are beyond its limit",
+			 memory->bytes, memory->opts.limit, len, kib);
+	} else if (page_size > SMALL_PAGE && means_unknown(error)) {
+		snprintf(text, WEIR_MEMORY_TEXT, "this machine has no pages of %" PRIu64 " KiB", kib);
+		error = -EOPNOTSUPP;
+	} else if (page_size > SMALL_PAGE && error == -ENOMEM) {
+		snprintf(text, WEIR_MEMORY_TEXT,
+			 "%" PRIu64 " free pages of %" PRIu64 " KiB are needed%s: reserve them in "
+			 "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
+			 len / page_size, kib, node, kib);
+	} else {
+		snprintf(text, WEIR_MEMORY_TEXT, "%" PRIu64 " bytes of memory cannot be had%s: %s", len, node,
+			 strerror(-error));
+	}
+	return error;
+}
+
+/* Smaller pages may do where these did not. */
+static bool may_fall_back(const struct weir_memory *memory, int error)
+{
+	return !(memory->opts.flags & WEIR_MEMORY_EXACT_PAGES) &&
+	       (error == -EOPNOTSUPP || error == -ENOMEM || error == -ENOSPC);
+}
+
+/* With the largest pages that can be had; once that were smaller ones, all that follows has no larger ones. */
 static int make_pages(struct weir_memory *memory, uint64_t len, struct weir_chunk *chunk)
 {
 	static const uint64_t sizes[] = { (uint64_t)1 << 30, 1 << 21, SMALL_PAGE };
-	char text[160];
+	char text[WEIR_MEMORY_TEXT] = "", why[WEIR_MEMORY_TEXT] = "";
 	int error = -ENOMEM;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		if (sizes[i] > memory->opts.page_size)
 			continue;
-		chunk->len = round_up(len > memory->opts.chunk ? len : memory->opts.chunk, sizes[i]);
-		if (memory->opts.limit && memory->bytes + chunk->len > memory->opts.limit)
-			chunk->len = round_up(len, sizes[i]);
-		error = make_backing(memory, chunk->len, sizes[i], &chunk->backing);
+		chunk->len = chunk_len(memory, len, sizes[i]);
+		error = chunk->len ? make_backing(memory, chunk->len, sizes[i], &chunk->backing) : -ENOSPC;
 		if (!error) {
-			memory->opts.page_size = sizes[i];
+			chunk->page_size = memory->opts.page_size = sizes[i];
+			if (*why && !*memory->fell_back)
+				memcpy(memory->fell_back, why, sizeof(why));
 			return 0;
 		}
-		error = explain_pages(memory, chunk->len, sizes[i], error, text, sizeof(text));
-		if ((memory->opts.flags & WEIR_MEMORY_EXACT_PAGES) || memory->num_chunks)
+		error = explain_pages(memory, chunk->len ? chunk->len : len, sizes[i], error, text);
+		if (!*why)
+			memcpy(why, text, sizeof(why));
+		if (!may_fall_back(memory, error))
 			break;
-		if (!*memory->fell_back)
-			memcpy(memory->fell_back, text, sizeof(text));
 	}
 	return weir_fail(error, "%s", text);
 }
@@ -229,12 +261,8 @@ int weir_memory_grow(struct weir_memory *memory, uint64_t len)
 	memory->chunks = chunks;
 	chunk = &chunks[memory->num_chunks];
 	*chunk = (struct weir_chunk){ 0 };
-	if (memory->opts.limit &&
-	    (memory->bytes > memory->opts.limit || len > memory->opts.limit - memory->bytes))
-		return weir_fail(-ENOSPC,
-				 "the memory has %" PRIu64 " of %" PRIu64 " bytes; %" PRIu64
-				 " more are needed",
-				 memory->bytes, memory->opts.limit, len);
+	if (len > WEIR_MEMORY_MOST)
+		return weir_fail(-ENOMEM, "%#" PRIx64 " bytes are more than there can be", len);
 	error = make_pages(memory, len, chunk);
 	if (error)
 		return error;

@@ -3,6 +3,7 @@
 #include "memory/fill.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -25,8 +26,11 @@ static int fill_piece(const struct filling *filling, char *addr, uint64_t len)
 	const struct weir_sys *sys = filling->memory->sys;
 	int error = sys->madvise(sys->ctx, addr, len, MADV_POPULATE_WRITE);
 
-	/* Before Linux 5.14 pages come when they are touched; what has none to give then, does not come back from that. */
-	return error == -EINVAL ? 0 : error;
+	/* Before Linux 5.14 there is no such advice, and pages come when they are mapped for devices, or touched. */
+	if (error == -EINVAL)
+		return 0;
+	/* Of large pages that are missing it says what a touch would end in. */
+	return error == -EFAULT ? -ENOMEM : error;
 }
 
 static bool take_piece(struct filling *filling)
@@ -61,6 +65,20 @@ static void work(struct filling *filling)
 			opts->progress(opts->progress_ctx, atomic_load(&filling->done), filling->len);
 }
 
+/* Threads of the library's take no signals: those are for the program's own. Returns how many there are. */
+static uint32_t start_helpers(struct filling *filling, pthread_t *threads, uint32_t num)
+{
+	uint32_t started = 0;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (started < num && !pthread_create(&threads[started], NULL, help, filling))
+		started++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
+}
+
 int weir_fill(struct weir_memory *memory, void *addr, uint64_t len)
 {
 	enum { LEAST_PIECE = 16 << 20 };
@@ -69,12 +87,12 @@ int weir_fill(struct weir_memory *memory, void *addr, uint64_t len)
 				   .addr = addr,
 				   .len = len,
 				   .piece = page_size > LEAST_PIECE ? page_size : LEAST_PIECE };
-	uint32_t helpers = memory->opts.threads > 1 ? memory->opts.threads - 1 : 0, started = 0;
-	pthread_t *threads = helpers ? calloc(helpers, sizeof(*threads)) : NULL;
-
+	uint64_t pieces = (len - 1) / filling.piece + 1;
+	uint64_t workers = memory->opts.threads < pieces ? memory->opts.threads : pieces;
+	pthread_t *threads = workers > 1 ? calloc(workers - 1, sizeof(*threads)) : NULL;
 	/* With fewer helpers than wanted it takes longer, and that is all. */
-	while (threads && started < helpers && !pthread_create(&threads[started], NULL, help, &filling))
-		started++;
+	uint32_t started = threads ? start_helpers(&filling, threads, (uint32_t)workers - 1) : 0;
+
 	work(&filling);
 	while (started)
 		pthread_join(threads[--started], NULL);

@@ -5,7 +5,7 @@
 
 #include "memory/memory.h"
 
-/* Bring in @len bytes at @addr, in pieces, telling the progress. -ENOMEM, -EFAULT: there are not so many pages. */
+/* Bring in @len bytes at @addr, in pieces, telling the progress. -ENOMEM: there are not so many pages. */
 int weir_fill(struct weir_memory *memory, void *addr, uint64_t len);
 
 #endif

@@ -3,30 +3,58 @@
 #include "memory/memory.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <numa.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 
+/* A node that this process may have memory of. */
+static bool is_node(uint32_t node)
+{
+	return numa_available() >= 0 && numa_bitmask_isbitset(numa_all_nodes_ptr, node);
+}
+
 static int check_opts(struct weir_memory_opts *o)
 {
 	const uint32_t known = WEIR_MEMORY_EXACT_PAGES | WEIR_MEMORY_NODE;
 
-	if ((o->flags & ~known) || o->reserved || (o->map_flags & ~(WEIR_MAP_READ | WEIR_MAP_WRITE)))
-		return weir_fail(-EINVAL, "unknown flags");
+	if ((o->flags & ~known) || o->reserved)
+		return weir_fail(-EINVAL, "unknown flags %#x", o->flags & ~known);
+	if (o->map_flags & ~(WEIR_MAP_READ | WEIR_MAP_WRITE))
+		return weir_fail(-EINVAL, "map_flags are WEIR_MAP_READ and WEIR_MAP_WRITE, not %#x",
+				 o->map_flags);
 	if (o->page_size && o->page_size != 4096 && o->page_size != 1 << 21 && o->page_size != 1 << 30)
-		return weir_fail(-EINVAL, "pages of %#llx bytes: there are 4 KiB, 2 MiB and 1 GiB",
-				 (unsigned long long)o->page_size);
+		return weir_fail(-EINVAL, "pages of %#" PRIx64 " bytes: there are 4 KiB, 2 MiB and 1 GiB",
+				 o->page_size);
+	if (o->chunk > WEIR_MEMORY_MOST)
+		return weir_fail(-EINVAL, "chunks of %#" PRIx64 " bytes are more than there can be",
+				 o->chunk);
+	if (o->limit && o->initial > o->limit)
+		return weir_fail(-EINVAL,
+				 "%#" PRIx64 " bytes to begin with are beyond the limit of %#" PRIx64,
+				 o->initial, o->limit);
 	if (o->address_bits && (o->address_bits < 12 || o->address_bits > 64))
 		return weir_fail(-EINVAL, "address_bits is %u; it can be 12 to 64", o->address_bits);
-	if ((o->flags & WEIR_MEMORY_NODE) && (numa_available() < 0 || (int)o->node > numa_max_node()))
+	if ((o->flags & WEIR_MEMORY_NODE) && !is_node(o->node))
 		return weir_fail(-EINVAL, "there is no NUMA node %u", o->node);
 	if (!o->page_size)
 		o->page_size = 1 << 21;
-	if (o->chunk < 1 << 21)
+	if (!o->chunk)
 		o->chunk = 1 << 21;
 	return 0;
+}
+
+/* A space that some memory is in is not closed. */
+static void use_space(struct weir_ioas *ioas, bool begins)
+{
+	pthread_mutex_lock(&ioas->host->lock);
+	if (begins)
+		ioas->num_memories++;
+	else
+		ioas->num_memories--;
+	pthread_mutex_unlock(&ioas->host->lock);
 }
 
 static void free_memory(struct weir_memory *memory)
@@ -82,6 +110,7 @@ int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts
 		free_memory(memory);
 		return error;
 	}
+	use_space(ioas, true);
 	*ret_memory = memory;
 	return 0;
 }
@@ -94,6 +123,8 @@ int weir_memory_close(struct weir_memory *memory)
 		return 0;
 	for (uint32_t i = memory->num_chunks; i-- > 0;)
 		weir_first_note(&first, weir_chunk_close(memory, &memory->chunks[i]));
+	for (uint32_t i = 0; i < memory->num_spaces; i++)
+		use_space(memory->spaces[i], false);
 	free_memory(memory);
 	return weir_first_error(&first);
 }
@@ -126,7 +157,8 @@ int weir_memory_chunk(struct weir_memory *memory, uint32_t chunk, struct weir_me
 		*ret_chunk = (struct weir_memory_chunk){ .fd = of->backing.fd,
 							 .addr = of->backing.addr,
 							 .iova = weir_map_start(of->maps[0]),
-							 .len = of->len };
+							 .len = of->len,
+							 .page_size = of->page_size };
 		error = 0;
 	}
 	pthread_mutex_unlock(&memory->lock);
@@ -188,6 +220,7 @@ static int enter_space(struct weir_memory *memory, struct weir_ioas *ioas)
 	if (error)
 		return error;
 	spaces[memory->num_spaces++] = ioas;
+	use_space(ioas, true);
 	return 0;
 }
 
@@ -203,6 +236,7 @@ int weir_memory_share(struct weir_memory *memory, struct weir_ioas *ioas)
 
 static int leave_space(struct weir_memory *memory, uint32_t number)
 {
+	struct weir_ioas *ioas = memory->spaces[number];
 	struct weir_first first = { 0 };
 
 	memory->num_spaces--;
@@ -213,6 +247,7 @@ static int leave_space(struct weir_memory *memory, uint32_t number)
 		weir_first_note(&first, weir_map_close(maps[number]));
 		maps[number] = maps[memory->num_spaces];
 	}
+	use_space(ioas, false);
 	return weir_first_error(&first);
 }
 

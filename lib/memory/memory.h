@@ -15,7 +15,7 @@
  */
 struct weir_chunk {
 	struct weir_backing backing;
-	uint64_t len;
+	uint64_t len, page_size;
 	uint64_t key;           /* of its first byte */
 	struct weir_map **maps; /* one for each space of the memory, in their order */
 };
@@ -29,10 +29,15 @@ struct weir_run {
 	uint32_t shift;                /* slabs: of the parts' length; 0: it is one buffer */
 };
 
+/* The most that a chunk can be asked to have: what it is rounded up to is a length, too. */
+#define WEIR_MEMORY_MOST ((uint64_t)1 << 62)
+
+enum { WEIR_MEMORY_TEXT = sizeof(((struct weir_memory_info *)0)->fell_back) };
+
 enum { WEIR_SLAB_SHIFT = 12, WEIR_LEAST_SHIFT = 6, WEIR_SLAB_CLASSES = WEIR_SLAB_SHIFT - WEIR_LEAST_SHIFT };
 
 struct weir_memory {
-	struct weir_memory_opts opts; /* as they turned out */
+	struct weir_memory_opts opts; /* page_size: of the next chunk, at most */
 	const struct weir_sys *sys;
 	pthread_mutex_t lock;      /* guards all of it; held while it grows */
 	struct weir_ioas **spaces; /* the first is its own */
@@ -43,7 +48,7 @@ struct weir_memory {
 	uint64_t end;                              /* of the keys that are in use */
 	struct weir_run *slabs[WEIR_SLAB_CLASSES]; /* with room */
 	struct weir_index runs;                    /* by their first key, while there is memory for it */
-	char fell_back[160];
+	char fell_back[WEIR_MEMORY_TEXT];
 	struct weir_iova keys; /* large */
 };
 

@@ -43,7 +43,7 @@ static int submit(struct run *run)
 		run->arrived[number % reader->depth] = false;
 		run->requests[num++] = (struct nvme_request){
 			.block = run->first_block + number * run->blocks_each,
-			.iova = reader->iova + number % reader->depth * reader->request_size,
+			.iova = reader->buffers.iova + number % reader->depth * reader->request_size,
 			.len = length_of(run, number),
 			.op = NVME_OP_READ,
 			.tag = number,
@@ -89,7 +89,7 @@ static int hand_on(struct run *run)
 
 	if (!run->arrived[buffer])
 		return 0;
-	r = reader->sink(reader->ctx, reader->buffers + buffer * reader->request_size,
+	r = reader->sink(reader->ctx, (char *)reader->buffers.addr + buffer * reader->request_size,
 			 length_of(run, run->handed_on));
 	run->arrived[buffer] = false;
 	run->handed_on++;

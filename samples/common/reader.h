@@ -16,11 +16,10 @@ typedef int (*reader_sink)(void *ctx, const void *data, size_t len);
 struct reader {
 	struct nvme_queue *queue;
 	const struct nvme_namespace *ns;
-	unsigned char *buffers; /* depth * request_size bytes */
-	uint64_t iova;          /* of buffers */
-	uint32_t depth;         /* requests in flight */
-	uint32_t request_size;  /* bytes of each but the last: a multiple of the block size */
-	int timeout_ms;         /* for a request */
+	struct weir_buffer buffers; /* depth * request_size bytes */
+	uint32_t depth;             /* requests in flight */
+	uint32_t request_size;      /* bytes of each but the last: a multiple of the block size */
+	int timeout_ms;             /* for a request */
 	reader_sink sink;
 	void *ctx;
 	volatile sig_atomic_t *stop; /* set by a signal handler: give up */

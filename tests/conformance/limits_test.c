@@ -119,6 +119,51 @@ CONFORMANCE(limits, locked_memory_of_a_user_without_a_device, NEEDS(ROOT))
 	in_a_child(t, memlock_without_a_device);
 }
 
+/* Within a limit of 128 KiB. */
+static void check_memlock_of_memory(struct t *t, struct weir_ioas *ioas)
+{
+	struct weir_memory *memory;
+	struct weir_buffer first, second, none;
+	struct weir_memory_info info;
+
+	(void)t;
+	ASSERT_OK(weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .page_size = PAGE, .chunk = 64 * KIB),
+				   &memory));
+	ASSERT_OK(weir_memory_alloc(memory, 32 * KIB, NULL, &first));
+	EXPECT_ERR(-ENOMEM, weir_memory_alloc(memory, 96 * KIB, NULL, &none));
+	EXPECT_CONTAINS(weir_error(),
+			"RLIMIT_MEMLOCK is 128 KiB; this mapping needs 96 KiB beside the 64 KiB");
+	/* What there is can still be used. */
+	ASSERT_OK(weir_memory_alloc(memory, 32 * KIB, NULL, &second));
+	ASSERT_OK(weir_memory_info(memory, &info, sizeof(info)));
+	EXPECT_EQ(info.num_chunks, 1);
+	EXPECT_EQ(info.used, 64 * KIB);
+	ASSERT_OK(weir_memory_free(memory, &first));
+	ASSERT_OK(weir_memory_close(memory));
+	EXPECT_EQ(info_of(ioas).mapped_bytes, 0);
+	EXPECT_ERR(-ENOMEM,
+		   weir_memory_open(ioas,
+				    &WEIR_OPTS(weir_memory_opts, .page_size = PAGE, .initial = 256 * KIB),
+				    &memory));
+}
+
+static void memlock_of_memory(struct t *t)
+{
+	struct weir_ioas *ioas = child_ioas(t), *without_device = child_ioas(t);
+	struct weir_device *device;
+
+	ASSERT_OK(weir_device_open(ioas, address_of(t, "EDU0"), NULL, &device));
+	limit_locked_memory(128 * KIB);
+	become_nobody_special();
+	check_memlock_of_memory(t, ioas);
+	check_memlock_of_memory(t, without_device);
+}
+
+CONFORMANCE(limits, locked_memory_of_a_user_and_dma_memory, NEEDS(DMA_DEVICE, ROOT))
+{
+	in_a_child(t, memlock_of_memory);
+}
+
 static void memlock_at_open(struct t *t)
 {
 	struct weir_ioas *ioas = child_ioas(t);

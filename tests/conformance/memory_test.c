@@ -1,55 +1,19 @@
 // SPDX-License-Identifier: MIT
 /* DMA memory and its buffers. */
 #include "conformance/dma.h"
-#include "conformance/space.h"
+#include "conformance/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-static void close_memory(void *memory)
-{
-	EXPECT_OK(weir_memory_close(memory));
-}
-
-/* Small pages, so that the case does not depend on how many large ones the machine has reserved. */
-#define SMALL .page_size = PAGE
-
-static struct weir_memory *new_memory_of(struct t *t, struct weir_ioas *ioas,
-					 const struct weir_memory_opts *opts)
-{
-	struct weir_memory *memory;
-
-	ASSERT_OK(weir_memory_open(ioas, opts, &memory));
-	t_defer(t, close_memory, memory);
-	return memory;
-}
-
-static struct weir_buffer new_buffer(struct t *t, struct weir_memory *memory, uint64_t len,
-				     const struct weir_buffer_opts *opts)
-{
-	struct weir_buffer buffer;
-
-	(void)t;
-	ASSERT_OK(weir_memory_alloc(memory, len, opts, &buffer));
-	return buffer;
-}
-
-static struct weir_memory_info memory_info(struct weir_memory *memory)
-{
-	struct weir_memory_info info;
-
-	ASSERT_OK(weir_memory_info(memory, &info, sizeof(info)));
-	return info;
-}
-
 CONFORMANCE(memory, a_device_reaches_a_buffer, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
 	struct weir_memory *memory =
-		new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .address_bits = EDU0_BITS));
+		new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .address_bits = EDU0_BITS));
 	struct weir_buffer buffer = new_buffer(t, memory, 1000, NULL);
 
 	EXPECT_TRUE(dma_reaches(t, edu, buffer.iova, buffer.addr, 1000));
@@ -57,7 +21,7 @@ CONFORMANCE(memory, a_device_reaches_a_buffer, NEEDS(DMA_DEVICE, LOCKED_MEMORY))
 
 static void check_one_addition(struct t *t, struct weir_ioas *ioas)
 {
-	struct weir_memory *memory = new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
 	struct weir_buffer buffer = new_buffer(t, memory, 3 * PAGE, NULL);
 	struct weir_memory_chunk chunk;
 	unsigned char byte = 0;
@@ -84,7 +48,7 @@ CONFORMANCE(memory, address_iova_and_offset_are_one_addition_apart, NEEDS(EDU0, 
 static void check_sealed(struct t *t, struct weir_ioas *ioas)
 {
 	struct weir_memory *memory =
-		new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .initial = PAGE));
+		new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .initial = PAGE));
 	struct weir_memory_chunk chunk;
 
 	ASSERT_OK(weir_memory_chunk(memory, 0, &chunk));
@@ -108,7 +72,7 @@ static bool overlap(const struct weir_buffer *a, const struct weir_buffer *b)
 static void check_layout(struct t *t, struct weir_ioas *ioas)
 {
 	static const uint64_t lengths[] = { 1, 63, 64, 65, 512, 2048, 2049, 4096, 4097, 12288 };
-	struct weir_memory *memory = new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
 	struct weir_buffer buffers[BUFFERS];
 
 	for (unsigned int i = 0; i < BUFFERS; i++) {
@@ -141,7 +105,7 @@ CONFORMANCE(memory, buffers_are_aligned_and_apart, NEEDS(EDU0, LOCKED_MEMORY))
 
 static void check_refused(struct t *t, struct weir_ioas *ioas)
 {
-	struct weir_memory *memory = new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL)), *none;
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL)), *none;
 	struct weir_buffer buffer, once = new_buffer(t, memory, 100, NULL),
 				   large = new_buffer(t, memory, 2 * PAGE, NULL), inside;
 
@@ -159,14 +123,14 @@ static void check_refused(struct t *t, struct weir_ioas *ioas)
 	inside = large;
 	inside.key += PAGE;
 	EXPECT_ERR(-EINVAL, weir_memory_free(memory, &inside));
+	inside.key = 0;
+	EXPECT_ERR(-EINVAL, weir_memory_free(memory, &inside));
+	inside.key = UINT64_MAX;
+	EXPECT_ERR(-EINVAL, weir_memory_free(memory, &inside));
 	ASSERT_OK(weir_memory_free(memory, &large));
 	EXPECT_ERR(-EINVAL, weir_memory_free(memory, &large));
 	EXPECT_ERR(-EINVAL, weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 8192), &none));
 	EXPECT_ERR(-EINVAL, weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .flags = 1u << 31), &none));
-	EXPECT_ERR(-EINVAL,
-		   weir_memory_open(ioas,
-				    &WEIR_OPTS(weir_memory_opts, .flags = WEIR_MEMORY_NODE, .node = 1000),
-				    &none));
 }
 
 CONFORMANCE(memory, what_makes_no_sense_is_refused, NEEDS(EDU0, LOCKED_MEMORY))
@@ -174,48 +138,117 @@ CONFORMANCE(memory, what_makes_no_sense_is_refused, NEEDS(EDU0, LOCKED_MEMORY))
 	in_both_states(t, check_refused);
 }
 
-static void check_limit(struct t *t, struct weir_ioas *ioas)
+/* Of every length that fits into every boundary, down to the smallest: none crosses. */
+static void check_boundaries(struct t *t, struct weir_ioas *ioas)
+{
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
+
+	for (uint64_t boundary = 1; boundary <= 64 * 1024; boundary *= 2) {
+		for (uint64_t len = boundary / 2 + 1; len <= boundary; len += boundary / 8 + 1) {
+			struct weir_buffer buffer = new_buffer(
+				t, memory, len, &WEIR_OPTS(weir_buffer_opts, .boundary = boundary));
+
+			if (buffer.iova / boundary != (buffer.iova + len - 1) / boundary)
+				FAIL("%ju bytes at IOVA %#jx cross %#jx", (uintmax_t)len,
+				     (uintmax_t)buffer.iova, (uintmax_t)boundary);
+		}
+	}
+}
+
+CONFORMANCE(memory, no_buffer_crosses_its_boundary, NEEDS(EDU0, LOCKED_MEMORY))
+{
+	in_both_states(t, check_boundaries);
+}
+
+/* At 2 MiB it costs nothing, for chunks are; beyond, the memory grows by what it takes to find such a place, or is at its limit. */
+static void check_alignment(struct t *t, struct weir_ioas *ioas)
 {
 	struct weir_memory *memory =
-		new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .limit = 4 * MIB));
-	struct weir_buffer first = new_buffer(t, memory, 2 * MIB, NULL),
-			   second = new_buffer(t, memory, 2 * MIB, NULL), third;
+		new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .limit = 16 * MIB));
+	struct weir_buffer buffer;
 
-	EXPECT_ERR(-ENOSPC, weir_memory_alloc(memory, PAGE, NULL, &third));
+	for (int i = 0; i < 2; i++) {
+		buffer = new_buffer(t, memory, 2 * MIB, &WEIR_OPTS(weir_buffer_opts, .align = 2 * MIB));
+		EXPECT_EQ(buffer.iova % (2 * MIB), 0);
+	}
 	EXPECT_EQ(memory_info(memory).bytes, 4 * MIB);
-	EXPECT_EQ(memory_info(memory).num_chunks, 2);
-	ASSERT_OK(weir_memory_free(memory, &first));
-	third = new_buffer(t, memory, PAGE, NULL);
-	EXPECT_TRUE(!overlap(&second, &third));
+	buffer = new_buffer(t, memory, PAGE, &WEIR_OPTS(weir_buffer_opts, .align = 8 * MIB));
+	EXPECT_EQ(buffer.iova % (8 * MIB), 0);
+	EXPECT_ERR(-ENOSPC,
+		   weir_memory_alloc(memory, 64, &WEIR_OPTS(weir_buffer_opts, .align = GIB), &buffer));
+	EXPECT_EQ(memory_info(memory).num_buffers, 3);
+	EXPECT_ERR(-EMSGSIZE, weir_memory_alloc(memory, GIB + 1,
+						&WEIR_OPTS(weir_buffer_opts, .boundary = 2 * GIB), &buffer));
 }
 
-CONFORMANCE(memory, it_grows_up_to_its_limit, NEEDS(EDU0, LOCKED_MEMORY))
+CONFORMANCE(memory, large_alignments_hold_or_are_refused, NEEDS(EDU0, LOCKED_MEMORY))
 {
-	in_both_states(t, check_limit);
+	in_both_states(t, check_alignment);
 }
 
-CONFORMANCE(memory, a_second_space_reaches_the_same_memory, NEEDS(DMA_DEVICE, EDU1, LOCKED_MEMORY))
-{
-	struct weir_ioas *first = new_ioas(t), *second = new_ioas(t);
-	struct edu *edu = new_edu(t, second, "EDU1", 0);
-	struct weir_memory *memory =
-		new_memory_of(t, first, &WEIR_OPTS(weir_memory_opts, SMALL, .address_bits = EDU1_BITS));
-	struct weir_buffer before = new_buffer(t, memory, PAGE, NULL), after;
-	uint64_t iova = 0;
+enum { CHUNKS = 40 };
 
-	new_device(t, first, "EDU0", EDU0_BITS);
-	EXPECT_ERR(-ENOENT, weir_memory_iova_in(memory, second, &before, &iova));
-	ASSERT_OK(weir_memory_share(memory, second));
-	EXPECT_ERR(-EEXIST, weir_memory_share(memory, second));
-	ASSERT_OK(weir_memory_iova_in(memory, second, &before, &iova));
-	EXPECT_TRUE(dma_reaches(t, edu, iova, before.addr, PAGE));
-	/* What comes later is there as well. */
-	after = new_buffer(t, memory, 2 * MIB, NULL);
-	ASSERT_OK(weir_memory_iova_in(memory, second, &after, &iova));
-	EXPECT_TRUE(dma_reaches(t, edu, iova, after.addr, PAGE));
-	ASSERT_OK(weir_memory_unshare(memory, second));
-	EXPECT_ERR(-ENOENT, weir_memory_unshare(memory, second));
-	EXPECT_ERR(-ENOENT, weir_memory_iova_in(memory, second, &after, &iova));
+/* Each page a chunk of its own: nothing spans two, and each is found again. */
+static void check_chunks(struct t *t, struct weir_ioas *ioas)
+{
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL, .chunk = 1));
+	struct weir_buffer buffers[CHUNKS], across;
+	struct weir_memory_chunk chunk;
+
+	for (uint32_t i = 0; i < CHUNKS; i++) {
+		buffers[i] = new_buffer(t, memory, PAGE, NULL);
+		if (weir_memory_chunk(memory, buffers[i].chunk, &chunk) || buffers[i].chunk != i ||
+		    chunk.len != PAGE || chunk.iova != buffers[i].iova || chunk.addr != buffers[i].addr)
+			FAIL("chunk %u", i);
+	}
+	EXPECT_EQ(memory_info(memory).num_chunks, CHUNKS);
+	EXPECT_EQ(memory_info(memory).bytes, CHUNKS * PAGE);
+	for (uint32_t i = 0; i < CHUNKS; i++)
+		if (weir_memory_free(memory, &buffers[i * 7 % CHUNKS]))
+			FAIL("%s", weir_error());
+	across = new_buffer(t, memory, 2 * PAGE, NULL);
+	EXPECT_EQ(across.chunk, CHUNKS);
+	for (uint32_t i = 0; i < CHUNKS; i++)
+		if (new_buffer(t, memory, PAGE, NULL).chunk >= CHUNKS)
+			FAIL("a free chunk is not used");
+}
+
+CONFORMANCE(memory, any_number_of_chunks_serves, NEEDS(EDU0, LOCKED_MEMORY))
+{
+	in_both_states(t, check_chunks);
+}
+
+static void check_statistics(struct t *t, struct weir_ioas *ioas)
+{
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
+	struct weir_memory_info info = memory_info(memory);
+	struct weir_buffer small[64], odd;
+
+	EXPECT_EQ(info.bytes, 0);
+	EXPECT_EQ(info.page_size, PAGE);
+	EXPECT_EQ(info.num_spaces, 1);
+	/* 64 of 64 bytes are a page; the next one begins another. */
+	for (int i = 0; i < 64; i++)
+		small[i] = new_buffer(t, memory, 1 + (uint64_t)i, NULL);
+	EXPECT_EQ(memory_info(memory).used, PAGE);
+	odd = new_buffer(t, memory, 64, NULL);
+	EXPECT_EQ(memory_info(memory).used, 2 * PAGE);
+	new_buffer(t, memory, PAGE + 1, NULL);
+	info = memory_info(memory);
+	EXPECT_EQ(info.used, 4 * PAGE);
+	EXPECT_EQ(info.num_buffers, 66);
+	EXPECT_EQ(info.bytes, 2 * MIB);
+	ASSERT_OK(weir_memory_free(memory, &odd));
+	EXPECT_EQ(memory_info(memory).used, 3 * PAGE);
+	for (int i = 0; i < 64; i++)
+		ASSERT_OK(weir_memory_free(memory, &small[i]));
+	EXPECT_EQ(memory_info(memory).used, 2 * PAGE);
+	EXPECT_EQ(memory_info(memory).bytes, 2 * MIB);
+}
+
+CONFORMANCE(memory, it_says_what_it_has_and_what_is_used, NEEDS(EDU0, LOCKED_MEMORY))
+{
+	in_both_states(t, check_statistics);
 }
 
 static uint64_t last_done;
@@ -230,9 +263,9 @@ static void check_threads(struct t *t, struct weir_ioas *ioas)
 {
 	uint64_t total = 0;
 	struct weir_memory *memory =
-		new_memory_of(t, ioas,
-			      &WEIR_OPTS(weir_memory_opts, SMALL, .initial = 40 * MIB, .threads = 2,
-					 .progress = note_progress, .progress_ctx = &total));
+		new_dma_memory(t, ioas,
+			       &WEIR_OPTS(weir_memory_opts, SMALL, .initial = 40 * MIB, .threads = 2,
+					  .progress = note_progress, .progress_ctx = &total));
 
 	EXPECT_EQ(total, 40 * MIB);
 	EXPECT_EQ(last_done, 40 * MIB);
@@ -243,25 +276,4 @@ CONFORMANCE(memory, threads_fill_it_and_tell_how_far_they_are, NEEDS(EDU0, LOCKE
 {
 	record_no_calls(t);
 	in_both_states(t, check_threads);
-}
-
-CONFORMANCE(memory, pages_that_cannot_be_had_are_replaced_or_refused, NEEDS(EDU0, LOCKED_MEMORY))
-{
-	struct weir_ioas *ioas = new_ioas(t);
-	struct weir_memory *memory;
-	int error;
-
-	record_no_calls(t);
-	error = weir_memory_open(ioas,
-				 &WEIR_OPTS(weir_memory_opts, .page_size = GIB, .initial = PAGE,
-					    .flags = WEIR_MEMORY_EXACT_PAGES),
-				 &memory);
-	if (!error) {
-		ASSERT_OK(weir_memory_close(memory)); /* this machine has them */
-		return;
-	}
-	EXPECT_TRUE(error == -ENOMEM || error == -EOPNOTSUPP || error == -EFAULT);
-	memory = new_memory_of(t, ioas, &WEIR_OPTS(weir_memory_opts, .page_size = GIB, .initial = PAGE));
-	EXPECT_TRUE(memory_info(memory).page_size < GIB);
-	EXPECT_TRUE(strstr(memory_info(memory).fell_back, "1048576 KiB"));
 }

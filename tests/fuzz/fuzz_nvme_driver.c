@@ -4,10 +4,8 @@
  * controller's.
  *
  * The driver hands on only what it was given: a tag comes back once, and only if it was on its way. It gives the controller no
- * address that is not mapped, comes back in bounded time, and when it is closed nothing is left.
+ * address that is no buffer's, comes back in bounded time, and when it is closed nothing is left.
  */
-#include <stdlib.h>
-
 #include <nvme/nvme.h>
 
 #include "fuzz/hostile_nvme.h"
@@ -21,8 +19,8 @@ struct program {
 	struct nvme_namespace ns;
 	bool has_ns;
 	uint32_t max_transfer;
-	unsigned char *memory;
-	struct weir_map *map;
+	struct weir_memory *memory;
+	struct weir_buffer data;
 	uint8_t next_tag[QUEUES];
 	bool on_its_way[QUEUES][TAGS];
 };
@@ -36,7 +34,8 @@ static void open_controller(struct program *p)
 	opts.wait = in_below(&p->in, 3);
 	opts.num_queues = in_below(&p->in, 4);
 	opts.ready_timeout_ms = 500;
-	if (p->controller || nvme_controller_open(liar_device(), &opts, &opened) != 0)
+	opts.memory = opts.num_queues == 3 ? p->memory : NULL;
+	if (p->controller || nvme_controller_open(stub_device(), &opts, &opened) != 0)
 		return;
 	p->controller = opened;
 	CHECK(nvme_controller_info(opened, &info, sizeof(info)) == 0);
@@ -51,6 +50,7 @@ static void close_controller(struct program *p)
 	p->has_ns = false;
 	memset(p->queues, 0, sizeof(p->queues));
 	memset(p->on_its_way, 0, sizeof(p->on_its_way));
+	CHECK(stub.num_memories == 1 && stub.num_buffers == 1);
 }
 
 static void find_namespace(struct program *p)
@@ -86,7 +86,7 @@ static void close_queue(struct program *p)
 	memset(p->on_its_way[i], 0, sizeof(p->on_its_way[i]));
 }
 
-/* In the memory that is mapped. */
+/* In the buffer for data. */
 static void place(struct program *p, uint64_t *iova, uint32_t *len)
 {
 	uint32_t offset = in_u16(&p->in) % (MEMORY / 4) * 4;
@@ -96,7 +96,7 @@ static void place(struct program *p, uint64_t *iova, uint32_t *len)
 		*len = p->ns.block_size <= MEMORY ? p->ns.block_size : MEMORY;
 	if (offset > MEMORY - *len)
 		offset = MEMORY - *len;
-	*iova = weir_map_iova(p->map) + offset;
+	*iova = p->data.iova + offset;
 }
 
 static void submit(struct program *p)
@@ -205,18 +205,15 @@ static void run(struct program *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static unsigned char *memory;
 	struct program p = { .in = { data, data + size } };
 	size_t len = in_u8(&p.in);
 
-	if (!memory)
-		memory = aligned_alloc(4096, MEMORY);
 	liar_begin(in_split(&p.in, len));
-	p.memory = memory;
-	if (weir_ioas_map(NULL, memory, MEMORY, NULL, &p.map) != 0)
+	if (weir_memory_open(NULL, NULL, &p.memory) != 0)
 		return 0;
-	run(&p);
-	weir_map_close(p.map);
+	if (weir_memory_alloc(p.memory, MEMORY, NULL, &p.data) == 0)
+		run(&p);
+	weir_memory_close(p.memory);
 	liar_end();
 	return 0;
 }

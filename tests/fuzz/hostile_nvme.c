@@ -2,6 +2,8 @@
 /* A controller that lies: what it does. hostile_weir.c has the weir on top. */
 #include "fuzz/hostile_nvme.h"
 
+#include <errno.h>
+
 #include "fuzz/hostile_nvme_parts.h"
 
 enum { IDENTIFY = 4096, MOST_CALLS = 400000 };
@@ -18,26 +20,18 @@ void liar_begin(struct input in)
 	liar.cap = (ways & 1 ? 31 : 7) | 1ull << 24 | 1ull << 37;
 	if (ways >= 224)
 		liar.cap = in_u64(&liar.in);
-	liar.num_msix = ways & 2 ? 4 : 0;
-	liar.num_msi = ways & 4 ? 1 : 0;
 	liar.mapped = ways & 8;
+	stub = (struct stub){ .fails = liar_fails,
+			      .class_code = 0x010802,
+			      .bar_size = LIAR_BAR,
+			      .num_msix = ways & 2 ? 4 : 0,
+			      .num_msi = ways & 4 ? 1 : 0,
+			      .irq_error = -ENOSPC };
 }
 
 void liar_end(void)
 {
-	CHECK(liar.num_maps == 0);
-	CHECK(!liar.interrupts && !liar.bus_master);
-}
-
-bool liar_reaches(const void *addr, size_t len)
-{
-	const unsigned char *at = addr;
-
-	for (unsigned int i = 0; i < liar.num_maps; i++)
-		if (at >= liar.maps[i].addr && len <= liar.maps[i].len &&
-		    (size_t)(at - liar.maps[i].addr) <= liar.maps[i].len - len)
-			return true;
-	return false;
+	CHECK(stub_is_clean());
 }
 
 bool liar_lies(void)
@@ -53,7 +47,7 @@ static void post(struct liar_ring *ring, uint32_t result, uint16_t sqid, uint16_
 {
 	struct nvme_cqe *entry = &ring->cq[ring->cq_tail];
 
-	if (!liar.bus_master || !liar_reaches(entry, sizeof(*entry)))
+	if (!stub.bus_master || !stub_reaches(entry, sizeof(*entry)))
 		return;
 	entry->qword[0] = htole64(result);
 	entry->qword[1] = htole64(ring->sq_head | (uint64_t)sqid << 16 | (uint64_t)cid << 32 |
@@ -76,13 +70,13 @@ static void post_nonsense(struct liar_ring *ring, uint16_t qid)
 		return;
 	}
 	entry = &ring->cq[in_u8(&liar.in) % ring->entries];
-	if (liar.bus_master && liar_reaches(entry, sizeof(*entry)))
+	if (stub.bus_master && stub_reaches(entry, sizeof(*entry)))
 		in_bytes(&liar.in, entry, sizeof(*entry));
 }
 
 /* Data ----------------------------------------------------------------------------------------------------- */
 
-/* Base 2.0, 4.1.1: every page that the driver names must have been mapped. */
+/* Base 2.0, 4.1.1: every page that the driver names must be a buffer's. */
 static void check_data(const struct nvme_sqe *command, uint64_t len)
 {
 	uint64_t prp = le64toh(command->qword[3]), prp2 = le64toh(command->qword[4]),
@@ -90,14 +84,14 @@ static void check_data(const struct nvme_sqe *command, uint64_t len)
 	const uint64_t *list = (const uint64_t *)(uintptr_t)prp2;
 
 	part = len < part ? len : part;
-	CHECK(liar_reaches((void *)(uintptr_t)prp, part));
+	CHECK(stub_reaches((void *)(uintptr_t)prp, part));
 	len -= part;
 	if (len && len <= 4096)
-		CHECK(prp2 % 4096 == 0 && liar_reaches((void *)(uintptr_t)prp2, len));
+		CHECK(prp2 % 4096 == 0 && stub_reaches((void *)(uintptr_t)prp2, len));
 	for (; len > 4096 || (len && list != (const uint64_t *)(uintptr_t)prp2); len -= part, list++) {
 		part = len < 4096 ? len : 4096;
-		CHECK(liar_reaches(list, sizeof(*list)));
-		CHECK(le64toh(*list) % 4096 == 0 && liar_reaches((void *)(uintptr_t)le64toh(*list), part));
+		CHECK(stub_reaches(list, sizeof(*list)));
+		CHECK(le64toh(*list) % 4096 == 0 && stub_reaches((void *)(uintptr_t)le64toh(*list), part));
 	}
 }
 
@@ -107,7 +101,7 @@ static void identify(const struct nvme_sqe *command, uint32_t cdw10)
 	struct nvme_id_ctrl *ctrl = (void *)page;
 	struct nvme_id_ns *ns = (void *)page;
 
-	CHECK(liar_reaches(page, IDENTIFY));
+	CHECK(stub_reaches(page, IDENTIFY));
 	memset(page, 0, IDENTIFY);
 	if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_CTRL) {
 		ctrl->sqes = 0x66;
@@ -138,7 +132,7 @@ static uint16_t create(const struct nvme_sqe *command, uint32_t cdw10, bool comp
 
 	if (!qid || qid > LIAR_QUEUES || (!completion && !ring->cq))
 		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_QID_INVALID;
-	CHECK(liar_reaches(memory, (size_t)entries * (completion ? 16 : 64)));
+	CHECK(stub_reaches(memory, (size_t)entries * (completion ? 16 : 64)));
 	liar_forget_doorbells(qid);
 	if (completion)
 		*ring = (struct liar_ring){ .cq = memory, .entries = entries, .phase = 1 };
@@ -219,7 +213,7 @@ void liar_act(void)
 		if (ring->cq && liar_lies())
 			post_nonsense(ring, qid);
 		while (ring->sq && ring->cq && ring->sq_head != ring->sq_tail) {
-			CHECK(liar_reaches(&ring->sq[ring->sq_head], sizeof(*ring->sq)));
+			CHECK(stub_reaches(&ring->sq[ring->sq_head], sizeof(*ring->sq)));
 			serve(ring, qid);
 		}
 	}

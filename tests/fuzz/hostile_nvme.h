@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * As much of weir as the nvme driver calls, and an NVMe controller that lies behind it, in plain memory: its registers, its identify
- * data and its completions are what the input says, where that says that they are wrong. It reaches only what has been mapped. With
+ * An NVMe controller that lies, behind as much of weir as the nvme driver calls (stub_weir.h), in plain memory: its registers, its identify
+ * data and its completions are what the input says, where that says that they are wrong. It reaches only the buffers that there are. With
  * the input at its end it is honest. Time is made up, too: it passes when somebody looks at the clock.
  */
 #ifndef TESTS_FUZZ_HOSTILE_NVME_H
@@ -9,11 +9,10 @@
 
 #include <nvme/spec.h>
 
-#include <weir/device.h>
-
 #include "fuzz/input.h"
+#include "support/stub_weir.h"
 
-enum { LIAR_QUEUES = 3, LIAR_MAPS = 16, LIAR_BAR = 0x2000 };
+enum { LIAR_QUEUES = 3, LIAR_BAR = 0x2000 };
 
 struct liar_ring {
 	struct nvme_sqe *sq;
@@ -25,28 +24,21 @@ struct liar {
 	struct input in;
 	/* How it is from the start. */
 	uint64_t cap;
-	uint32_t num_msix, num_msi;
 	bool mapped; /* its doorbells are plain memory */
 	/* What became of it. */
 	uint32_t cc, csts, aqa;
 	uint64_t asq, acq;
 	struct liar_ring rings[LIAR_QUEUES + 1];
-	bool bus_master, interrupts, gone;
-	uint32_t num_vectors;
-	struct {
-		unsigned char *addr;
-		size_t len;
-	} maps[LIAR_MAPS];
-	unsigned int num_maps, calls;
+	bool gone;
+	unsigned int calls;
 };
 
 /* There is one at a time. */
 extern struct liar liar;
 
 void liar_begin(struct input in);
-struct weir_device *liar_device(void);
 
-/* Fails unless everything was unmapped and switched off. */
+/* Fails unless everything was given back and switched off. */
 void liar_end(void);
 
 #endif

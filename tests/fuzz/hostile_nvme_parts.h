@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-bool liar_lies(void); /* is this answer to be wrong? */
-bool liar_reaches(const void *addr, size_t len);
+bool liar_lies(void);  /* is this answer to be wrong? */
+bool liar_fails(void); /* is this call of weir's to fail? */
 
 /* Registers; the doorbell of an index is rung; it does what there is to do. */
 uint32_t liar_read(uint64_t offset);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Installs a build below a temporary directory and uses it from there, as its users will. Each way is one test.
+"""Installs a build below a temporary directory and uses it from there, as its users will, README.md's first program too. Each way is one
+test.
 
     check.py --build DIR [--junit FILE]
 """
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
 sys.path.append(str(HERE.parent / "lib"))
 
 from results import FAILED, PASSED, Test, write
@@ -65,6 +67,14 @@ class Installed:
     def c_program(self):
         self.compile("cc", "-std=c17", "-x", "c", flags=["-x", "none", *self.pkg_config("--libs")], to="c")
 
+    def first_program(self):
+        """The one in README.md, as it says there; samples/first.c is the same."""
+        program = re.search(r"```c\n(.*?)^```", (TOP / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
+        if not (TOP / "samples/first.c").read_text().endswith(program):
+            raise RuntimeError("README.md and samples/first.c have different programs")
+        (self.scratch / "first.c").write_text(program)
+        self.run("cc", *STRICT, self.scratch / "first.c", "-o", self.scratch / "first", *self.pkg_config("--cflags", "--libs"))
+
     def cxx_program(self):
         self.compile("c++", "-std=c++17", "-x", "c++", flags=["-x", "none", *self.pkg_config("--libs")], to="cxx")
 
@@ -93,7 +103,7 @@ def main():
     tests = []
     with tempfile.TemporaryDirectory(prefix="weir-install-") as scratch:
         copy = Installed(options.build, Path(scratch))
-        for way in (copy.install, copy.version_in_pkg_config, copy.c_program, copy.cxx_program, copy.static_program,
+        for way in (copy.install, copy.version_in_pkg_config, copy.c_program, copy.first_program, copy.cxx_program, copy.static_program,
                     copy.cmake_project):
             try:
                 way()

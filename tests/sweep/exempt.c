@@ -44,6 +44,10 @@ static const struct {
 	/* What was handed over is used up by the first attempt, as weir_host_open() says. */
 	{ "host.handed_over_descriptors_are_all_it_opens", NULL },
 	{ "host.used_up_descriptors_are_no_entry", NULL },
+	/* They are about shortages: one more makes the memory fall back, and succeed with smaller pages. */
+	{ "memory.large_pages_that_are_missing_*", NULL },
+	{ "memory.it_grows_by_smaller_pages_*", NULL },
+	{ "memory.a_limit_that_is_no_multiple_*", NULL },
 	/* Of a function whose group cannot be read, the answer is that the kernel does not say which it is. */
 	{ "reset.bus_reset_reaches_the_lone_device_below_its_port", "readlink" },
 	{ "reset.bus_reset_takes_the_group_along", "readlink" },

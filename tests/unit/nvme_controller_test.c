@@ -38,7 +38,7 @@ static struct nvme_controller *opened(struct t *t, const struct nvme_controller_
 
 	controller = NULL;
 	t_defer(t, close_controller, &controller);
-	ASSERT_OK(nvme_controller_open(machine_device(), opts, &controller));
+	ASSERT_OK(nvme_controller_open(stub_device(), opts, &controller));
 	return controller;
 }
 
@@ -51,7 +51,7 @@ static void refuses(struct t *t, int error, const char *text)
 	time_t start = time(NULL);
 
 	(void)t;
-	EXPECT_ERR(error, nvme_controller_open(machine_device(), &opts, &controller));
+	EXPECT_ERR(error, nvme_controller_open(stub_device(), &opts, &controller));
 	EXPECT_CONTAINS(nvme_error(), text);
 	EXPECT_EQ(controller, NULL);
 	EXPECT_TRUE(machine_is_clean());
@@ -123,13 +123,13 @@ UNIT(nvme_controller, queues_and_vectors_are_as_many_as_all_sides_have)
 		t_note(t, "row %zu", i);
 		machine_reset();
 		machine.num_queues = rows[i].granted;
-		machine.num_msix = rows[i].msix;
-		machine.num_msi = rows[i].msi;
-		machine.bar_size = rows[i].bar_size;
-		ASSERT_OK(nvme_controller_open(machine_device(), &opts, &controller));
+		stub.num_msix = rows[i].msix;
+		stub.num_msi = rows[i].msi;
+		stub.bar_size = rows[i].bar_size;
+		ASSERT_OK(nvme_controller_open(stub_device(), &opts, &controller));
 		nvme_controller_info(controller, &info, sizeof info);
 		EXPECT_EQ(info.num_queues, rows[i].queues);
-		EXPECT_EQ(machine.num_vectors, rows[i].vectors);
+		EXPECT_EQ(stub.num_vectors, rows[i].vectors);
 		EXPECT_OK(nvme_controller_close(controller));
 		EXPECT_TRUE(machine_is_clean());
 	}
@@ -167,13 +167,13 @@ UNIT(nvme_controller, options_that_make_no_sense_are_refused)
 	struct nvme_controller *controller;
 
 	fresh(t);
-	EXPECT_ERR(-EINVAL, nvme_controller_open(machine_device(), &opts, &controller));
+	EXPECT_ERR(-EINVAL, nvme_controller_open(stub_device(), &opts, &controller));
 	opts = WEIR_OPTS(nvme_controller_opts, .num_queues = 65535);
-	EXPECT_ERR(-EINVAL, nvme_controller_open(machine_device(), &opts, &controller));
-	EXPECT_ERR(-E2BIG, nvme_controller_open(machine_device(), &newer.opts, &controller));
-	machine.num_msix = 0;
+	EXPECT_ERR(-EINVAL, nvme_controller_open(stub_device(), &opts, &controller));
+	EXPECT_ERR(-E2BIG, nvme_controller_open(stub_device(), &newer.opts, &controller));
+	stub.num_msix = 0;
 	opts = WEIR_OPTS(nvme_controller_opts, .wait = NVME_WAIT_INTERRUPTS);
-	EXPECT_ERR(-EOPNOTSUPP, nvme_controller_open(machine_device(), &opts, &controller));
+	EXPECT_ERR(-EOPNOTSUPP, nvme_controller_open(stub_device(), &opts, &controller));
 }
 
 /* Controllers that cannot be used ------------------------------------------------------------------------ */
@@ -211,7 +211,7 @@ UNIT(nvme_controller, one_that_is_gone_is_recognised)
 UNIT(nvme_controller, what_this_driver_cannot_work_with_is_refused)
 {
 	fresh(t);
-	machine.class_code = 0x020000;
+	stub.class_code = 0x020000;
 	refuses(t, -ENODEV, "class");
 	machine_reset();
 	machine.cap &= ~(1ull << 37);
@@ -226,7 +226,7 @@ UNIT(nvme_controller, what_this_driver_cannot_work_with_is_refused)
 	machine.cap |= 15ull << 32; /* doorbells 128 KiB apart */
 	refuses(t, -EOPNOTSUPP, "doorbells");
 	machine_reset();
-	machine.bar_size = 0x1000;
+	stub.bar_size = 0x1000;
 	refuses(t, -EOPNOTSUPP, "doorbells");
 	machine_reset();
 	machine.id_ctrl.sqes = 0;
@@ -281,13 +281,13 @@ UNIT(nvme_controller, a_queue_that_cannot_be_created_takes_no_place)
 	fresh(t);
 	controller = opened(t, NO_OPTS);
 	for (i = 0; i < 2; i++) {
-		int maps = machine.num_maps;
+		unsigned int buffers = stub.num_buffers;
 
 		machine.refused = opcodes[i];
 		machine.refusal = NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_QUEUE_SIZE;
 		EXPECT_ERR(-ERANGE, nvme_queue_open(controller, 4, &queue));
 		EXPECT_CONTAINS(nvme_error(), "invalid queue size");
-		EXPECT_EQ(machine.num_maps, maps);
+		EXPECT_EQ(stub.num_buffers, buffers);
 		machine.refused = MACHINE_NO_OPCODE;
 		ASSERT_OK(nvme_queue_open(controller, 4, &queue));
 		EXPECT_OK(nvme_queue_close(queue));
@@ -300,16 +300,64 @@ UNIT(nvme_controller, memory_of_a_queue_that_was_not_deleted_stays_until_the_end
 	struct nvme_controller_opts opts = WEIR_OPTS(nvme_controller_opts, .admin_timeout_ms = 20);
 	struct nvme_controller *controller;
 	struct nvme_queue *queue;
-	int maps;
+	unsigned int buffers;
 
 	fresh(t);
 	controller = opened(t, &opts);
 	ASSERT_OK(nvme_queue_open(controller, 4, &queue));
-	maps = machine.num_maps;
+	buffers = stub.num_buffers;
 	machine.mute = nvme_admin_delete_sq;
 	EXPECT_ERR(-ETIMEDOUT, nvme_queue_close(queue));
-	EXPECT_EQ(machine.num_maps, maps);
+	EXPECT_EQ(stub.num_buffers, buffers);
 	EXPECT_ERR(-ENOSPC, nvme_queue_open(controller, 4, &queue));
+}
+
+static void close_memory(void *memory)
+{
+	weir_memory_close(memory);
+}
+
+static struct weir_memory *callers_memory(struct t *t)
+{
+	struct weir_memory *memory;
+
+	ASSERT_OK(weir_memory_open(NULL, NULL, &memory));
+	t_defer(t, close_memory, memory);
+	return memory;
+}
+
+UNIT(nvme_controller, the_callers_memory_is_used_and_given_back)
+{
+	struct nvme_controller_opts opts = { .size = sizeof opts };
+	struct nvme_controller *controller;
+	struct nvme_queue *queue;
+
+	fresh(t);
+	opts.memory = callers_memory(t);
+	ASSERT_OK(nvme_controller_open(stub_device(), &opts, &controller));
+	EXPECT_EQ(stub.num_memories, 1);
+	ASSERT_OK(nvme_queue_open(controller, 4, &queue));
+	EXPECT_EQ(stub.num_buffers, 2);
+	EXPECT_EQ(stub.buffers[1].memory, opts.memory);
+	ASSERT_OK(nvme_queue_close(queue));
+	EXPECT_EQ(stub.num_buffers, 1);
+	ASSERT_OK(nvme_controller_close(controller));
+	EXPECT_EQ(stub.num_buffers, 0);
+	EXPECT_EQ(stub.num_memories, 1);
+}
+
+UNIT(nvme_controller, what_a_device_may_still_write_is_not_given_back_to_the_caller)
+{
+	struct nvme_controller_opts opts = { .size = sizeof opts };
+	struct nvme_controller *controller;
+
+	fresh(t);
+	opts.memory = callers_memory(t);
+	ASSERT_OK(nvme_controller_open(stub_device(), &opts, &controller));
+	stub.bus_master_stays = true;
+	EXPECT_ERR(-EIO, nvme_controller_close(controller));
+	EXPECT_EQ(stub.num_buffers, 1);
+	stub.bus_master = false;
 }
 
 UNIT(nvme_controller, one_that_goes_away_in_mid_stream_is_noticed)
@@ -322,7 +370,7 @@ UNIT(nvme_controller, one_that_goes_away_in_mid_stream_is_noticed)
 
 	fresh(t);
 	machine_reset();
-	ASSERT_OK(nvme_controller_open(machine_device(), NO_OPTS, &controller));
+	ASSERT_OK(nvme_controller_open(stub_device(), NO_OPTS, &controller));
 	ASSERT_OK(nvme_namespace_info(controller, 1, &ns, sizeof ns));
 	ASSERT_OK(nvme_queue_open(controller, 4, &queue));
 	machine.io_mute = true;
@@ -341,7 +389,7 @@ UNIT(nvme_controller, a_shutdown_without_end_is_given_up)
 	struct nvme_controller *controller;
 
 	fresh(t);
-	ASSERT_OK(nvme_controller_open(machine_device(), NO_OPTS, &controller));
+	ASSERT_OK(nvme_controller_open(stub_device(), NO_OPTS, &controller));
 	machine.never_shuts_down = true;
 	EXPECT_ERR(-ETIMEDOUT, nvme_controller_close(controller));
 	EXPECT_CONTAINS(nvme_error(), "shut down");
@@ -368,7 +416,7 @@ UNIT(nvme_controller, whatever_fails_nothing_is_left_behind)
 		t_note(t, "call %u", call);
 		machine_reset();
 		machine.fail_call = (int)call;
-		r = nvme_controller_open(machine_device(), &opts, &controller);
+		r = nvme_controller_open(stub_device(), &opts, &controller);
 		if (r == 0)
 			r = nvme_namespace_info(controller, 1, &ns, sizeof ns);
 		if (r == 0)

@@ -2,28 +2,30 @@
 #include "nvme_machine.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <weir/irq.h>
 #include <weir/region.h>
 
-struct weir_map {
-	void *addr;
-};
-
 struct machine machine;
 
-/* There is one of each; the driver only hands their addresses around. */
-static char the_device, the_region, the_ioas, the_irq;
+/* Its turn to fail? */
+static bool fails(void)
+{
+	return machine.fail_call > 0 && --machine.fail_call == 0;
+}
 
 void machine_reset(void)
 {
-	machine = (struct machine){
-		.cap = 7 | 1ull << 24 | 1ull << 37, /* 8 entries, half a second, NVM command set */
+	stub = (struct stub){
+		.fails = fails,
 		.class_code = NVME_CLASS_CODE,
 		.bar_size = 0x2000,
 		.num_msix = 3,
+		.irq_error = -EMFILE,
+	};
+	machine = (struct machine){
+		.cap = 7 | 1ull << 24 | 1ull << 37, /* 8 entries, half a second, NVM command set */
 		.id_ctrl = { .sqes = 0x66, .cqes = 0x44, .mdts = 2 },
 		.num_queues = MACHINE_QUEUES,
 		.mute = MACHINE_NO_OPCODE,
@@ -37,22 +39,10 @@ void machine_reset(void)
 	machine.id_ns.lbaf[0].ds = 9;
 }
 
-struct weir_device *machine_device(void)
-{
-	return (struct weir_device *)&the_device;
-}
-
 bool machine_is_clean(void)
 {
-	return machine.num_maps == 0 && !machine.irq_enabled && !machine.bus_master &&
-	       (machine.gone || machine.never_stops || !NVME_CC_EN(machine.cc)) &&
+	return stub_is_clean() && (machine.gone || machine.never_stops || !NVME_CC_EN(machine.cc)) &&
 	       !machine.dma_without_bus_master;
-}
-
-/* Its turn to fail? */
-static bool fails(void)
-{
-	return machine.fail_call > 0 && --machine.fail_call == 0;
 }
 
 /* The controller ----------------------------------------------------------------------------------------- */
@@ -63,7 +53,7 @@ static void complete(struct ring *ring, uint16_t qid, const struct nvme_sqe *com
 	struct nvme_cqe *entry = &ring->cq[ring->cq_tail];
 	uint64_t cid = le64toh(command->qword[0]) >> 16 & 0xffff;
 
-	machine.dma_without_bus_master |= !machine.bus_master;
+	machine.dma_without_bus_master |= !stub.bus_master;
 	entry->qword[0] = htole64(result);
 	entry->qword[1] = htole64(ring->sq_head | (uint64_t)qid << 16 | cid << 32 |
 				  (uint64_t)ring->phase << 48 | (uint64_t)status << 49);
@@ -185,11 +175,6 @@ static uint32_t csts(void)
 
 /* weir --------------------------------------------------------------------------------------------------- */
 
-const char *weir_error(void)
-{
-	return "the machine says no";
-}
-
 int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *ret_value)
 {
 	(void)region;
@@ -236,43 +221,6 @@ int weir_region_write32(struct weir_region *region, uint64_t offset, uint32_t va
 	return 0;
 }
 
-int weir_device_info(struct weir_device *device, struct weir_device_info *ret_info, size_t size)
-{
-	struct weir_device_info info = { .address = "0000:01:00.0", .class_code = machine.class_code };
-
-	(void)device;
-	if (fails())
-		return -EIO;
-	memcpy(ret_info, &info, size);
-	return 0;
-}
-
-struct weir_ioas *weir_device_ioas(struct weir_device *device)
-{
-	(void)device;
-	return (struct weir_ioas *)&the_ioas;
-}
-
-int weir_device_region(struct weir_device *device, uint32_t index, struct weir_region **ret_region)
-{
-	(void)device;
-	if (fails() || index != WEIR_REGION_BAR0)
-		return -ENOENT;
-	*ret_region = (struct weir_region *)&the_region;
-	return 0;
-}
-
-int weir_region_info(struct weir_region *region, struct weir_region_info *ret_info, size_t size)
-{
-	struct weir_region_info info = { .size = machine.bar_size };
-
-	(void)region;
-	if (fails())
-		return -EIO;
-	memcpy(ret_info, &info, size);
-	return 0;
-}
-
 int weir_region_map(struct weir_region *region, void **ret_addr, uint64_t *ret_len)
 {
 	(void)region;
@@ -281,93 +229,11 @@ int weir_region_map(struct weir_region *region, void **ret_addr, uint64_t *ret_l
 	return -EOPNOTSUPP; /* or it would not see its doorbells */
 }
 
-/* As with a real command register, turning it off always works. */
-int weir_device_set_bus_master(struct weir_device *device, bool enable)
-{
-	(void)device;
-	if (enable && fails())
-		return -EIO;
-	machine.bus_master = enable;
-	return 0;
-}
-
-int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
-		  struct weir_map **ret_map)
-{
-	struct weir_map *map = malloc(sizeof *map);
-
-	(void)ioas;
-	(void)opts;
-	if (fails() || !map || len % 4096 != 0) {
-		free(map);
-		return -ENOMEM;
-	}
-	map->addr = addr;
-	machine.num_maps++;
-	*ret_map = map;
-	return 0;
-}
-
-uint64_t weir_map_iova(const struct weir_map *map)
-{
-	return (uintptr_t)map->addr;
-}
-
-int weir_map_close(struct weir_map *map)
-{
-	if (map)
-		machine.num_maps--;
-	free(map);
-	return 0;
-}
-
-const char *weir_irq_kind_name(enum weir_irq_kind kind)
-{
-	return kind == WEIR_IRQ_MSIX ? "MSI-X" : "MSI";
-}
-
-int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t *ret_count)
-{
-	(void)device;
-	if (fails())
-		return -EINVAL;
-	*ret_count = kind == WEIR_IRQ_MSIX ? machine.num_msix : machine.num_msi;
-	return 0;
-}
-
-int weir_irq_enable(struct weir_device *device, enum weir_irq_kind kind, uint32_t count,
-		    struct weir_irq **ret_irq)
-{
-	(void)device;
-	(void)kind;
-	if (fails())
-		return -EMFILE;
-	machine.irq_enabled = true;
-	machine.num_vectors = count;
-	*ret_irq = (struct weir_irq *)&the_irq;
-	return 0;
-}
-
-int weir_irq_disable(struct weir_irq *irq)
-{
-	if (irq)
-		machine.irq_enabled = false;
-	return 0;
-}
-
-int weir_irq_fd(const struct weir_irq *irq, uint32_t vector)
-{
-	(void)irq;
-	return vector < machine.num_vectors ? 100 + (int)vector : -EINVAL;
-}
-
 /* What there is to complete has completed when the doorbell was rung: there is nothing to wait for. */
 int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count)
 {
 	(void)irq;
 	(void)ret_count;
-	if (vector >= machine.num_vectors)
-		return -EINVAL;
 	(void)timeout_ms;
-	return -ETIMEDOUT;
+	return vector < stub.num_vectors ? -ETIMEDOUT : -EINVAL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * As much of weir as the nvme driver calls, and behind it an NVMe controller that does as it is told: the
- * program that links this instead of the library has no kernel under it. IOVAs are addresses of this process.
+ * An NVMe controller that does as it is told, behind as much of weir as the nvme driver calls (stub_weir.h): the
+ * program that links these instead of the library has no kernel under it. IOVAs are addresses of this process.
  */
 #ifndef UNIT_NVME_MACHINE_H
 #define UNIT_NVME_MACHINE_H
@@ -9,6 +9,7 @@
 #include <nvme/nvme.h>
 #include <nvme/spec.h>
 
+#include "support/stub_weir.h"
 #include "test.h"
 
 #define MACHINE_QUEUES    4 /* I/O queue pairs it has */
@@ -24,9 +25,6 @@ struct ring {
 struct machine {
 	/* Its ways. */
 	uint64_t cap;
-	uint32_t class_code;
-	uint64_t bar_size;
-	uint32_t num_msix, num_msi;
 	struct nvme_id_ctrl id_ctrl;
 	struct nvme_id_ns id_ns;
 	uint32_t num_queues;  /* that it grants */
@@ -40,9 +38,7 @@ struct machine {
 	uint32_t cc, aqa, csts_rdy;
 	uint64_t asq, acq;
 	struct ring rings[MACHINE_QUEUES + 1];
-	bool bus_master, irq_enabled, shut_down_seen, dma_without_bus_master;
-	uint32_t num_vectors;
-	int num_maps;
+	bool shut_down_seen, dma_without_bus_master;
 };
 
 extern struct machine machine;
@@ -50,10 +46,7 @@ extern struct machine machine;
 /* A controller without faults: 8 queue entries, MSI-X, a namespace 1 of 1000 blocks of 512 bytes. */
 void machine_reset(void);
 
-/* The device to open the driver on. */
-struct weir_device *machine_device(void);
-
-/* Whether the driver left nothing behind: no mapping, no interrupt, no bus mastering, controller disabled. */
+/* Whether the driver left nothing behind: no memory, no interrupt, no bus mastering, controller disabled. */
 bool machine_is_clean(void);
 
 #endif

@@ -55,12 +55,12 @@ __attribute__((noinline)) void bench_reads(struct setup *setup, unsigned int rea
 
 int main(int argc, char **argv)
 {
-	static _Alignas(LENGTH) char buffer[LENGTH];
 	struct setup setup;
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 	struct weir_device *device;
-	struct weir_map *map;
+	struct weir_memory *memory;
+	struct weir_buffer buffer;
 	struct nvme_controller *controller;
 
 	if (argc != 2)
@@ -71,8 +71,9 @@ int main(int argc, char **argv)
 	must(weir_host_open(&WEIR_OPTS(weir_host_opts, .sys = weir_sim_sys(setup.sim)), &host), "host");
 	must(weir_ioas_open(host, NULL, &ioas), "address space");
 	must(weir_device_open(ioas, "0000:00:01.0", NULL, &device), "device");
-	must(weir_ioas_map(ioas, buffer, LENGTH, NULL, &map), "buffer");
-	setup.iova = weir_map_iova(map);
+	must(weir_memory_open(ioas, NULL, &memory), "memory");
+	must(weir_memory_alloc(memory, LENGTH, NULL, &buffer), "buffer");
+	setup.iova = buffer.iova;
 	must(nvme_controller_open(device, &WEIR_OPTS(nvme_controller_opts, .wait = NVME_WAIT_POLLING),
 				  &controller),
 	     "opening the controller");
@@ -86,7 +87,7 @@ int main(int argc, char **argv)
 
 	must(nvme_queue_close(setup.queue), "closing the queue");
 	must(nvme_controller_close(controller), "closing the controller");
-	must(weir_map_close(map), "closing the mapping");
+	must(weir_memory_close(memory), "closing the memory");
 	must(weir_device_close(device), "closing the device");
 	must(weir_ioas_close(ioas), "closing the space");
 	must(weir_host_close(host), "closing the host");

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * As much of weir as a driver calls around its device: the device itself, memory, interrupts; without a kernel, and in place of the
+ * library. What its registers do, and what waiting for an interrupt is like, is up to who links this. IOVAs are addresses of this
+ * process, and a device reaches the buffers that there are.
+ */
+#ifndef TESTS_SUPPORT_STUB_WEIR_H
+#define TESTS_SUPPORT_STUB_WEIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/device.h>
+#include <weir/memory.h>
+
+enum { STUB_BUFFERS = 16 };
+
+struct stub {
+	/* Its ways. */
+	bool (*fails)(void); /* asked by each call that may fail */
+	uint32_t class_code;
+	uint64_t bar_size;
+	uint32_t num_msix, num_msi;
+	int irq_error;         /* what enabling interrupts fails with */
+	bool bus_master_stays; /* once it is on */
+
+	/* What has become of it. */
+	bool bus_master, interrupts;
+	uint32_t num_vectors;
+	unsigned int num_memories, num_buffers;
+	struct {
+		const struct weir_memory *memory;
+		unsigned char *addr;
+		size_t len;
+	} buffers[STUB_BUFFERS];
+};
+
+/* There is one at a time. */
+extern struct stub stub;
+
+/* The device, and its BAR 0. */
+struct weir_device *stub_device(void);
+struct weir_region *stub_region(void);
+
+/* Nothing is left: no memory, no interrupt, no bus mastering. */
+bool stub_is_clean(void);
+
+/* Can the device reach these bytes? */
+bool stub_reaches(const void *addr, size_t len);
+
+#endif
