@@ -88,9 +88,10 @@ struct weir_reach {
 	uint32_t verdict; /* enum weir_reach_verdict */
 	/* Of the way through the IOMMU alone: WEIR_REACH_THROUGH_IOMMU, _UNKNOWN or _NOT. */
 	uint32_t by_root;
-	uint32_t flags;    /* WEIR_REACH_BESIDE_IOMMU ... */
-	char upstream[16]; /* the lowest port above both, such as the upstream port of the switch; "": they meet at the root */
-	char reason[256];  /* why, in one line */
+	uint32_t flags; /* WEIR_REACH_BESIDE_IOMMU ... */
+	char upstream
+		[16]; /* the lowest port above both, such as the upstream port of the switch; "": they meet at the root */
+	char reason[256]; /* why, in one line */
 	/* The ports in the order in which a request meets them on the way by the root: up from the one device, down to the other. */
 	uint32_t num_ports;
 	struct weir_reach_port ports[WEIR_REACH_PORTS];

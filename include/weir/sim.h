@@ -244,9 +244,9 @@ struct weir_sim_port_opts {
 	size_t size;                   /* sizeof(struct weir_sim_port_opts) */
 	uint32_t kind;                 /* enum weir_sim_port_kind */
 	uint16_t vendor_id, device_id; /* 0: those of QEMU's model */
-	uint32_t acs; /* the ACS control register: bits 0 to 4, as in PCI Express */
-	bool has_acs; /* it has the ACS capability */
-	uint8_t bus, last_bus; /* of a bridge: the bus behind it, and the last of those behind that */
+	uint32_t acs;                  /* the ACS control register: bits 0 to 4, as in PCI Express */
+	bool has_acs;                  /* it has the ACS capability */
+	uint8_t bus, last_bus;         /* of a bridge: the bus behind it, and the last of those behind that */
 };
 
 /*

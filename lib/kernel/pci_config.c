@@ -24,8 +24,8 @@ enum {
 	MAX_EXT_CAPS = (0x1000 - EXTENDED) / 8,
 
 	/* These bits must be there only where they can be switched: a port that lacks them always does it. */
-	ACS_MAY_BE_WIRED =
-		WEIR_PCI_ACS_REQUEST_REDIRECT | WEIR_PCI_ACS_COMPLETION_REDIRECT | WEIR_PCI_ACS_UPSTREAM_FORWARDING,
+	ACS_MAY_BE_WIRED = WEIR_PCI_ACS_REQUEST_REDIRECT | WEIR_PCI_ACS_COMPLETION_REDIRECT |
+			   WEIR_PCI_ACS_UPSTREAM_FORWARDING,
 };
 
 struct reader {

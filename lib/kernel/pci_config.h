@@ -25,11 +25,11 @@ enum weir_pci_kind {
 struct weir_pci_config {
 	uint16_t vendor, device;
 	bool bridge;
-	bool responds;   /* there is a header; else nothing here is known */
-	bool complete;   /* capabilities could be read; else nothing below is known */
-	uint8_t kind;    /* enum weir_pci_kind, or another number of the capability */
-	bool has_acs;    /* it has the Access Control Services capability, */
-	uint16_t acs;    /* of which this is in force: the control register, with what is wired on */
+	bool responds; /* there is a header; else nothing here is known */
+	bool complete; /* capabilities could be read; else nothing below is known */
+	uint8_t kind;  /* enum weir_pci_kind, or another number of the capability */
+	bool has_acs;  /* it has the Access Control Services capability, */
+	uint16_t acs;  /* of which this is in force: the control register, with what is wired on */
 };
 
 /* Bits of acs, as in the control register. */

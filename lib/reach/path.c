@@ -56,8 +56,10 @@ static int split(struct weir_path *path, char *text, const char *address)
 	if (error == -E2BIG)
 		return weir_fail(error, "%s lies behind more than %d ports", address, WEIR_REACH_PORTS);
 	if (error || !path->num || strcmp(path->steps[path->num - 1].address, address) != 0)
-		return weir_fail(-EIO, "the link /sys/bus/pci/devices/%s does not lead to a device below a host bridge",
-				 address);
+		return weir_fail(
+			-EIO,
+			"the link /sys/bus/pci/devices/%s does not lead to a device below a host bridge",
+			address);
 	return 0;
 }
 

@@ -124,8 +124,8 @@ static enum meeting meeting_of(const struct question *q)
 	}
 }
 
-__attribute__((format(printf, 3, 4))) static void conclude(struct question *q, enum weir_reach_verdict verdict,
-							   const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+conclude(struct question *q, enum weir_reach_verdict verdict, const char *format, ...)
 {
 	va_list args;
 
@@ -144,13 +144,15 @@ static void judge_neighbours(struct question *q, enum meeting meeting, const cha
 	if (meeting == ON_BUS) {
 		q->reach.flags |= WEIR_REACH_BESIDE_IOMMU;
 		conclude(q, WEIR_REACH_DIRECT,
-			 "both are on the PCI bus below %s, where no request is redirected: bus addresses pass "
+			 "both are on the PCI bus below %s, where no request is redirected: bus addresses "
+			 "pass "
 			 "beside the IOMMU; else %s",
 			 upstream, root);
 	} else if (meeting == SOMEWHERE || !is_known(&entry->config)) {
 		q->reach.flags |= WEIR_REACH_ACS_UNKNOWN;
 		conclude(q, WEIR_REACH_UNKNOWN,
-			 "whether %s redirects requests (ACS) cannot be read: CAP_SYS_ADMIN may be missing, or it "
+			 "whether %s redirects requests (ACS) cannot be read: CAP_SYS_ADMIN may be missing, "
+			 "or it "
 			 "does not respond; else %s",
 			 meeting == SOMEWHERE ? upstream : entry->address, root);
 	} else if (entry->config.acs & WEIR_PCI_ACS_REQUEST_REDIRECT) {
@@ -228,7 +230,8 @@ static int answer(struct question *q, const char *from, const char *to)
 	else if (!window)
 		conclude(q, WEIR_REACH_NOT, "%s has no memory BAR with an address", to);
 	else if (q->shared == q->from.num || q->shared == q->to.num)
-		conclude(q, WEIR_REACH_NOT, "%s and %s: one is a bridge that the other lies behind", from, to);
+		conclude(q, WEIR_REACH_NOT, "%s and %s: one is a bridge that the other lies behind", from,
+			 to);
 	else
 		return judge_pair(q);
 	return 0;

@@ -30,7 +30,8 @@ static int add(struct shadows *shadows, struct weir_iova_range range)
 
 	while (at < shadows->num && ranges[at].start < range.start && !touch(&ranges[at], &range))
 		at++;
-	for (end = at; end < shadows->num && (ranges[end].start <= range.start || touch(&range, &ranges[end])); end++) {
+	for (end = at;
+	     end < shadows->num && (ranges[end].start <= range.start || touch(&range, &ranges[end])); end++) {
 		if (ranges[end].start < range.start)
 			range.start = ranges[end].start;
 		if (ranges[end].last > range.last)

@@ -192,8 +192,8 @@ static void add_port(struct weir_sim *sim, const struct port *port)
 {
 	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = port->address, .group = port->group);
 	struct weir_sim_port_opts opts =
-		WEIR_OPTS(weir_sim_port_opts, .kind = port->kind, .bus = port->bus, .last_bus = port->last_bus,
-			  .acs = port->acs, .has_acs = port->has_acs);
+		WEIR_OPTS(weir_sim_port_opts, .kind = port->kind, .bus = port->bus,
+			  .last_bus = port->last_bus, .acs = port->acs, .has_acs = port->has_acs);
 
 	if (weir_sim_add_port(sim, &opts, &slot, NULL))
 		FAIL("%s: %s", port->address, weir_error());

@@ -12,7 +12,15 @@
 #include "shim/test.h"
 #include "support/fake_sys.h"
 
-enum { CONFIG = 4096, TEXTS = 128, TYPE_ENDPOINT = 0, TYPE_ROOT = 4, TYPE_UP = 5, TYPE_DOWN = 6, TYPE_PCI = 7 };
+enum {
+	CONFIG = 4096,
+	TEXTS = 128,
+	TYPE_ENDPOINT = 0,
+	TYPE_ROOT = 4,
+	TYPE_UP = 5,
+	TYPE_DOWN = 6,
+	TYPE_PCI = 7
+};
 enum { NONE = -1, OFF = 0, RR = 1 << 2, ON = 0x1d };
 
 #define MEMORY  "0x00000000f0000000 0x00000000f0003fff 0x0000000000040200\n"
@@ -156,8 +164,8 @@ UNIT(reach, the_port_where_a_request_enters_decides)
 	EXPECT_STREQ(reach.upstream, "0000:01:00.0");
 	EXPECT_TRUE(reach.ports[0].has_acs);
 	EXPECT_EQ(reach.ports[0].acs, 0);
-	EXPECT_EQ(reach.ports[3].acs, WEIR_ACS_REQUEST_REDIRECT | WEIR_ACS_COMPLETION_REDIRECT |
-					      WEIR_ACS_UPSTREAM_FORWARDING);
+	EXPECT_EQ(reach.ports[3].acs,
+		  WEIR_ACS_REQUEST_REDIRECT | WEIR_ACS_COMPLETION_REDIRECT | WEIR_ACS_UPSTREAM_FORWARDING);
 	reach = ask(t, machine, B, A);
 	EXPECT_EQ(reach.verdict, WEIR_REACH_THROUGH_IOMMU);
 	EXPECT_EQ(reach.flags, WEIR_REACH_SAME_GROUP);

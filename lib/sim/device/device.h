@@ -65,7 +65,7 @@ struct weir_sim_device {
 	char driver_override[32];
 	uint32_t bus_group;
 	enum sim_kind kind;
-	uint8_t bus, last_bus; /* of a bridge: those behind it */
+	uint8_t bus, last_bus;                          /* of a bridge: those behind it */
 	uint32_t vfio_number;                           /* N of vfioN, while bound to vfio-pci */
 	unsigned char config[SIM_CONFIG_SIZE];          /* what the program sees */
 	unsigned char config_writable[SIM_CONFIG_SIZE]; /* which bits of it can be written */

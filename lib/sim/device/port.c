@@ -22,10 +22,8 @@ static const struct {
 	uint16_t vendor_id, device_id;
 	uint8_t express; /* the capability's number of the kind */
 } kinds[] = {
-	[WEIR_SIM_HOST_BRIDGE] = { 0x8086, 0x29c0, 0 },
-	[WEIR_SIM_ROOT_PORT] = { 0x1b36, 0x000c, 4 },
-	[WEIR_SIM_UPSTREAM_PORT] = { 0x104c, 0x8232, 5 },
-	[WEIR_SIM_DOWNSTREAM_PORT] = { 0x104c, 0x8233, 6 },
+	[WEIR_SIM_HOST_BRIDGE] = { 0x8086, 0x29c0, 0 },   [WEIR_SIM_ROOT_PORT] = { 0x1b36, 0x000c, 4 },
+	[WEIR_SIM_UPSTREAM_PORT] = { 0x104c, 0x8232, 5 }, [WEIR_SIM_DOWNSTREAM_PORT] = { 0x104c, 0x8233, 6 },
 	[WEIR_SIM_PCI_BRIDGE] = { 0x1b36, 0x000e, 7 },
 };
 enum { NUM_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -88,8 +86,8 @@ int weir_sim_add_port(struct weir_sim *sim, const struct weir_sim_port_opts *cal
 	if (error)
 		return error;
 	if (opts.kind >= NUM_KINDS || opts.acs & ~(uint32_t)ACS_CAPABLE || (opts.acs && !opts.has_acs))
-		return weir_fail(-EINVAL, "a port of kind %u with ACS control 0x%x: see weir/sim.h", opts.kind,
-				 opts.acs);
+		return weir_fail(-EINVAL, "a port of kind %u with ACS control 0x%x: see weir/sim.h",
+				 opts.kind, opts.acs);
 	host = opts.kind == WEIR_SIM_HOST_BRIDGE;
 	model.vendor_id = opts.vendor_id ? opts.vendor_id : kinds[opts.kind].vendor_id;
 	model.device_id = opts.device_id ? opts.device_id : kinds[opts.kind].device_id;
