@@ -226,6 +226,7 @@ CONFORMANCE(reach, bars_below_the_switch_are_shadows_of_the_neighbour, NEEDS(NVM
 	size_t num = MAX_RANGES, none = 0;
 	unsigned int num_bars = bars_of(address_of(t, "NVME1"), bars);
 
+	record_no_calls(t); /* a directory has no order */
 	ASSERT_OK(weir_reach_shadows(host_of(t), address_of(t, "NVME0"), shadows, &num));
 	ASSERT_GE(num, 1);
 	ASSERT_GE(num_bars, 1);
