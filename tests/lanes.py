@@ -154,6 +154,10 @@ LANES = [
     *(vm(f"vm-topology-{host}", f"switches, bridges, groups of several devices, hot reset: {host}",
          machine="topology", hosts=host, budget=300) for host in ["iommufd", "type1", "compat"]),
 
+    vm("vm-topology-no-acs", "the same machine told to leave ACS redirect off at two ports: the verdict on what is behind them changes",
+       machine="topology", hosts="iommufd", budget=120, parts="reach",
+       append="pci=disable_acs_redir=0000:00:0b.0;0000:00:0b.1"),
+
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",
          budget=120, packages=["build"],

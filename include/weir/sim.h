@@ -229,6 +229,34 @@ WEIR_API int weir_sim_add_nvme(struct weir_sim *sim, const struct weir_sim_nvme_
 			       const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
 
 /*
+ * What devices sit behind. A device on the bus of a bridge is behind that bridge, in /sys as well; which devices the IOMMU can tell
+ * apart is said by their slots (group), whatever ACS says. No DMA goes directly: all is translated.
+ */
+enum weir_sim_port_kind {
+	WEIR_SIM_HOST_BRIDGE, /* the function 00.0 of a root bus, by which the kernel knows the root complex */
+	WEIR_SIM_ROOT_PORT,
+	WEIR_SIM_UPSTREAM_PORT, /* of a switch */
+	WEIR_SIM_DOWNSTREAM_PORT,
+	WEIR_SIM_PCI_BRIDGE, /* to conventional PCI */
+};
+
+struct weir_sim_port_opts {
+	size_t size;                   /* sizeof(struct weir_sim_port_opts) */
+	uint32_t kind;                 /* enum weir_sim_port_kind */
+	uint16_t vendor_id, device_id; /* 0: those of QEMU's model */
+	uint32_t acs;                  /* the ACS control register: bits 0 to 4, as in PCI Express */
+	bool has_acs;                  /* it has the ACS capability */
+	uint8_t bus, last_bus;         /* of a bridge: the bus behind it, and the last of those behind that */
+};
+
+/*
+ * Its driver is pcieport unless @slot names another ("" for what that driver does not take). -EINVAL: no such kind, ACS bits that there
+ * are not, or buses that do not lie behind it. Since 0.1.
+ */
+WEIR_API int weir_sim_add_port(struct weir_sim *sim, const struct weir_sim_port_opts *opts,
+			       const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
+
+/*
  * Trouble ------------------------------------------------------------------------------------------------------------
  */
 

@@ -43,19 +43,53 @@ static const struct device topology[] = {
 	{ "EDU1", "0000:06:02.0", .group = 30, .bus = 4, .address_bits = 28 },
 	{ "TWIN0", "0000:07:00.0", .bus = 5, .mib = 1, .serial = "twin0" },
 	{ "TWIN1", "0000:07:00.1", .bus = 5, .mib = 1, .serial = "twin1" },
+	{ "EDU2", "0000:08:00.0", .bus = 6, .address_bits = 28 },
+	{ "EDU3", "0000:09:00.0", .bus = 7, .address_bits = 28 },
 	{ NULL, NULL, .group = 0 },
+};
+
+/* What they are behind. The kernel switches on what its groups need of ACS. */
+struct port {
+	const char *address;
+	uint32_t kind;
+	uint32_t group;
+	uint8_t bus, last_bus;
+	uint32_t acs;
+	bool has_acs;
+};
+
+enum { ACS = 0x1d };
+
+static const struct port root_only[] = {
+	{ "0000:00:00.0", .kind = WEIR_SIM_HOST_BRIDGE },
+	{ NULL, .kind = 0 },
+};
+
+static const struct port switches[] = {
+	{ "0000:00:00.0", .kind = WEIR_SIM_HOST_BRIDGE },
+	{ "0000:00:02.0", WEIR_SIM_ROOT_PORT, .group = 20, .bus = 1, .last_bus = 4 },
+	{ "0000:01:00.0", WEIR_SIM_UPSTREAM_PORT, .group = 20, .bus = 2, .last_bus = 4 },
+	{ "0000:02:00.0", WEIR_SIM_DOWNSTREAM_PORT, .group = 20, .bus = 3, .last_bus = 3 },
+	{ "0000:02:01.0", WEIR_SIM_DOWNSTREAM_PORT, .group = 20, .bus = 4, .last_bus = 4 },
+	{ "0000:00:03.0", WEIR_SIM_ROOT_PORT, .bus = 5, .last_bus = 5, .has_acs = true, .acs = ACS },
+	{ "0000:00:09.0", WEIR_SIM_PCI_BRIDGE, .group = 30, .bus = 6, .last_bus = 6 },
+	{ "0000:00:0a.0", WEIR_SIM_ROOT_PORT, .bus = 7, .last_bus = 7, .has_acs = true, .acs = ACS },
+	{ "0000:00:0b.0", WEIR_SIM_ROOT_PORT, .bus = 8, .last_bus = 8, .has_acs = true, .acs = ACS },
+	{ "0000:00:0b.1", WEIR_SIM_ROOT_PORT, .bus = 9, .last_bus = 9, .has_acs = true, .acs = ACS },
+	{ NULL, .kind = 0 },
 };
 
 static const struct {
 	const char *name;
 	const struct device *devices;
+	const struct port *ports;
 	uint32_t flags;
 } machines[] = {
-	{ "vtd", side_by_side, 0 },
-	{ "topology", topology, 0 },
-	{ "stock", side_by_side, WEIR_SIM_NO_IOMMUFD },
-	{ "noiommu-at-all", side_by_side, WEIR_SIM_NO_IOMMU },
-	{ "virtio-refused", side_by_side, WEIR_SIM_UNSAFE_IRQS },
+	{ "vtd", side_by_side, root_only, 0 },
+	{ "topology", topology, switches, 0 },
+	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD },
+	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU },
+	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS },
 };
 
 /* The disk image ---------------------------------------------------------------------------------------------------- */
@@ -154,6 +188,17 @@ static void add_device(struct weir_sim *sim, const struct device *device)
 		FAIL("%s: %s", device->name, weir_error());
 }
 
+static void add_port(struct weir_sim *sim, const struct port *port)
+{
+	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = port->address, .group = port->group);
+	struct weir_sim_port_opts opts =
+		WEIR_OPTS(weir_sim_port_opts, .kind = port->kind, .bus = port->bus,
+			  .last_bus = port->last_bus, .acs = port->acs, .has_acs = port->has_acs);
+
+	if (weir_sim_add_port(sim, &opts, &slot, NULL))
+		FAIL("%s: %s", port->address, weir_error());
+}
+
 static int chosen_machine(void)
 {
 	const char *name = getenv("WEIR_SIM_MACHINE");
@@ -186,6 +231,8 @@ struct weir_sim *sim_machine_open(struct t *t)
 	sim->traps = true;
 	for (const struct device *device = machines[chosen].devices; device->name; device++)
 		add_device(sim, device);
+	for (const struct port *port = machines[chosen].ports; port->address; port++)
+		add_port(sim, port);
 	sim_registers_begin(sim);
 	if (weir_sim_start(sim))
 		FAIL("weir_sim_start: %s", weir_error());

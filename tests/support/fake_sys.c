@@ -87,6 +87,23 @@ static ssize_t fake_read(void *ctx, int fd, void *buf, size_t len)
 	return (ssize_t)len;
 }
 
+static ssize_t fake_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
+{
+	struct fake_sys *fake = ctx;
+	struct fake_fd *file = fd_of(fake, fd);
+	size_t left;
+
+	if (!file)
+		return -EBADF;
+	left = offset < file->name->len ? file->name->len - (size_t)offset : 0;
+	if (len > left)
+		len = left;
+	if (fake->most_pread && len > fake->most_pread)
+		len = fake->most_pread;
+	memcpy(buf, file->name->content + offset, len);
+	return (ssize_t)len;
+}
+
 static int fake_sys_ioctl(void *ctx, int fd, unsigned long request, void *arg)
 {
 	struct fake_sys *fake = ctx;
@@ -143,12 +160,6 @@ static ssize_t no_write(void *ctx, int fd, const void *buf, size_t len)
 {
 	(void)fd, (void)buf, (void)len;
 	return unexpected(ctx, "write");
-}
-
-static ssize_t no_pread(void *ctx, int fd, void *buf, size_t len, uint64_t offset)
-{
-	(void)fd, (void)buf, (void)len, (void)offset;
-	return unexpected(ctx, "pread");
 }
 
 static ssize_t no_pwrite(void *ctx, int fd, const void *buf, size_t len, uint64_t offset)
@@ -253,7 +264,7 @@ struct fake_sys *fake_sys_new(struct t *t)
 		.ioctl = fake_sys_ioctl,
 		.read = fake_read,
 		.write = no_write,
-		.pread = no_pread,
+		.pread = fake_pread,
 		.pwrite = no_pwrite,
 		.poll = no_poll,
 		.mmap = no_mmap,

@@ -18,7 +18,7 @@
 
 #include "shim/case.h"
 
-enum { FAKE_NAMES = 32, FAKE_IOCTLS = 8, FAKE_FDS = 16, FAKE_FIRST_FD = 1000 };
+enum { FAKE_NAMES = 96, FAKE_IOCTLS = 8, FAKE_FDS = 16, FAKE_FIRST_FD = 1000 };
 
 /* Something that has a name: a file or node, a link's target, or a directory's entries. */
 struct fake_name {
@@ -46,6 +46,7 @@ struct fake_sys {
 	unsigned int num_ioctls;
 	struct fake_fd fds[FAKE_FDS]; /* descriptor FAKE_FIRST_FD + i */
 	size_t most_read;             /* a read gives no more bytes than this; 0: any number */
+	size_t most_pread;            /* likewise a pread */
 	unsigned int calls;           /* how many there were */
 };
 

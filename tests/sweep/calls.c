@@ -293,6 +293,13 @@ CALL(weir_device_hot_reset_targets,
      (device, targets, num), OF_DEVICE(device), .num = num)
 CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device, cap), OF_DEVICE(device))
 
+CALL(weir_reach_ask,
+     (struct weir_host * host, const char *from, const char *to, struct weir_reach *ret, size_t size),
+     (host, from, to, ret, size), .ioas = NULL)
+CALL(weir_reach_shadows,
+     (struct weir_host * host, const char *address, struct weir_iova_range *ranges, size_t *num),
+     (host, address, ranges, num), .num = num)
+
 CALL(weir_irq_count, (struct weir_device * device, enum weir_irq_kind kind, uint32_t *ret),
      (device, kind, ret), OF_DEVICE(device))
 CALL(weir_irq_enable,

@@ -7,7 +7,7 @@
 #include "sim/iommu/domain.h"
 #include "sim/file.h"
 
-enum { SIM_CONFIG_SIZE = 4096, SIM_CONFIG_SIZE_PCI = 256 };
+enum { SIM_CONFIG_SIZE = 4096, SIM_CONFIG_SIZE_PCI = 256, SIM_CONFIG_SIZE_HEADER = 64 };
 
 struct sim_bar {
 	struct weir_sim_bar spec;
@@ -51,6 +51,9 @@ struct sim_doorbell {
 	int fd;
 };
 
+/* What is plugged in. */
+enum sim_kind { SIM_ENDPOINT, SIM_BRIDGE, SIM_HOST_BRIDGE };
+
 struct weir_sim_device {
 	struct weir_sim_device *next;
 	struct weir_sim *sim;
@@ -61,6 +64,8 @@ struct weir_sim_device {
 	char driver[32]; /* "" for none */
 	char driver_override[32];
 	uint32_t bus_group;
+	enum sim_kind kind;
+	uint8_t bus, last_bus;                          /* of a bridge: those behind it */
 	uint32_t vfio_number;                           /* N of vfioN, while bound to vfio-pci */
 	unsigned char config[SIM_CONFIG_SIZE];          /* what the program sees */
 	unsigned char config_writable[SIM_CONFIG_SIZE]; /* which bits of it can be written */
@@ -138,6 +143,10 @@ struct sim_bdf {
 	uint8_t bus, devfn;
 };
 struct sim_bdf sim_device_bdf(const struct weir_sim_device *device);
+
+/* device_port.c: the bridge that a device is behind, or NULL; where it is below /sys/devices. */
+const struct weir_sim_device *sim_bridge_above(const struct weir_sim_device *device);
+void sim_device_path(const struct weir_sim_device *device, char *ret_path, size_t size);
 
 /* device_config.c: make the configuration space of a model; accesses to it through VFIO. */
 int sim_config_make(struct weir_sim_device *device);

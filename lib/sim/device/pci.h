@@ -18,7 +18,11 @@ enum {
 	PCI_CLASS = 0x08, /* revision, programming interface, subclass, base class */
 	PCI_CACHE_LINE = 0x0c,
 	PCI_LATENCY = 0x0d,
+	PCI_HEADER_TYPE = 0x0e,
 	PCI_BAR0 = 0x10,
+	PCI_PRIMARY_BUS = 0x18, /* this and the next two: of a bridge */
+	PCI_SECONDARY_BUS = 0x19,
+	PCI_SUBORDINATE_BUS = 0x1a,
 	PCI_SUBSYSTEM_VENDOR = 0x2c,
 	PCI_SUBSYSTEM = 0x2e,
 	PCI_CAPABILITIES = 0x34,
@@ -26,6 +30,7 @@ enum {
 	PCI_INTERRUPT_PIN = 0x3d,
 	PCI_FIRST_CAPABILITY = 0x40,
 
+	PCI_HEADER_BRIDGE = 1,
 	PCI_COMMAND_IO = 1 << 0,
 	PCI_COMMAND_MEMORY = 1 << 1,
 	PCI_COMMAND_MASTER = 1 << 2,
@@ -92,6 +97,7 @@ enum {
 	PCI_EXTENDED = 0x100,
 	PCI_EXT_CAP_AER = 0x0001,
 	PCI_AER_SIZE = 0x48,
+	PCI_EXT_CAP_ACS = 0x000d,
 };
 
 static inline uint16_t sim_get16(const unsigned char *at)

@@ -93,7 +93,7 @@ int sim_driver_bind(struct weir_sim_device *device, const char *driver)
 		return -ENODEV;
 	if (*device->driver)
 		return -EBUSY;
-	if (vfio && device->sim->flags & WEIR_SIM_NO_IOMMU)
+	if (vfio && (device->kind == SIM_BRIDGE || device->sim->flags & WEIR_SIM_NO_IOMMU))
 		return -EINVAL;
 	if (!vfio && strcmp(driver, "pci-stub") != 0 && group_in_use(device->group))
 		return -EBUSY;

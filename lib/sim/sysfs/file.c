@@ -96,7 +96,7 @@ static const struct sim_file_ops text_ops = {
 
 /* Opening ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_owner(const struct weir_sim *sim)
+bool sim_is_owner(const struct weir_sim *sim)
 {
 	return geteuid() == sim->owner || geteuid() == 0;
 }
@@ -114,7 +114,7 @@ static int check_access(const struct sim_name *name, int flags)
 		return -ENOTDIR;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
-	needs &= is_owner(name->sim) ? 0700u : 0007u;
+	needs &= sim_is_owner(name->sim) ? 0700u : 0007u;
 	return (row->mode & needs) == needs ? 0 : -EACCES;
 }
 

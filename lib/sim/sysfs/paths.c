@@ -164,11 +164,51 @@ static bool match_row(struct weir_sim *sim, const struct sim_row *row, const cha
 	return !row->exists || row->exists(ret_name);
 }
 
+/*
+ * Devices lie below the bridges that they are behind, as deep as these are nested. The table has them directly below their bus: bring
+ * @path, below /sys/devices, into that form. False: nothing is there.
+ */
+static bool flatten(struct weir_sim *sim, const char *path, char flat[SIM_PATH_SIZE])
+{
+	const struct weir_sim_device *deepest = NULL;
+	char where[SIM_PATH_SIZE];
+	size_t len = 0;
+
+	for (const struct weir_sim_device *device = sim->devices; device; device = device->next) {
+		size_t this;
+
+		sim_device_path(device, where, sizeof(where));
+		this = strlen(where);
+		if (this > len && !strncmp(path, where, this) && (!path[this] || path[this] == '/')) {
+			deepest = device;
+			len = this;
+		}
+	}
+	if (!deepest) {
+		snprintf(flat, SIM_PATH_SIZE, "%s", path);
+		return !strchr(path + strlen("/sys/devices/"), '/');
+	}
+	snprintf(flat, SIM_PATH_SIZE, "/sys/devices/pci%.*s/%s%s",
+		 (int)(strrchr(deepest->address, ':') - deepest->address), deepest->address, deepest->address,
+		 path + len);
+	return true;
+}
+
 static bool look_up(struct weir_sim *sim, const char *path, struct sim_name *ret_name)
 {
+	char flat[SIM_PATH_SIZE];
+	const char *name = path;
+
+	if (!strncmp(path, "/sys/devices/pci", strlen("/sys/devices/pci"))) {
+		if (!flatten(sim, path, flat))
+			return false;
+		name = flat;
+	}
 	for (size_t i = 0; i < sim_num_rows; i++)
-		if (match_row(sim, &sim_rows[i], path, ret_name))
+		if (match_row(sim, &sim_rows[i], name, ret_name)) {
+			snprintf(ret_name->path, sizeof(ret_name->path), "%s", path);
 			return true;
+		}
 	return false;
 }
 

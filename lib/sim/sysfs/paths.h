@@ -63,6 +63,9 @@ bool sim_path_next(const struct sim_name *dir, struct sim_turn *turn, char ret_e
 /* What show() writes, with a zero byte after it; malloc'ed. */
 int sim_path_text(const struct sim_name *name, char **ret_text, size_t *ret_len);
 
+/* Is the caller the user that the machine belongs to, or root? */
+bool sim_is_owner(const struct weir_sim *sim);
+
 /* The system calls by name. Strings are the machine's own copies, buffers the caller's. */
 int sim_path_open(struct weir_sim *sim, const char *path, int flags);
 ssize_t sim_path_readlink(struct weir_sim *sim, const char *path, char *buf, size_t len);

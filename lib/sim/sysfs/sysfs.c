@@ -21,6 +21,17 @@ enum { VFIO_MAJOR = 511, NUM_BARS = 6 };
 
 /* What is there ---------------------------------------------------------------------------------------------------- */
 
+/* Buses behind a bridge have no directory of their own. */
+static bool is_root_bus(const struct sim_name *name)
+{
+	const struct weir_sim_device *device = name->sim->devices;
+	size_t len = strlen(name->bus) - 3;
+
+	while (device && (strncmp(device->address, name->bus + 3, len) != 0 || device->address[len] != ':'))
+		device = device->next;
+	return device && !sim_bridge_above(device);
+}
+
 static bool has_driver(const struct sim_name *name)
 {
 	return *name->device->driver;
@@ -59,9 +70,10 @@ static bool has_vfio_group(const struct sim_name *name)
 
 static int print_device(const struct weir_sim_device *device, FILE *out)
 {
-	const char *address = device->address;
+	char path[SIM_PATH_SIZE];
 
-	fprintf(out, "/sys/devices/pci%.*s/%s", (int)(strrchr(address, ':') - address), address, address);
+	sim_device_path(device, path, sizeof(path));
+	fputs(path, out);
 	return 0;
 }
 
@@ -166,6 +178,58 @@ static uint64_t resource_flags(const struct weir_sim_bar *bar)
 	return flags;
 }
 
+/* What a BAR of a device lies at. */
+static uint64_t bar_start(const struct weir_sim_device *device, unsigned int bar)
+{
+	const struct weir_sim_bar *spec = &device->bars[bar].spec;
+	uint64_t start = sim_get32(device->config + PCI_BAR0 + bar * 4);
+
+	start &= spec->flags & WEIR_SIM_BAR_IO ? ~UINT64_C(3) : ~UINT64_C(15);
+	if (spec->flags & WEIR_SIM_BAR_64BIT)
+		start |= (uint64_t)sim_get32(device->config + PCI_BAR0 + (bar + 1) * 4) << 32;
+	return start;
+}
+
+/* What a bridge passes down: from the first to the last of the BARs behind it, of 32 bits or of 64. */
+static void show_window(const struct weir_sim_device *bridge, bool wide, FILE *out)
+{
+	const uint64_t mib = 1 << 20;
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (const struct weir_sim_device *device = bridge->sim->devices; device; device = device->next) {
+		uint8_t bus = sim_device_bdf(device).bus;
+
+		for (unsigned int i = 0; i < NUM_BARS && bus >= bridge->bus && bus <= bridge->last_bus; i++) {
+			const struct weir_sim_bar *bar = &device->bars[i].spec;
+			uint64_t at = bar_start(device, i);
+
+			if (!bar->len || bar->flags & WEIR_SIM_BAR_IO ||
+			    wide != (bool)(bar->flags & WEIR_SIM_BAR_64BIT))
+				continue;
+			start = at < start ? at : start;
+			end = at + bar->len > end ? at + bar->len : end;
+		}
+	}
+	if (!end) {
+		fprintf(out, "0x%016x 0x%016x 0x%016x\n", 0, 0, 0);
+		return;
+	}
+	fprintf(out, "0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016x\n", start & ~(mib - 1),
+		((end + mib - 1) & ~(mib - 1)) - 1, wide ? 0x102201 : 0x200);
+}
+
+/* After BARs and ROM: those of virtual functions, of which there are none; I/O, memory, prefetchable memory, and nothing more. */
+static void show_windows(const struct weir_sim_device *bridge, FILE *out)
+{
+	enum { NUM_VIRTUAL = 6 };
+
+	for (int i = 0; i <= NUM_VIRTUAL; i++)
+		fprintf(out, "0x%016x 0x%016x 0x%016x\n", 0, 0, 0);
+	show_window(bridge, false, out);
+	show_window(bridge, true, out);
+	fprintf(out, "0x%016x 0x%016x 0x%016x\n", 0, 0, 0);
+}
+
 static int show_resource(const struct sim_name *name, FILE *out)
 {
 	const struct weir_sim_device *device = name->device;
@@ -173,26 +237,27 @@ static int show_resource(const struct sim_name *name, FILE *out)
 	/* The expansion ROM comes last; there is none. */
 	for (unsigned int i = 0; i <= NUM_BARS; i++) {
 		const struct weir_sim_bar *bar = &device->bars[i % NUM_BARS].spec;
-		uint64_t start = sim_get32(device->config + PCI_BAR0 + i % NUM_BARS * 4);
+		uint64_t start = bar_start(device, i % NUM_BARS);
 
 		if (i == NUM_BARS || !bar->len) {
 			fprintf(out, "0x%016x 0x%016x 0x%016x\n", 0, 0, 0);
 			continue;
 		}
-		start &= bar->flags & WEIR_SIM_BAR_IO ? ~UINT64_C(3) : ~UINT64_C(15);
-		if (bar->flags & WEIR_SIM_BAR_64BIT)
-			start |= (uint64_t)sim_get32(device->config + PCI_BAR0 + (i + 1) * 4) << 32;
 		fprintf(out, "0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016" PRIx64 "\n", start,
 			start + bar->len - 1, resource_flags(bar));
 	}
+	if (device->kind == SIM_BRIDGE)
+		show_windows(device, out);
 	return 0;
 }
 
+/* Others than the owner see the header alone: the kernel does not trust chips to be read everywhere. */
 static int show_config(const struct sim_name *name, FILE *out)
 {
 	bool express = name->device->model->flags & WEIR_SIM_PCIE;
+	size_t size = express ? SIM_CONFIG_SIZE : SIM_CONFIG_SIZE_PCI;
 
-	fwrite(name->device->config, express ? SIM_CONFIG_SIZE : SIM_CONFIG_SIZE_PCI, 1, out);
+	fwrite(name->device->config, sim_is_owner(name->sim) ? size : SIM_CONFIG_SIZE_HEADER, 1, out);
 	return 0;
 }
 
@@ -338,6 +403,14 @@ static int show_status(const struct sim_name *name, FILE *out)
 	return 0;
 }
 
+/* What weir looks at, of a processor that is no reason to trust its root complex; the real one may be. */
+static int show_cpuinfo(const struct sim_name *name, FILE *out)
+{
+	(void)name;
+	fputs("processor\t: 0\nvendor_id\t: weir-sim\ncpu family\t: 6\n", out);
+	return 0;
+}
+
 /* The table -------------------------------------------------------------------------------------------------------- */
 
 #define DIR_(pattern, exists)                                                                                \
@@ -377,7 +450,7 @@ const struct sim_row sim_rows[] = {
 	SINK_(DRIVER "/unbind", NULL, store_unbind),
 	SINK_("/sys/bus/pci/drivers_probe", NULL, store_probe),
 
-	DIR_("/sys/devices/<bus>", NULL),
+	DIR_("/sys/devices/<bus>", is_root_bus),
 	DIR_(DEVICE, NULL),
 	FILE_(DEVICE "/class", NULL, show_class),
 	BOTH_(DEVICE "/config", NULL, show_config, store_config),
@@ -416,6 +489,7 @@ const struct sim_row sim_rows[] = {
 	DIR_("/dev/vfio/devices", has_iommufd),
 	NODE_("/dev/vfio/devices/<vfio>", 0600, has_iommufd, open_cdev),
 
+	FILE_("/proc/cpuinfo", NULL, show_cpuinfo),
 	FILE_("/proc/self/status", NULL, show_status),
 	FILE_("/proc/<pid>/status", NULL, show_status),
 };
