@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What choosing IOVAs and keeping the table of mappings costs, beside yardsticks of the same run (yardstick.h).
+ *
+ *     weir-bench-memory-iova [MOST]
+ *
+ * Absolute limits, at 1k ranges, are scaled by how much slower the machine is than the one that they are meant for. With many ranges or
+ * holes, some dependent cache misses may come on top, in memory of the size that the tables then have. The times are the best of several
+ * rounds, of this thread's processor time. A table goes to stderr, the same as JSON to stdout; exits with 1 above the limits.
+ */
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <weir/weir.h>
+
+#include "bench/memory/random.h"
+#include "bench/memory/yardstick.h"
+#include "ioas/ioas.h"
+#include "support/yes_kernel.h"
+
+enum { PAGE = 4096, LARGE = 2 << 20, SIZES = 4, MILLION = 1 << 20, ROUNDS = 3, STEPS = 1 << 18 };
+
+static const size_t sizes[SIZES] = { 1000, 16384, 100000, MILLION };
+static const uint64_t four_gib = 0x100000000;
+
+static double slower;
+static size_t most = SIZE_MAX;
+static bool within = true, any;
+
+static size_t table_bytes(const struct weir_iova *iova)
+{
+	return sizeof(*iova) + iova->num_segments * iova->segment_size;
+}
+
+static void report(const char *name, size_t num, double ns, double limit, double miss)
+{
+	bool good = ns <= limit;
+
+	within = within && good;
+	fprintf(stderr, "%-52s %8zu %9.1f %9.1f %9.1f%s\n", name, num, ns, limit, miss,
+		good ? "" : "  above its limit");
+	printf("%s {\"what\": \"%s\", \"num\": %zu, \"ns\": %.1f, \"limit_ns\": %.1f, \"miss_ns\": %.1f, "
+	       "\"within\": %s}",
+	       any ? ",\n" : "", name, num, ns, limit, miss, good ? "true" : "false");
+	any = true;
+}
+
+static double miss_of(const struct weir_iova *iova)
+{
+	return yardstick_miss(table_bytes(iova), true);
+}
+
+/* Half of all are one page; each further power of two has half as many, up to 64 MiB; and any number of pages in between. */
+static uint64_t draw_len(void)
+{
+	unsigned int order = (unsigned int)__builtin_ctzll(random_below(1 << 14) | 1 << 14);
+
+	return ((uint64_t)1 << order) * PAGE + (order ? random_below((uint64_t)1 << order) * PAGE : 0);
+}
+
+/* Ranges that are taken, and what to do with them: those at slots[] go, and ranges of lens[] come in their place. */
+struct churn {
+	struct weir_iova *iova;
+	struct weir_segment **live;
+	size_t num;
+	uint64_t limit;
+	uint32_t *slots;
+	uint64_t *lens, *remainders;
+};
+
+/* As weir_ioas_map() does it; NULL: there is no room. */
+static struct weir_segment *take(struct weir_iova *iova, uint64_t len, uint64_t remainder, uint64_t limit)
+{
+	struct weir_iova_wish wish = {
+		.len = len, .align = LARGE, .remainder = remainder & (LARGE - 1), .limit = limit
+	};
+	struct weir_segment *segment;
+
+	if (len >= LARGE && !weir_iova_take(iova, &wish, &segment))
+		return segment;
+	wish.align = PAGE;
+	wish.remainder = 0;
+	wish.exhaustive = true;
+	return weir_iova_take(iova, &wish, &segment) ? NULL : segment;
+}
+
+static struct weir_iova *new_iova(uint64_t start)
+{
+	struct weir_iova *iova = calloc(1, sizeof(*iova));
+
+	if (!iova || weir_iova_init(iova, sizeof(struct weir_map)))
+		errx(1, "no memory");
+	weir_iova_allow(iova, &(struct weir_iova_range){ start, (1ull << 57) - 1 }, 1, PAGE);
+	return iova;
+}
+
+static void free_iova(struct weir_iova *iova)
+{
+	weir_iova_finish(iova);
+	free(iova);
+}
+
+/* @num random ranges. */
+static struct churn new_churn(struct weir_iova *iova, size_t num, uint64_t limit)
+{
+	struct churn churn = { .iova = iova, .num = num, .limit = limit };
+
+	churn.live = calloc(num, sizeof(*churn.live));
+	churn.slots = calloc(STEPS, sizeof(*churn.slots));
+	churn.lens = calloc(STEPS, sizeof(*churn.lens));
+	churn.remainders = calloc(STEPS, sizeof(*churn.remainders));
+	if (!churn.live || !churn.slots || !churn.lens || !churn.remainders)
+		errx(1, "no memory");
+	for (size_t i = 0; i < num; i++)
+		churn.live[i] = take(iova, draw_len(), random_below(512) * PAGE, limit);
+	return churn;
+}
+
+static void free_churn(struct churn *churn)
+{
+	for (size_t i = 0; i < churn->num; i++)
+		if (churn->live[i])
+			weir_iova_give(churn->iova, churn->live[i]);
+	free(churn->live);
+	free(churn->slots);
+	free(churn->lens);
+	free(churn->remainders);
+}
+
+/* Its name is for callgrind. */
+void bench_churn(struct churn *churn);
+
+__attribute__((noinline)) void bench_churn(struct churn *churn)
+{
+	for (size_t i = 0; i < STEPS; i++) {
+		struct weir_segment **slot = &churn->live[churn->slots[i]];
+
+		/* The array is not the allocator's. */
+		__builtin_prefetch(&churn->live[churn->slots[i + 16 < STEPS ? i + 16 : i]], 1);
+		if (*slot)
+			weir_iova_give(churn->iova, *slot);
+		*slot = take(churn->iova, churn->lens[i], churn->remainders[i], churn->limit);
+	}
+}
+
+static double time_churn(struct churn *churn)
+{
+	double begin;
+
+	for (size_t i = 0; i < STEPS; i++) {
+		churn->slots[i] = (uint32_t)random_below(churn->num);
+		churn->lens[i] = draw_len();
+		churn->remainders[i] = random_below(512) * PAGE;
+	}
+	begin = yardstick_now();
+	bench_churn(churn);
+	return (yardstick_now() - begin) / STEPS;
+}
+
+static double best_churn(struct churn *churn, int warm_up)
+{
+	double least = 1e30;
+
+	while (warm_up--)
+		time_churn(churn);
+	for (int round = 0; round < ROUNDS; round++) {
+		double took = time_churn(churn);
+
+		least = took < least ? took : least;
+	}
+	return least;
+}
+
+/* Returns what it takes at 1k. */
+static double measure_live(void)
+{
+	double first = 0;
+
+	for (int size = 0; size < SIZES && sizes[size] <= most; size++) {
+		struct weir_iova *iova = new_iova(four_gib);
+		struct churn churn = new_churn(iova, sizes[size], UINT64_MAX);
+		double ns = best_churn(&churn, 1 + (int)(4 * sizes[size] / STEPS)), miss = miss_of(iova);
+
+		report("allocate + free, random order: live ranges", sizes[size], ns,
+		       size ? first + 3 * miss : 100 * slower, miss);
+		if (!size)
+			first = ns;
+		free_churn(&churn);
+		free_iova(iova);
+	}
+	return first;
+}
+
+/* Every second of many ranges goes, whose lengths are mixed or all alike. */
+static struct weir_iova *with_holes(size_t num, bool mixed)
+{
+	struct weir_iova *iova = new_iova(0x100000);
+	uint64_t at = four_gib;
+
+	for (size_t i = 0; i < num; i++) {
+		uint64_t len = mixed ? draw_len() : PAGE;
+		struct weir_segment *segment;
+
+		at += len;
+		len = mixed ? draw_len() : PAGE;
+		if (weir_iova_take_fixed(iova, at, at + len - 1, &segment))
+			errx(1, "no memory");
+		at += len;
+	}
+	return iova;
+}
+
+static void measure_holes(double at_1k)
+{
+	static const char *const names[] = { "allocate + free, random order: holes of a page",
+					     "allocate + free, random order: holes of mixed sizes" };
+
+	for (int mixed = 0; mixed < 2; mixed++) {
+		size_t num = most < MILLION ? most : MILLION;
+		struct weir_iova *iova = with_holes(num, mixed);
+		struct churn churn = new_churn(iova, 1000, UINT64_MAX), low;
+		double ns = best_churn(&churn, 1), miss = miss_of(iova), limited;
+
+		report(names[mixed], num, ns, at_1k + 3 * miss, miss);
+		low = new_churn(iova, 1000, (1 << 28) - 1);
+		limited = best_churn(&low, 1);
+		report("  the same below 28 bits, beneath them", num, limited, 2 * ns, miss);
+		free_churn(&low);
+		free_churn(&churn);
+		free_iova(iova);
+	}
+}
+
+enum order { OLDEST_FIRST, NEWEST_FIRST, ORDERS };
+
+static const char *const order_names[ORDERS] = { "map + unmap, oldest first", "map + unmap, newest first" };
+
+void bench_map_all(struct weir_ioas *ioas, struct weir_map **maps, size_t num, enum order order);
+
+__attribute__((noinline)) void bench_map_all(struct weir_ioas *ioas, struct weir_map **maps, size_t num,
+					     enum order order)
+{
+	for (size_t i = 0; i < num; i++)
+		if (weir_ioas_map(ioas, (void *)(0x100000000000 + i * PAGE), PAGE, NULL, &maps[i]))
+			errx(1, "%s", weir_error());
+	for (size_t i = 0; i < num; i++)
+		if (weir_map_close(maps[order == NEWEST_FIRST ? num - 1 - i : i]))
+			errx(1, "%s", weir_error());
+}
+
+static void measure_maps(struct weir_ioas *ioas, enum order order)
+{
+	struct weir_map **maps = calloc(MILLION, sizeof(struct weir_map *));
+	double first = 0;
+
+	if (!maps)
+		errx(1, "no memory");
+	for (int size = 0; size < SIZES && sizes[size] <= most; size++) {
+		size_t num = sizes[size], times = 1 + STEPS / num;
+		double least = 1e30, miss;
+
+		for (int round = 0; round < ROUNDS; round++) {
+			double begin = yardstick_now(), took;
+
+			for (size_t i = 0; i < times; i++)
+				bench_map_all(ioas, maps, num, order);
+			took = (yardstick_now() - begin) / (double)(times * num);
+			least = took < least ? took : least;
+		}
+		miss = yardstick_miss(sizeof(*ioas) + num * ioas->iova.segment_size, true);
+		report(order_names[order], num, least, size ? first + 3 * miss : 400 * slower, miss);
+		if (!size)
+			first = least;
+	}
+	free(maps);
+}
+
+static void measure_bookkeeping(void)
+{
+	static struct yes_kernel yes;
+	struct weir_host *host;
+	struct weir_ioas *ioas;
+	struct weir_device *device;
+
+	yes_kernel_init(&yes);
+	if (weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &yes.table),
+			   &host) ||
+	    weir_ioas_open(host, NULL, &ioas) || weir_device_open(ioas, YES_ADDRESS_0, NULL, &device))
+		errx(1, "%s", weir_error());
+	for (int order = 0; order < ORDERS; order++)
+		measure_maps(ioas, (enum order)order);
+	weir_device_close(device);
+	weir_ioas_close(ioas);
+	weir_host_close(host);
+	yes_kernel_finish(&yes);
+}
+
+int main(int argc, char **argv)
+{
+	double search;
+
+	if (argc > 1)
+		most = strtoul(argv[1], NULL, 0);
+	printf("{\"benchmark\": \"memory/iova\", \"results\": [\n");
+	for (int size = 0; size < SIZES && sizes[size] <= most; size++) {
+		search = yardstick_search(sizes[size]);
+		if (!size)
+			slower = yardstick_slower(search);
+		fprintf(stderr, "yardstick: a binary search of %zu keys takes %.1f ns\n", sizes[size],
+			search);
+		printf("%s {\"what\": \"yardstick\", \"num\": %zu, \"ns\": %.1f}", any ? ",\n" : "",
+		       sizes[size], search);
+		any = true;
+	}
+	fprintf(stderr, "limits are scaled by %.2f\n\n%-52s %8s %9s %9s %9s\n", slower, "ns", "num", "takes",
+		"limit", "a miss");
+	measure_holes(measure_live());
+	measure_bookkeeping();
+	printf("],\n \"slower\": %.2f, \"within\": %s}\n", slower, within ? "true" : "false");
+	return !within;
+}
