@@ -19,12 +19,13 @@ enum { WEIR_BIN_PAGE_SHIFT = 12 };
 
 enum { WEIR_BIN_ZONES = 64, WEIR_BIN_CLASSES = 256 /* 208 of them in use */, WEIR_NO_BIN = UINT16_MAX };
 
-/* A range of IOVAs: a hole, or taken. */
+/* A range of IOVAs: a hole, or taken. One cache line, and what follows it in a hole or a mapping is another. */
 struct weir_segment {
-	struct weir_tree_node node; /* key: the first address; in the tree of holes while it is one */
+	struct weir_tree_node node; /* key: the first address; in the tree while it is a mark */
 	uint64_t last;
 	struct weir_segment *below, *above; /* neighbours */
-	bool hole;
+	uint8_t hole;                       /* 0: taken; else one more than the stretch that it lies in */
+	bool mark;
 };
 
 struct weir_hole {
@@ -32,7 +33,6 @@ struct weir_hole {
 	struct weir_hole *next, **link; /* while in a bin: the next one there, and what points to this one */
 	uint64_t lowest, highest; /* its bin is the right one as long as it begins no lower and no higher */
 	uint16_t bin;
-	uint8_t stretch;
 };
 
 struct weir_bins {

@@ -195,7 +195,7 @@ static int free_part(struct weir_memory *memory, struct weir_run *slab, uint64_t
 }
 
 /* The run that begins with this page, or NULL. */
-static struct weir_run *run_at(const struct weir_memory *memory, uint64_t page)
+static struct weir_run *run_at(struct weir_memory *memory, uint64_t page)
 {
 	struct weir_segment *segment = weir_index_find(&memory->runs, page);
 

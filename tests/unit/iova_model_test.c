@@ -193,7 +193,7 @@ static void check(const struct model *model)
 
 		ASSERT_LE(segment->node.key, at);
 		ASSERT_GE(segment->last, at + (PAGE - 1));
-		ASSERT_EQ(!model->taken[page], segment->hole);
+		ASSERT_EQ(!model->taken[page], segment->hole != 0);
 		usable += begins && !model->taken[page] && model->usable[page];
 	}
 	ASSERT_EQ(usable, count_binned(model->iova));
