@@ -220,19 +220,18 @@ static void make_mark(struct weir_iova *iova, struct weir_segment *segment)
 	weir_tree_insert(&iova->marks, &segment->node);
 }
 
-struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address, uint64_t steps)
+struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address)
 {
-	enum { BETWEEN_MARKS = 16 };
 	struct weir_segment *segment = (struct weir_segment *)weir_tree_at_or_below(&iova->marks, address);
-	uint64_t walked = 0;
+	unsigned int walked = 0;
 
 	if (!segment)
 		segment = iova->edge.above;
 	for (; segment->last < address; segment = segment->above) {
-		if (walked == steps)
-			return NULL;
-		if (++walked % BETWEEN_MARKS == 0)
-			make_mark(iova, segment);
+		if (++walked < WEIR_BETWEEN_MARKS)
+			continue;
+		walked = 0;
+		make_mark(iova, segment);
 	}
 	return segment;
 }
@@ -240,7 +239,7 @@ struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address, ui
 int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
 			 struct weir_segment **ret_segment)
 {
-	struct weir_segment *hole = weir_iova_find(iova, start, UINT64_MAX), *end, *taken;
+	struct weir_segment *hole = weir_iova_find(iova, start), *end, *taken;
 
 	if (!hole->hole)
 		return -EEXIST;

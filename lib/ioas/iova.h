@@ -15,8 +15,11 @@
 #include "ioas/bins.h"
 #include "ioas/stretches.h"
 
-/* How many spare segments there must be before a range is taken: see iova.c. */
-enum { WEIR_IOVA_SPARE = WEIR_MOST_STRETCHES + 2 };
+/*
+ * How many spare segments there must be before a range is taken: see iova.c. And how many segments who looks for an address passes from
+ * one mark to the next.
+ */
+enum { WEIR_IOVA_SPARE = WEIR_MOST_STRETCHES + 2, WEIR_BETWEEN_MARKS = 16 };
 
 struct weir_iova {
 	struct weir_segment edge;   /* joins both ends of the list */
@@ -146,8 +149,8 @@ static inline uint64_t weir_iova_num_taken(const struct weir_iova *iova)
 	return iova->num_segments - iova->num_spare - iova->num_holes;
 }
 
-/* The segment that an address lies in, if it is at most @steps segments above the next mark below it; else NULL. */
-struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address, uint64_t steps);
+/* The segment that an address lies in. */
+struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address);
 
 /* The taken segment that follows @segment upwards or downwards, from the edge on and back to the edge. */
 static inline struct weir_segment *weir_iova_above(const struct weir_segment *segment)

@@ -201,7 +201,7 @@ static struct weir_run *run_at(struct weir_memory *memory, uint64_t page)
 
 	/* Either there is none, or there was no memory for the index. */
 	if (!segment)
-		segment = weir_iova_find(&memory->keys, page, UINT64_MAX);
+		segment = weir_iova_find(&memory->keys, page);
 	if (segment->hole || segment->node.key != page || !((struct weir_run *)segment)->pages)
 		return NULL;
 	return (struct weir_run *)segment;

@@ -187,7 +187,7 @@ static void check(const struct model *model)
 	check_segments(model->iova);
 	for (uint64_t page = 0; page < PAGES; page++) {
 		uint64_t at = model->base + page * PAGE;
-		struct weir_segment *segment = weir_iova_find(model->iova, at, UINT64_MAX);
+		struct weir_segment *segment = weir_iova_find(model->iova, at);
 		bool begins =
 			!page || model->taken[page - 1] || !model->usable[page - 1] || model->border[page];
 

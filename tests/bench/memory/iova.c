@@ -33,16 +33,22 @@ static size_t table_bytes(const struct weir_iova *iova)
 	return sizeof(*iova) + iova->num_segments * iova->segment_size;
 }
 
-static void report(const char *name, size_t num, double ns, double limit, double miss)
+/* Limits are for 1k and 1M. What lies between is shown beside the same. */
+static bool strict(int size)
+{
+	return size == 0 || size == SIZES - 1;
+}
+
+static void report(const char *name, size_t num, double ns, double limit, bool is_strict, double miss)
 {
 	bool good = ns <= limit;
 
-	within = within && good;
-	fprintf(stderr, "%-52s %8zu %9.1f %9.1f %9.1f%s\n", name, num, ns, limit, miss,
-		good ? "" : "  above its limit");
-	printf("%s {\"what\": \"%s\", \"num\": %zu, \"ns\": %.1f, \"limit_ns\": %.1f, \"miss_ns\": %.1f, "
-	       "\"within\": %s}",
-	       any ? ",\n" : "", name, num, ns, limit, miss, good ? "true" : "false");
+	within = within && (good || !is_strict);
+	fprintf(stderr, "%-52s %8zu %9.1f %9.1f%c %9.1f%s\n", name, num, ns, limit, is_strict ? ' ' : '*',
+		miss, good || !is_strict ? "" : "  above its limit");
+	printf("%s {\"what\": \"%s\", \"num\": %zu, \"ns\": %.1f, \"limit_ns\": %.1f, \"is_limit\": %s, "
+	       "\"miss_ns\": %.1f}",
+	       any ? ",\n" : "", name, num, ns, limit, is_strict ? "true" : "false", miss);
 	any = true;
 }
 
@@ -183,7 +189,7 @@ static double measure_live(void)
 		double ns = best_churn(&churn, 1 + (int)(4 * sizes[size] / STEPS)), miss = miss_of(iova);
 
 		report("allocate + free, random order: live ranges", sizes[size], ns,
-		       size ? first + 3 * miss : 100 * slower, miss);
+		       size ? first + 3 * miss : 100 * slower, strict(size), miss);
 		if (!size)
 			first = ns;
 		free_churn(&churn);
@@ -222,78 +228,122 @@ static void measure_holes(double at_1k)
 		struct churn churn = new_churn(iova, 1000, UINT64_MAX), low;
 		double ns = best_churn(&churn, 1), miss = miss_of(iova), limited;
 
-		report(names[mixed], num, ns, at_1k + 3 * miss, miss);
+		report(names[mixed], num, ns, at_1k + 3 * miss, true, miss);
 		low = new_churn(iova, 1000, (1 << 28) - 1);
 		limited = best_churn(&low, 1);
-		report("  the same below 28 bits, beneath them", num, limited, 2 * ns, miss);
+		report("  the same below 28 bits, beneath them", num, limited, 2 * ns, true, miss);
 		free_churn(&low);
 		free_churn(&churn);
 		free_iova(iova);
 	}
 }
 
-enum order { OLDEST_FIRST, NEWEST_FIRST, ORDERS };
+/* Mappings of a page each that are made in a row, and taken back in some order: by their handles, or by where they are. */
+struct row {
+	struct weir_ioas *ioas;
+	size_t num;
+	struct weir_map **maps;
+	uint64_t *iovas;
+	uint32_t *order;
+	bool by_iova;
+};
 
-static const char *const order_names[ORDERS] = { "map + unmap, oldest first", "map + unmap, newest first" };
+/* Its name is for callgrind. */
+void bench_row(struct row *row);
 
-void bench_map_all(struct weir_ioas *ioas, struct weir_map **maps, size_t num, enum order order);
-
-__attribute__((noinline)) void bench_map_all(struct weir_ioas *ioas, struct weir_map **maps, size_t num,
-					     enum order order)
+__attribute__((noinline)) void bench_row(struct row *row)
 {
-	for (size_t i = 0; i < num; i++)
-		if (weir_ioas_map(ioas, (void *)(0x100000000000 + i * PAGE), PAGE, NULL, &maps[i]))
+	for (size_t i = 0; i < row->num; i++) {
+		if (weir_ioas_map(row->ioas, (void *)(0x100000000000 + i * PAGE), PAGE, NULL, &row->maps[i]))
 			errx(1, "%s", weir_error());
-	for (size_t i = 0; i < num; i++)
-		if (weir_map_close(maps[order == NEWEST_FIRST ? num - 1 - i : i]))
+		row->iovas[i] = weir_map_iova(row->maps[i]);
+	}
+	for (size_t i = 0; i < row->num; i++)
+		if (row->by_iova ? weir_ioas_unmap(row->ioas, row->iovas[row->order[i]], PAGE)
+				 : weir_map_close(row->maps[row->order[i]]))
 			errx(1, "%s", weir_error());
 }
 
-static void measure_maps(struct weir_ioas *ioas, enum order order)
+static double best_row(struct row *row)
 {
-	struct weir_map **maps = calloc(MILLION, sizeof(struct weir_map *));
+	size_t times = 1 + STEPS / row->num;
+	double least = 1e30;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		double begin = yardstick_now(), took;
+
+		for (size_t i = 0; i < times; i++)
+			bench_row(row);
+		took = (yardstick_now() - begin) / (double)(times * row->num);
+		least = took < least ? took : least;
+	}
+	return least;
+}
+
+enum order { OLDEST_FIRST, NEWEST_FIRST, ANY_ORDER, BY_IOVA, ORDERS };
+
+static void put_in_order(struct row *row, enum order order)
+{
+	row->by_iova = order == BY_IOVA;
+	for (size_t i = 0; i < row->num; i++)
+		row->order[i] = (uint32_t)(order == NEWEST_FIRST ? row->num - 1 - i : i);
+	if (order < ANY_ORDER)
+		return;
+	for (size_t i = row->num - 1; i > 0; i--) {
+		size_t other = random_below(i + 1);
+		uint32_t at = row->order[i];
+
+		row->order[i] = row->order[other];
+		row->order[other] = at;
+	}
+}
+
+static void measure_row(struct row *row, enum order order)
+{
+	static const char *const names[ORDERS] = { "map + unmap, oldest first", "map + unmap, newest first",
+						   "map + unmap, random order",
+						   "map + unmap by IOVA, random order" };
 	double first = 0;
 
-	if (!maps)
-		errx(1, "no memory");
 	for (int size = 0; size < SIZES && sizes[size] <= most; size++) {
-		size_t num = sizes[size], times = 1 + STEPS / num;
-		double least = 1e30, miss;
+		double ns, miss;
 
-		for (int round = 0; round < ROUNDS; round++) {
-			double begin = yardstick_now(), took;
-
-			for (size_t i = 0; i < times; i++)
-				bench_map_all(ioas, maps, num, order);
-			took = (yardstick_now() - begin) / (double)(times * num);
-			least = took < least ? took : least;
-		}
-		miss = yardstick_miss(sizeof(*ioas) + num * ioas->iova.segment_size, true);
-		report(order_names[order], num, least, size ? first + 3 * miss : 400 * slower, miss);
+		row->num = sizes[size];
+		put_in_order(row, order);
+		ns = best_row(row);
+		miss = yardstick_miss(sizeof(*row->ioas) + row->num * row->ioas->iova.segment_size, true);
+		report(names[order], row->num, ns, size ? first + 3 * miss : 400 * slower,
+		       order < ANY_ORDER && strict(size), miss);
 		if (!size)
-			first = least;
+			first = ns;
 	}
-	free(maps);
 }
 
 static void measure_bookkeeping(void)
 {
 	static struct yes_kernel yes;
+	struct row row = { .maps = calloc(MILLION, sizeof(*row.maps)),
+			   .iovas = calloc(MILLION, sizeof(*row.iovas)),
+			   .order = calloc(MILLION, sizeof(*row.order)) };
 	struct weir_host *host;
-	struct weir_ioas *ioas;
 	struct weir_device *device;
 
+	if (!row.maps || !row.iovas || !row.order)
+		errx(1, "no memory");
 	yes_kernel_init(&yes);
 	if (weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &yes.table),
 			   &host) ||
-	    weir_ioas_open(host, NULL, &ioas) || weir_device_open(ioas, YES_ADDRESS_0, NULL, &device))
+	    weir_ioas_open(host, NULL, &row.ioas) || weir_device_open(row.ioas, YES_ADDRESS_0, NULL, &device))
 		errx(1, "%s", weir_error());
 	for (int order = 0; order < ORDERS; order++)
-		measure_maps(ioas, (enum order)order);
+		measure_row(&row, (enum order)order);
 	weir_device_close(device);
-	weir_ioas_close(ioas);
+	weir_ioas_close(row.ioas);
 	weir_host_close(host);
 	yes_kernel_finish(&yes);
+	free(row.maps);
+	free(row.iovas);
+	free(row.order);
 }
 
 int main(int argc, char **argv)
@@ -313,8 +363,8 @@ int main(int argc, char **argv)
 		       sizes[size], search);
 		any = true;
 	}
-	fprintf(stderr, "limits are scaled by %.2f\n\n%-52s %8s %9s %9s %9s\n", slower, "ns", "num", "takes",
-		"limit", "a miss");
+	fprintf(stderr, "limits are scaled by %.2f\n\n%-52s %8s %9s %9s %9s\n", slower, "ns (*: no limit, the same sum)", "num",
+		"takes", "limit", "a miss");
 	measure_holes(measure_live());
 	measure_bookkeeping();
 	printf("],\n \"slower\": %.2f, \"within\": %s}\n", slower, within ? "true" : "false");
