@@ -3,7 +3,8 @@
  * Holes sorted by where they begin and how long they are, so that one that suits is found without walking.
  *
  * A bin holds the holes of one zone and one class. Zone z has the holes that begin in 2^z .. 2^(z+1)-1: a search below an address width
- * never meets the holes above it, however many there are. Classes are lengths in pages, four to each power of two.
+ * never meets the holes above it, however many there are. Classes are lengths in pages: one for each below 2 MiB, and from there on four to
+ * each power of two.
  */
 #ifndef WEIR_IOAS_BINS_H
 #define WEIR_IOAS_BINS_H
@@ -17,7 +18,13 @@
 /* No processor or IOMMU has smaller pages. */
 enum { WEIR_BIN_PAGE_SHIFT = 12 };
 
-enum { WEIR_BIN_ZONES = 64, WEIR_BIN_CLASSES = 256 /* 208 of them in use */, WEIR_NO_BIN = UINT16_MAX };
+enum {
+	WEIR_BIN_ZONES = 64,
+	WEIR_BIN_EXACT_BITS = 9,
+	WEIR_BIN_CLASSES = 704, /* 684 of them in use */
+	WEIR_BIN_WORDS = WEIR_BIN_CLASSES / 64,
+	WEIR_NO_BIN = UINT16_MAX
+};
 
 /* A range of IOVAs: a hole, or taken. One cache line, and what follows it in a hole or a mapping is another. */
 struct weir_segment {
@@ -42,8 +49,9 @@ struct weir_bins {
 	 */
 	struct weir_hole *front;
 	uint64_t front_least;
-	uint64_t zones;                                        /* which have a hole */
-	uint64_t used[WEIR_BIN_ZONES * WEIR_BIN_CLASSES / 64]; /* which bins have one */
+	uint64_t zones;                                /* which have a hole */
+	uint16_t words[WEIR_BIN_ZONES];                /* which words of these are not 0: */
+	uint64_t used[WEIR_BIN_ZONES][WEIR_BIN_WORDS]; /* which bins have one */
 	struct weir_hole *first[WEIR_BIN_ZONES * WEIR_BIN_CLASSES];
 };
 
@@ -54,12 +62,15 @@ struct weir_iova_wish {
 	uint64_t remainder; /* the range begins at this modulo align */
 	uint64_t limit;     /* the range ends at or below this */
 	/*
-	 * Look at every hole before giving up. Without it the cost is bounded, and finding nothing means that no hole is by a
-	 * quarter longer than would do however it lies.
+	 * Look at very many holes before giving up. Without it they are few, and finding nothing means that no hole is by a quarter
+	 * longer than would do however it lies; below 2 MiB, that no hole is so long. What the wish does not align to more than a page has, then, been
+	 * looked for everywhere; but that, from 2 MiB on, of more than 65536 holes that are less than a quarter longer or
+	 * shorter some have been left out.
 	 */
 	bool exhaustive;
 };
 
+/* @bins is all zero: it is large, and little of it is ever used. */
 void weir_bins_init(struct weir_bins *bins);
 
 /* Put a hole, which does not begin at 0, into the bin where it belongs, and not into any bin. */

@@ -132,7 +132,7 @@ int weir_iova_init(struct weir_iova *iova, size_t taken_size)
 {
 	struct weir_segment *all;
 
-	*iova = (struct weir_iova){ .stretches.num = 1 };
+	iova->stretches.num = 1;
 	weir_bins_init(&iova->bins);
 	iova->segment_size = taken_size > sizeof(struct weir_hole) ? taken_size : sizeof(struct weir_hole);
 	iova->segment_size = (iova->segment_size + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);

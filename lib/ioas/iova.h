@@ -34,7 +34,7 @@ struct weir_iova {
 };
 
 /*
- * What is taken has room for @taken_size bytes, of which a struct weir_segment is the first part and the rest the caller's.
+ * @iova is all zero. What is taken has room for @taken_size bytes, of which a struct weir_segment is the first part and the rest the caller's.
  * Until weir_iova_allow(), nothing may be chosen from. -ENOMEM
  */
 int weir_iova_init(struct weir_iova *iova, size_t taken_size);

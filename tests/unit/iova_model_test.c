@@ -15,10 +15,11 @@ static uint64_t count_binned(const struct weir_iova *iova)
 	uint64_t found = 0;
 
 	for (unsigned int bin = 0; bin < WEIR_BIN_ZONES * WEIR_BIN_CLASSES; bin++) {
-		bool used = iova->bins.used[bin / 64] >> bin % 64 & 1;
+		unsigned int zone = bin / WEIR_BIN_CLASSES, class = bin % WEIR_BIN_CLASSES;
+		bool used = iova->bins.used[zone][class / 64] >> class % 64 & 1;
 
 		ASSERT_EQ(used, iova->bins.first[bin] != NULL);
-		ASSERT_TRUE(!used || (iova->bins.zones >> bin / WEIR_BIN_CLASSES & 1));
+		ASSERT_TRUE(!used || ((iova->bins.zones >> zone & 1) && (iova->bins.words[zone] >> class / 64 & 1)));
 		for (const struct weir_hole *hole = iova->bins.first[bin]; hole; hole = hole->next, found++)
 			ASSERT_TRUE(hole->segment.hole);
 	}
