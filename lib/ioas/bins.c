@@ -93,7 +93,7 @@ void weir_bins_remove(struct weir_bins *bins, struct weir_hole *hole)
 	bins->used[zone][class / 64] &= ~((uint64_t)1 << class % 64);
 	if (bins->used[zone][class / 64])
 		return;
-	bins->words[zone] &= (uint16_t)~(1u << class / 64);
+	bins->words[zone] &= (uint16_t) ~(1u << class / 64);
 	if (!bins->words[zone])
 		bins->zones &= ~((uint64_t)1 << zone);
 }
@@ -193,13 +193,12 @@ static void note_front(struct weir_bins *bins, struct weir_hole *hole, unsigned 
 struct weir_hole *weir_bins_find(struct weir_bins *bins, const struct weir_iova_wish *wish,
 				 uint64_t *ret_start)
 {
-	enum { LOOKS = 16, MANY_LOOKS = 1 << 16 };
 	uint64_t pages = wish->len >> WEIR_BIN_PAGE_SHIFT, slack = (wish->align >> WEIR_BIN_PAGE_SHIFT) - 1;
 	struct search search = { .bins = bins,
 				 .wish = wish,
 				 .tight = class_of(pages),
 				 .sure = class_of(pages + slack - 1) + 1,
-				 .looks = LOOKS };
+				 .looks = WEIR_BIN_LOOKS };
 	/* Those of holes that begin at or below the limit. */
 	uint64_t zones = UINT64_MAX >> __builtin_clzll(wish->limit);
 	struct weir_hole *hole = search_zones(&search, zones & preferred, ret_start);
@@ -210,7 +209,7 @@ struct weir_hole *weir_bins_find(struct weir_bins *bins, const struct weir_iova_
 		hole = search_zones(&search, zones & ~preferred, ret_start);
 	if (hole || !wish->exhaustive)
 		return hole;
-	search.looks = MANY_LOOKS;
+	search.looks = WEIR_BIN_MANY_LOOKS;
 	hole = search_zones(&search, zones & preferred, ret_start);
 	return hole ? hole : search_zones(&search, zones & ~preferred, ret_start);
 }

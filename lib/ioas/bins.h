@@ -23,7 +23,9 @@ enum {
 	WEIR_BIN_EXACT_BITS = 9,
 	WEIR_BIN_CLASSES = 704, /* 684 of them in use */
 	WEIR_BIN_WORDS = WEIR_BIN_CLASSES / 64,
-	WEIR_NO_BIN = UINT16_MAX
+	WEIR_NO_BIN = UINT16_MAX,
+	WEIR_BIN_LOOKS = 16,
+	WEIR_BIN_MANY_LOOKS = 1 << 16
 };
 
 /* A range of IOVAs: a hole, or taken. One cache line, and what follows it in a hole or a mapping is another. */
@@ -60,12 +62,13 @@ struct weir_iova_wish {
 	uint64_t len;
 	uint64_t align;     /* a power of two */
 	uint64_t remainder; /* the range begins at this modulo align */
-	uint64_t limit;     /* the range ends at or below this */
+	uint64_t
+		limit; /* the range ends at or below this: 2^n - 1, or all holes of one zone may be looked at */
 	/*
-	 * Look at very many holes before giving up. Without it they are few, and finding nothing means that no hole is by a quarter
-	 * longer than would do however it lies; below 2 MiB, that no hole is so long. What the wish does not align to more than a page has, then, been
-	 * looked for everywhere; but that, from 2 MiB on, of more than 65536 holes that are less than a quarter longer or
-	 * shorter some have been left out.
+	 * How many holes that do not suit are looked at before giving up: WEIR_BIN_LOOKS, or with this WEIR_BIN_MANY_LOOKS. Holes that are by a
+	 * quarter longer than would do however they lie are found without looking at others, and below 2 MiB those
+	 * that are so long at all. Hence with this and no alignment beyond that of all holes, what there is is found, but where so
+	 * many holes of 2 MiB and more are just too short.
 	 */
 	bool exhaustive;
 };

@@ -52,8 +52,7 @@ static __attribute__((noinline)) int make_spare(struct weir_iova *iova)
 	if ((size_t)(iova->fresh_end - iova->fresh) < size && add_chunk(iova))
 		return -ENOMEM;
 	for (size_t i = SEGMENTS; i-- > 0;) {
-		struct weir_segment *segment =
-			(struct weir_segment *)(iova->fresh + i * iova->segment_size);
+		struct weir_segment *segment = (struct weir_segment *)(iova->fresh + i * iova->segment_size);
 
 		segment->mark = false;
 		weir_iova_spare_push(iova, segment);

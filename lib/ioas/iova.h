@@ -26,7 +26,8 @@ struct weir_iova {
 	struct weir_tree marks;     /* segments, by address */
 	struct weir_segment *spare; /* segments not in use */
 	struct weir_iova_chunk *chunks;
-	unsigned char *fresh, *fresh_end; /* memory of the newest chunk that no segment has been made of yet */
+	unsigned char *fresh,
+		*fresh_end; /* memory of the newest chunk that no segment has been made of yet */
 	size_t segment_size;
 	uint64_t num_spare, num_segments, num_holes; /* segments: spare ones included */
 	struct weir_stretches stretches;

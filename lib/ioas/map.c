@@ -83,8 +83,9 @@ static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint
  */
 enum { LARGE_PAGE = 1 << 21, HUGE_PAGE = 1 << 30 };
 
-static inline __attribute__((always_inline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin, uint64_t len,
-						     uint64_t limit, struct weir_segment **ret_segment)
+static inline __attribute__((always_inline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin,
+								 uint64_t len, uint64_t limit,
+								 struct weir_segment **ret_segment)
 {
 	struct weir_iova_wish wish = {
 		.len = len, .limit = limit, .align = HUGE_PAGE, .remainder = begin & (HUGE_PAGE - 1)

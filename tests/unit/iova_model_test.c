@@ -19,7 +19,8 @@ static uint64_t count_binned(const struct weir_iova *iova)
 		bool used = iova->bins.used[zone][class / 64] >> class % 64 & 1;
 
 		ASSERT_EQ(used, iova->bins.first[bin] != NULL);
-		ASSERT_TRUE(!used || ((iova->bins.zones >> zone & 1) && (iova->bins.words[zone] >> class / 64 & 1)));
+		ASSERT_TRUE(!used ||
+			    ((iova->bins.zones >> zone & 1) && (iova->bins.words[zone] >> class / 64 & 1)));
 		for (const struct weir_hole *hole = iova->bins.first[bin]; hole; hole = hole->next, found++)
 			ASSERT_TRUE(hole->segment.hole);
 	}

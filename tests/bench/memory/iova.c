@@ -5,7 +5,8 @@
  *     weir-bench-memory-iova [MOST]
  *
  * Absolute limits, at 1k ranges, are scaled by how much slower the machine is than the one that they are meant for. With many ranges or
- * holes, some dependent cache misses may come on top, in memory of the size that the tables then have. The times are the best of several
+ * holes, three dependent cache misses may come on top, in memory of the size that the tables then have; as many as holes are looked at where all that
+ * there is looks as if it would do, and does not. The times are the best of several
  * rounds, of this thread's processor time. A table goes to stderr, the same as JSON to stdout; exits with 1 above the limits.
  */
 #include <err.h>
@@ -198,6 +199,28 @@ static double measure_live(void)
 	return first;
 }
 
+/* Only the last of many ranges that may be chosen from is large. */
+static void measure_ranges(void)
+{
+	enum { RANGES = 31 };
+	struct weir_iova *iova = new_iova(four_gib);
+	struct weir_iova_range ranges[RANGES];
+	struct churn churn;
+	double ns, miss;
+
+	for (uint64_t i = 0; i < RANGES; i++) {
+		ranges[i].start = 2 * four_gib + i * LARGE;
+		ranges[i].last = ranges[i].start + (i + 1 < RANGES ? PAGE : four_gib) - 1;
+	}
+	weir_iova_allow(iova, ranges, RANGES, PAGE);
+	churn = new_churn(iova, 1000, UINT64_MAX);
+	ns = best_churn(&churn, 1);
+	miss = miss_of(iova);
+	report("allocate + free, random order: the last of 31 ranges", 1000, ns, 100 * slower, true, miss);
+	free_churn(&churn);
+	free_iova(iova);
+}
+
 /* Every second of many ranges goes, whose lengths are mixed or all alike. */
 static struct weir_iova *with_holes(size_t num, bool mixed)
 {
@@ -236,6 +259,85 @@ static void measure_holes(double at_1k)
 		free_churn(&churn);
 		free_iova(iova);
 	}
+}
+
+/* A space with holes of one kind and nothing else, and what is wished of it. */
+struct trap {
+	const char *name;
+	uint64_t hole, gap; /* lengths of the holes, and of what is taken between them */
+	uint64_t begin;     /* where the first hole begins */
+	struct weir_iova_wish wish;
+	unsigned int looks; /* how many holes may be looked at */
+};
+
+static const struct trap traps[] = {
+	{ "holes of 8 pages, 9 are wished",
+	  8 * PAGE,
+	  PAGE,
+	  1ull << 36,
+	  { .len = 9 * PAGE, .align = PAGE, .limit = UINT64_MAX, .exhaustive = true },
+	  WEIR_BIN_LOOKS },
+	{ "holes of 2 MiB, a page more is wished",
+	  LARGE,
+	  PAGE,
+	  1ull << 36,
+	  { .len = LARGE + PAGE, .align = PAGE, .limit = UINT64_MAX, .exhaustive = true },
+	  WEIR_BIN_MANY_LOOKS },
+	{ "holes of a page, 1 GiB congruent modulo 1 GiB",
+	  PAGE,
+	  PAGE,
+	  1ull << 36,
+	  { .len = 1 << 30, .align = 1 << 30, .remainder = 5 * PAGE, .limit = UINT64_MAX },
+	  WEIR_BIN_LOOKS },
+	{ "holes of 3 MiB that all lie wrongly modulo 2 MiB",
+	  3 << 20,
+	  LARGE + (LARGE - (3 << 20) % LARGE),
+	  (1ull << 36) + PAGE,
+	  { .len = 3 << 20, .align = LARGE, .limit = UINT64_MAX },
+	  WEIR_BIN_LOOKS },
+	{ "holes above the limit, inside of a stretch",
+	  PAGE,
+	  PAGE,
+	  1ull << 36,
+	  { .len = PAGE, .align = PAGE, .limit = (1ull << 36) - 1, .exhaustive = true },
+	  WEIR_BIN_LOOKS },
+};
+
+/* From the first hole to the last nothing is free but they, and outside of that nothing may be chosen. */
+static void measure_trap(const struct trap *trap, double at_1k)
+{
+	const int tries = (1 << 16) / (int)trap->looks;
+	struct weir_iova *iova = new_iova(four_gib);
+	size_t num = most < MILLION ? most : MILLION;
+	uint64_t at = trap->begin;
+	double least = 1e30, miss;
+
+	for (size_t i = 0; i < num; i++, at += trap->hole + trap->gap) {
+		uint64_t start = at + trap->hole;
+		struct weir_segment *segment;
+
+		if (weir_iova_take_fixed(iova, start, start + trap->gap - 1, &segment))
+			errx(1, "no memory");
+	}
+	weir_iova_allow(iova, &(struct weir_iova_range){ trap->begin - LARGE, at - 1 }, 1, PAGE);
+	if (weir_iova_take_fixed(iova, trap->begin - LARGE, trap->begin - 1,
+				 &(struct weir_segment *){ NULL }))
+		errx(1, "no memory");
+	for (int round = 0; round < ROUNDS; round++) {
+		double begin = yardstick_now(), took;
+
+		for (int i = 0; i < tries; i++) {
+			struct weir_segment *segment;
+
+			if (!weir_iova_take(iova, &trap->wish, &segment))
+				errx(1, "%s: found", trap->name);
+		}
+		took = (yardstick_now() - begin) / tries;
+		least = took < least ? took : least;
+	}
+	miss = miss_of(iova);
+	report(trap->name, num, least, at_1k + trap->looks * miss, true, miss);
+	free_iova(iova);
 }
 
 /* Mappings of a page each that are made in a row, and taken back in some order: by their handles, or by where they are. */
@@ -348,7 +450,7 @@ static void measure_bookkeeping(void)
 
 int main(int argc, char **argv)
 {
-	double search;
+	double search, at_1k;
 
 	if (argc > 1)
 		most = strtoul(argv[1], NULL, 0);
@@ -363,9 +465,13 @@ int main(int argc, char **argv)
 		       sizes[size], search);
 		any = true;
 	}
-	fprintf(stderr, "limits are scaled by %.2f\n\n%-52s %8s %9s %9s %9s\n", slower, "ns (*: no limit, the same sum)", "num",
-		"takes", "limit", "a miss");
-	measure_holes(measure_live());
+	fprintf(stderr, "limits are scaled by %.2f\n\n%-52s %8s %9s %9s %9s\n", slower,
+		"ns (*: no limit, the same sum)", "num", "takes", "limit", "a miss");
+	at_1k = measure_live();
+	measure_ranges();
+	measure_holes(at_1k);
+	for (size_t i = 0; i < sizeof(traps) / sizeof(traps[0]); i++)
+		measure_trap(&traps[i], at_1k);
 	measure_bookkeeping();
 	printf("],\n \"slower\": %.2f, \"within\": %s}\n", slower, within ? "true" : "false");
 	return !within;
