@@ -53,9 +53,23 @@ static void report(const char *name, size_t num, double ns, double limit, bool i
 	any = true;
 }
 
+/* Measured again when the size is another. */
+static double miss_in(size_t bytes)
+{
+	static size_t last_bytes;
+	static double last;
+
+	if (bytes > last_bytes + last_bytes / 8 || bytes < last_bytes - last_bytes / 8)
+		last = yardstick_miss(bytes, true);
+	else
+		return last;
+	last_bytes = bytes;
+	return last;
+}
+
 static double miss_of(const struct weir_iova *iova)
 {
-	return yardstick_miss(table_bytes(iova), true);
+	return miss_in(table_bytes(iova));
 }
 
 /* Half of all are one page; each further power of two has half as many, up to 64 MiB; and any number of pages in between. */
@@ -165,13 +179,13 @@ static double time_churn(struct churn *churn)
 	return (yardstick_now() - begin) / STEPS;
 }
 
-static double best_churn(struct churn *churn, int warm_up)
+static double best_churn(struct churn *churn, int warm_up, int rounds)
 {
 	double least = 1e30;
 
 	while (warm_up--)
 		time_churn(churn);
-	for (int round = 0; round < ROUNDS; round++) {
+	while (rounds--) {
 		double took = time_churn(churn);
 
 		least = took < least ? took : least;
@@ -187,7 +201,7 @@ static double measure_live(void)
 	for (int size = 0; size < SIZES && sizes[size] <= most; size++) {
 		struct weir_iova *iova = new_iova(four_gib);
 		struct churn churn = new_churn(iova, sizes[size], UINT64_MAX);
-		double ns = best_churn(&churn, 1 + (int)(4 * sizes[size] / STEPS)), miss = miss_of(iova);
+		double ns = best_churn(&churn, 1 + (int)(4 * sizes[size] / STEPS), ROUNDS), miss = miss_of(iova);
 
 		report("allocate + free, random order: live ranges", sizes[size], ns,
 		       size ? first + 3 * miss : 100 * slower, strict(size), miss);
@@ -214,7 +228,7 @@ static void measure_ranges(void)
 	}
 	weir_iova_allow(iova, ranges, RANGES, PAGE);
 	churn = new_churn(iova, 1000, UINT64_MAX);
-	ns = best_churn(&churn, 1);
+	ns = best_churn(&churn, 1, ROUNDS);
 	miss = miss_of(iova);
 	report("allocate + free, random order: the last of 31 ranges", 1000, ns, 100 * slower, true, miss);
 	free_churn(&churn);
@@ -248,12 +262,18 @@ static void measure_holes(double at_1k)
 	for (int mixed = 0; mixed < 2; mixed++) {
 		size_t num = most < MILLION ? most : MILLION;
 		struct weir_iova *iova = with_holes(num, mixed);
-		struct churn churn = new_churn(iova, 1000, UINT64_MAX), low;
-		double ns = best_churn(&churn, 1), miss = miss_of(iova), limited;
+		struct churn churn = new_churn(iova, 1000, UINT64_MAX),
+			     low = new_churn(iova, 1000, (1 << 28) - 1);
+		double ns = 1e30, limited = 1e30, miss = miss_of(iova);
 
+		/* In turns, so that what else the machine does meets both. */
+		for (int round = 0; round < 2 * ROUNDS; round++) {
+			double took = best_churn(&churn, 0, 1), took_low = best_churn(&low, 0, 1);
+
+			ns = took < ns ? took : ns;
+			limited = took_low < limited ? took_low : limited;
+		}
 		report(names[mixed], num, ns, at_1k + 3 * miss, true, miss);
-		low = new_churn(iova, 1000, (1 << 28) - 1);
-		limited = best_churn(&low, 1);
 		report("  the same below 28 bits, beneath them", num, limited, 2 * ns, true, miss);
 		free_churn(&low);
 		free_churn(&churn);
@@ -413,7 +433,7 @@ static void measure_row(struct row *row, enum order order)
 		row->num = sizes[size];
 		put_in_order(row, order);
 		ns = best_row(row);
-		miss = yardstick_miss(sizeof(*row->ioas) + row->num * row->ioas->iova.segment_size, true);
+		miss = miss_in(sizeof(*row->ioas) + row->num * row->ioas->iova.segment_size);
 		report(names[order], row->num, ns, size ? first + 3 * miss : 400 * slower,
 		       order < ANY_ORDER && strict(size), miss);
 		if (!size)

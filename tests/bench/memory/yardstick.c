@@ -9,7 +9,7 @@
 
 #include "bench/memory/random.h"
 
-enum { QUERIES = 1 << 20, CHASES = 1 << 20, ROUNDS = 5 };
+enum { QUERIES = 1 << 20, CHASES = 1 << 20, ROUNDS = 4 };
 
 static volatile uint64_t sink;
 
