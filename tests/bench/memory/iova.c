@@ -201,7 +201,8 @@ static double measure_live(void)
 	for (int size = 0; size < SIZES && sizes[size] <= most; size++) {
 		struct weir_iova *iova = new_iova(four_gib);
 		struct churn churn = new_churn(iova, sizes[size], UINT64_MAX);
-		double ns = best_churn(&churn, 1 + (int)(4 * sizes[size] / STEPS), ROUNDS), miss = miss_of(iova);
+		double ns = best_churn(&churn, 1 + (int)(4 * sizes[size] / STEPS), ROUNDS),
+		       miss = miss_of(iova);
 
 		report("allocate + free, random order: live ranges", sizes[size], ns,
 		       size ? first + 3 * miss : 100 * slower, strict(size), miss);
