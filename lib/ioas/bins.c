@@ -4,22 +4,24 @@
 
 #include <stddef.h>
 
-enum { WORDS_PER_ZONE = WEIR_BIN_CLASSES / 64 };
+enum { EXACT_BITS = WEIR_BIN_EXACT_BITS, EXACT = 1 << EXACT_BITS };
 
 static unsigned int class_of(uint64_t pages)
 {
 	unsigned int bits;
 
-	if (pages < 4)
+	if (pages < EXACT)
 		return (unsigned int)pages;
 	bits = 63 - (unsigned int)__builtin_clzll(pages);
-	return (bits - 1) * 4 + (unsigned int)(pages >> (bits - 2) & 3);
+	return EXACT + (bits - EXACT_BITS) * 4 + (unsigned int)(pages >> (bits - 2) & 3);
 }
 
 /* The fewest pages of a class. */
 static uint64_t fewest_pages(unsigned int class)
 {
-	return class < 4 ? class : (4 + (uint64_t) class % 4) << (class / 4 - 1);
+	unsigned int large = class - EXACT;
+
+	return class < EXACT ? class : (4 + (uint64_t)large % 4) << (large / 4 + EXACT_BITS - 2);
 }
 
 /* No preference holds any longer. */
@@ -30,7 +32,6 @@ static void forget_front(struct weir_bins *bins)
 
 void weir_bins_init(struct weir_bins *bins)
 {
-	*bins = (struct weir_bins){ 0 };
 	forget_front(bins);
 }
 
@@ -71,15 +72,15 @@ void weir_bins_add(struct weir_bins *bins, struct weir_hole *hole)
 	if (hole->next)
 		hole->next->link = &hole->next;
 	*first = hole;
-	bins->used[bin / 64] |= (uint64_t)1 << bin % 64;
+	bins->used[zone][class / 64] |= (uint64_t)1 << class % 64;
+	bins->words[zone] |= (uint16_t)(1u << class / 64);
 	bins->zones |= (uint64_t)1 << zone;
 	forget_front(bins);
 }
 
 void weir_bins_remove(struct weir_bins *bins, struct weir_hole *hole)
 {
-	unsigned int bin = hole->bin, zone = bin / WEIR_BIN_CLASSES;
-	uint64_t left = 0;
+	unsigned int bin = hole->bin, zone = bin / WEIR_BIN_CLASSES, class = bin % WEIR_BIN_CLASSES;
 
 	if (bin == WEIR_NO_BIN)
 		return;
@@ -89,27 +90,29 @@ void weir_bins_remove(struct weir_bins *bins, struct weir_hole *hole)
 		hole->next->link = hole->link;
 	if (bins->first[bin])
 		return;
-	bins->used[bin / 64] &= ~((uint64_t)1 << bin % 64);
-	for (unsigned int i = 0; i < WORDS_PER_ZONE; i++)
-		left |= bins->used[zone * WORDS_PER_ZONE + i];
-	if (!left)
+	bins->used[zone][class / 64] &= ~((uint64_t)1 << class % 64);
+	if (bins->used[zone][class / 64])
+		return;
+	bins->words[zone] &= (uint16_t) ~(1u << class / 64);
+	if (!bins->words[zone])
 		bins->zones &= ~((uint64_t)1 << zone);
 }
 
 /* The first class of @zone at or above @least that has a hole, or WEIR_BIN_CLASSES. */
 static unsigned int next_class(const struct weir_bins *bins, unsigned int zone, unsigned int least)
 {
-	const uint64_t *used = &bins->used[zone * WORDS_PER_ZONE];
-	unsigned int word = least / 64;
+	unsigned int word = least / 64, words;
 	uint64_t found;
 
-	if (word == WORDS_PER_ZONE)
+	if (word == WEIR_BIN_WORDS)
 		return WEIR_BIN_CLASSES;
-	found = used[word] & (UINT64_MAX << least % 64);
-	while (!found) {
-		if (++word == WORDS_PER_ZONE)
+	found = bins->used[zone][word] & (UINT64_MAX << least % 64);
+	if (!found) {
+		words = bins->words[zone] & (~1u << word);
+		if (!words)
 			return WEIR_BIN_CLASSES;
-		found = used[word];
+		word = (unsigned int)__builtin_ctz(words);
+		found = bins->used[zone][word];
 	}
 	return word * 64 + (unsigned int)__builtin_ctzll(found);
 }
@@ -190,13 +193,12 @@ static void note_front(struct weir_bins *bins, struct weir_hole *hole, unsigned 
 struct weir_hole *weir_bins_find(struct weir_bins *bins, const struct weir_iova_wish *wish,
 				 uint64_t *ret_start)
 {
-	enum { LOOKS = 16 };
 	uint64_t pages = wish->len >> WEIR_BIN_PAGE_SHIFT, slack = (wish->align >> WEIR_BIN_PAGE_SHIFT) - 1;
 	struct search search = { .bins = bins,
 				 .wish = wish,
 				 .tight = class_of(pages),
 				 .sure = class_of(pages + slack - 1) + 1,
-				 .looks = LOOKS };
+				 .looks = WEIR_BIN_LOOKS };
 	/* Those of holes that begin at or below the limit. */
 	uint64_t zones = UINT64_MAX >> __builtin_clzll(wish->limit);
 	struct weir_hole *hole = search_zones(&search, zones & preferred, ret_start);
@@ -207,7 +209,7 @@ struct weir_hole *weir_bins_find(struct weir_bins *bins, const struct weir_iova_
 		hole = search_zones(&search, zones & ~preferred, ret_start);
 	if (hole || !wish->exhaustive)
 		return hole;
-	search.looks = UINT64_MAX;
+	search.looks = WEIR_BIN_MANY_LOOKS;
 	hole = search_zones(&search, zones & preferred, ret_start);
 	return hole ? hole : search_zones(&search, zones & ~preferred, ret_start);
 }

@@ -83,7 +83,6 @@ static struct weir_ioas *new_ioas(uint32_t flags)
 
 static void free_ioas(struct weir_ioas *ioas)
 {
-	weir_index_finish(&ioas->index);
 	weir_addresses_close(ioas);
 	weir_iova_finish(&ioas->iova);
 	weir_geometry_free(&ioas->space.geometry);

@@ -6,7 +6,6 @@
 #include "host/host.h"
 #include "ioas/file.h"
 #include "ioas/gate.h"
-#include "ioas/index.h"
 #include "ioas/iova.h"
 
 struct weir_ioas {
@@ -15,7 +14,6 @@ struct weir_ioas {
 
 	/* Its lock guards what follows; it is taken after the host's, and not held through system calls. */
 	struct weir_gate gate;
-	struct weir_index index;          /* of mappings */
 	struct weir_addresses *addresses; /* for looking up without the lock; NULL: nobody does */
 	uint64_t mapped_bytes, lost_bytes, num_lost;
 

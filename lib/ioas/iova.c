@@ -11,37 +11,77 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+enum { CACHE_LINE = 64, SEGMENTS = 128 /* made at a time */, HUGE_PAGE = 1 << 21 };
 
 struct weir_iova_chunk {
 	struct weir_iova_chunk *next;
-	unsigned char segments[];
+	_Alignas(CACHE_LINE) unsigned char segments[];
 };
 
+/* As much memory as there is already, up to a huge page: then misses of the TLB do not come on top of those of the caches. */
 static int add_chunk(struct weir_iova *iova)
 {
-	enum { SEGMENTS = 128 };
-	struct weir_iova_chunk *chunk = malloc(sizeof(*chunk) + SEGMENTS * iova->segment_size);
+	const size_t least = sizeof(struct weir_iova_chunk) + SEGMENTS * iova->segment_size;
+	size_t size = iova->num_segments * iova->segment_size;
+	struct weir_iova_chunk *chunk;
 
+	if (size < least)
+		size = least;
+	if (size > HUGE_PAGE / 2)
+		size = HUGE_PAGE;
+	size &= ~(size_t)(CACHE_LINE - 1);
+	chunk = aligned_alloc(size == HUGE_PAGE ? HUGE_PAGE : CACHE_LINE, size);
 	if (!chunk)
 		return -ENOMEM;
+	if (size == HUGE_PAGE)
+		madvise(chunk, size, MADV_HUGEPAGE); /* faster where there are any */
 	chunk->next = iova->chunks;
 	iova->chunks = chunk;
+	iova->fresh = chunk->segments;
+	iova->fresh_end = (unsigned char *)chunk + size;
+	return 0;
+}
+
+/* More spare segments, in the order of their addresses. What is left of a chunk that is too little stays unused. */
+static __attribute__((noinline)) int make_spare(struct weir_iova *iova)
+{
+	const size_t size = SEGMENTS * iova->segment_size;
+
+	if ((size_t)(iova->fresh_end - iova->fresh) < size && add_chunk(iova))
+		return -ENOMEM;
+	for (size_t i = SEGMENTS; i-- > 0;) {
+		struct weir_segment *segment = (struct weir_segment *)(iova->fresh + i * iova->segment_size);
+
+		segment->mark = false;
+		weir_iova_spare_push(iova, segment);
+	}
+	iova->fresh += size;
 	iova->num_segments += SEGMENTS;
-	for (size_t i = SEGMENTS; i-- > 0;)
-		weir_iova_spare_push(iova, (struct weir_segment *)(chunk->segments + i * iova->segment_size));
 	return 0;
 }
 
 /* Taking divides a hole into three at most. */
 static inline int reserve(struct weir_iova *iova)
 {
-	return iova->num_spare <= WEIR_IOVA_SPARE ? add_chunk(iova) : 0;
+	return iova->num_spare <= WEIR_IOVA_SPARE ? make_spare(iova) : 0;
+}
+
+/* The range of a segment is another's now. */
+static void drop(struct weir_iova *iova, struct weir_segment *segment)
+{
+	if (segment->mark) {
+		segment->mark = false;
+		weir_tree_remove(&iova->marks, &segment->node);
+	}
+	weir_iova_drop(iova, segment);
 }
 
 /* Put a hole, which lies within one stretch and is in no bin, into the bin where it belongs. */
 static void file(struct weir_iova *iova, struct weir_hole *hole)
 {
-	const struct weir_stretch *stretch = &iova->stretches.all[hole->stretch];
+	const struct weir_stretch *stretch = &iova->stretches.all[hole->segment.hole - 1];
 
 	if (stretch->usable)
 		weir_bins_add(&iova->bins, hole);
@@ -58,7 +98,7 @@ static void file_again(struct weir_iova *iova, struct weir_hole *hole)
 	file(iova, hole);
 }
 
-/* A hole begins elsewhere now, without passing another one: its place in the tree stays, and mostly its bin. */
+/* A hole begins elsewhere now, without passing another segment: its place in the tree stays, if it is a mark, and mostly its bin. */
 static inline void move_start(struct weir_iova *iova, struct weir_hole *hole, uint64_t start)
 {
 	hole->segment.node.key = start;
@@ -72,20 +112,18 @@ static void move_last(struct weir_iova *iova, struct weir_hole *hole, uint64_t l
 	file_again(iova, hole);
 }
 
-static void hole_begins(struct weir_iova *iova, struct weir_segment *segment, uint8_t stretch)
+/* @hole: what segments in that stretch have there while they are holes. */
+static void hole_begins(struct weir_iova *iova, struct weir_segment *segment, uint8_t hole)
 {
-	segment->hole = true;
+	segment->hole = hole;
 	iova->num_holes++;
-	weir_hole_of(segment)->stretch = stretch;
-	weir_tree_insert(&iova->holes, &segment->node);
 	file(iova, weir_hole_of(segment));
 }
 
 static void hole_ends(struct weir_iova *iova, struct weir_segment *hole)
 {
 	weir_bins_remove(&iova->bins, weir_hole_of(hole));
-	weir_tree_remove(&iova->holes, &hole->node);
-	hole->hole = false;
+	hole->hole = 0;
 	iova->num_holes--;
 }
 
@@ -93,9 +131,10 @@ int weir_iova_init(struct weir_iova *iova, size_t taken_size)
 {
 	struct weir_segment *all;
 
-	*iova = (struct weir_iova){ .stretches.num = 1 };
+	iova->stretches.num = 1;
 	weir_bins_init(&iova->bins);
 	iova->segment_size = taken_size > sizeof(struct weir_hole) ? taken_size : sizeof(struct weir_hole);
+	iova->segment_size = (iova->segment_size + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
 	if (reserve(iova))
 		return -ENOMEM;
 	iova->edge.below = iova->edge.above = &iova->edge;
@@ -103,7 +142,7 @@ int weir_iova_init(struct weir_iova *iova, size_t taken_size)
 	all->node.key = 0;
 	all->last = UINT64_MAX;
 	weir_iova_link_above(all, &iova->edge);
-	hole_begins(iova, all, 0);
+	hole_begins(iova, all, 1);
 	return 0;
 }
 
@@ -122,7 +161,7 @@ static struct weir_segment *new_taken(struct weir_iova *iova, uint64_t start, ui
 {
 	struct weir_segment *taken = weir_iova_spare_pop(iova);
 
-	taken->hole = false;
+	taken->hole = 0;
 	taken->node.key = start;
 	taken->last = last;
 	weir_iova_link_above(taken, below);
@@ -155,7 +194,7 @@ static struct weir_segment *carve(struct weir_iova *iova, struct weir_segment *h
 	weir_iova_link_above(front, hole->below);
 	taken = new_taken(iova, start, last, front);
 	move_start(iova, weir_hole_of(hole), last + 1);
-	hole_begins(iova, front, weir_hole_of(hole)->stretch);
+	hole_begins(iova, front, hole->hole);
 	return taken;
 }
 
@@ -174,17 +213,34 @@ int weir_iova_search_and_take(struct weir_iova *iova, const struct weir_iova_wis
 	return 0;
 }
 
-static struct weir_segment *hole_at_or_below(const struct weir_iova *iova, uint64_t address)
+static void make_mark(struct weir_iova *iova, struct weir_segment *segment)
 {
-	return (struct weir_segment *)weir_tree_at_or_below(&iova->holes, address);
+	segment->mark = true;
+	weir_tree_insert(&iova->marks, &segment->node);
+}
+
+struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address)
+{
+	struct weir_segment *segment = (struct weir_segment *)weir_tree_at_or_below(&iova->marks, address);
+	unsigned int walked = 0;
+
+	if (!segment)
+		segment = iova->edge.above;
+	for (; segment->last < address; segment = segment->above) {
+		if (++walked < WEIR_BETWEEN_MARKS)
+			continue;
+		walked = 0;
+		make_mark(iova, segment);
+	}
+	return segment;
 }
 
 int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
 			 struct weir_segment **ret_segment)
 {
-	struct weir_segment *hole = hole_at_or_below(iova, start), *end, *taken;
+	struct weir_segment *hole = weir_iova_find(iova, start), *end, *taken;
 
-	if (!hole || hole->last < start)
+	if (!hole->hole)
 		return -EEXIST;
 	for (end = hole; end->last < last; end = end->above)
 		if (!end->above->hole)
@@ -196,7 +252,7 @@ int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
 		hole = taken->above;
 		hole = carve(iova, hole, hole->node.key, hole->last < last ? hole->last : last);
 		taken->last = hole->last;
-		weir_iova_drop(iova, hole);
+		drop(iova, hole);
 	}
 	*ret_segment = taken;
 	return 0;
@@ -209,11 +265,11 @@ static inline void join_above(struct weir_iova *iova, struct weir_segment *segme
 	struct weir_segment *below = segment->below;
 	uint64_t start = segment->node.key;
 
-	weir_iova_drop(iova, segment);
-	if (weir_iova_is_hole_in(below, weir_hole_of(above)->stretch)) {
+	drop(iova, segment);
+	if (below->hole == above->hole) {
 		start = below->node.key;
 		hole_ends(iova, below);
-		weir_iova_drop(iova, below);
+		drop(iova, below);
 	}
 	move_start(iova, weir_hole_of(above), start);
 }
@@ -222,16 +278,17 @@ static inline void join_above(struct weir_iova *iova, struct weir_segment *segme
 static void release(struct weir_iova *iova, struct weir_segment *segment, uint8_t stretch)
 {
 	struct weir_segment *below = segment->below;
+	uint8_t hole = stretch + 1;
 
-	if (weir_iova_is_hole_in(segment->above, stretch)) {
+	if (segment->above->hole == hole) {
 		join_above(iova, segment, segment->above);
-	} else if (weir_iova_is_hole_in(below, stretch)) {
+	} else if (below->hole == hole) {
 		uint64_t last = segment->last;
 
-		weir_iova_drop(iova, segment);
+		drop(iova, segment);
 		move_last(iova, weir_hole_of(below), last);
 	} else {
-		hole_begins(iova, segment, stretch);
+		hole_begins(iova, segment, hole);
 	}
 }
 
@@ -252,18 +309,6 @@ void weir_iova_give_and_join(struct weir_iova *iova, struct weir_segment *segmen
 	release(iova, segment, stretch);
 }
 
-struct weir_segment *weir_iova_find(const struct weir_iova *iova, uint64_t address, uint64_t steps)
-{
-	struct weir_segment *segment = hole_at_or_below(iova, address);
-
-	if (!segment)
-		segment = iova->edge.above;
-	for (; segment->last < address; segment = segment->above)
-		if (!steps--)
-			return NULL;
-	return segment;
-}
-
 /* All holes as long as can be, in no bin, and no borders between them. */
 static void join_all(struct weir_iova *iova)
 {
@@ -277,7 +322,7 @@ static void join_all(struct weir_iova *iova)
 
 			hole->last = above->last;
 			hole_ends(iova, above);
-			weir_iova_drop(iova, above);
+			drop(iova, above);
 		}
 		weir_bins_remove(&iova->bins, weir_hole_of(hole));
 	}
@@ -295,9 +340,9 @@ static void divide(struct weir_iova *iova, struct weir_segment *hole)
 		piece->last = weir_stretch_last(&iova->stretches, stretch);
 		weir_iova_link_above(piece, hole->below);
 		hole->node.key = piece->last + 1;
-		hole_begins(iova, piece, stretch);
+		hole_begins(iova, piece, stretch + 1);
 	}
-	weir_hole_of(hole)->stretch = stretch;
+	hole->hole = stretch + 1;
 	file(iova, weir_hole_of(hole));
 }
 

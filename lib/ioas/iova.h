@@ -4,6 +4,10 @@
  *
  * A range that is taken is its segment, so giving it back needs no memory. Holes end at the borders of stretches, of which some may be
  * chosen from; a range that is taken at a given place may lie anywhere, and across borders.
+ *
+ * What is chosen and given back costs no more than a few cache misses, however many segments there are. So nothing is kept in order
+ * by address but the list itself. Who looks for an address walks, and leaves a mark at every few segments on the way, from which the next
+ * one sets out: the marks are in a tree. A segment is walked over without being near a mark once.
  */
 #ifndef WEIR_IOAS_IOVA_H
 #define WEIR_IOAS_IOVA_H
@@ -11,14 +15,19 @@
 #include "ioas/bins.h"
 #include "ioas/stretches.h"
 
-/* How many spare segments there must be before a range is taken: see iova.c. */
-enum { WEIR_IOVA_SPARE = WEIR_MOST_STRETCHES + 2 };
+/*
+ * How many spare segments there must be before a range is taken: see iova.c. And how many segments who looks for an address passes from
+ * one mark to the next.
+ */
+enum { WEIR_IOVA_SPARE = WEIR_MOST_STRETCHES + 2, WEIR_BETWEEN_MARKS = 16 };
 
 struct weir_iova {
 	struct weir_segment edge;   /* joins both ends of the list */
-	struct weir_tree holes;     /* by address */
+	struct weir_tree marks;     /* segments, by address */
 	struct weir_segment *spare; /* segments not in use */
 	struct weir_iova_chunk *chunks;
+	unsigned char *fresh,
+		*fresh_end; /* memory of the newest chunk that no segment has been made of yet */
 	size_t segment_size;
 	uint64_t num_spare, num_segments, num_holes; /* segments: spare ones included */
 	struct weir_stretches stretches;
@@ -26,7 +35,7 @@ struct weir_iova {
 };
 
 /*
- * What is taken has room for @taken_size bytes, of which a struct weir_segment is the first part and the rest the caller's.
+ * @iova is all zero. What is taken has room for @taken_size bytes, of which a struct weir_segment is the first part and the rest the caller's.
  * Until weir_iova_allow(), nothing may be chosen from. -ENOMEM
  */
 int weir_iova_init(struct weir_iova *iova, size_t taken_size);
@@ -48,12 +57,6 @@ void weir_iova_give_and_join(struct weir_iova *iova, struct weir_segment *segmen
 static inline struct weir_hole *weir_hole_of(struct weir_segment *segment)
 {
 	return (struct weir_hole *)segment;
-}
-
-/* Whether @segment is a hole in that stretch: then a range beside it can become part of it. */
-static inline bool weir_iova_is_hole_in(struct weir_segment *segment, uint8_t stretch)
-{
-	return segment->hole && weir_hole_of(segment)->stretch == stretch;
 }
 
 static inline struct weir_segment *weir_iova_spare_pop(struct weir_iova *iova)
@@ -80,7 +83,7 @@ static inline void weir_iova_link_above(struct weir_segment *segment, struct wei
 	below->above = segment;
 }
 
-/* Its range is another's now. */
+/* The range of a segment that is no mark is another's now. */
 static inline void weir_iova_drop(struct weir_iova *iova, struct weir_segment *segment)
 {
 	segment->below->above = segment->above;
@@ -95,7 +98,7 @@ static inline struct weir_segment *weir_iova_take_front(struct weir_iova *iova, 
 	struct weir_segment *taken = weir_iova_spare_pop(iova);
 	uint64_t start = hole->segment.node.key;
 
-	taken->hole = false;
+	taken->hole = 0;
 	taken->node.key = start;
 	taken->last = start + (len - 1);
 	weir_iova_link_above(taken, hole->segment.below);
@@ -132,8 +135,8 @@ static inline void weir_iova_give(struct weir_iova *iova, struct weir_segment *s
 	struct weir_segment *above = segment->above;
 
 	/* What lies right below a hole becomes part of it, mostly without another effect. */
-	if (above->hole && segment->node.key >= weir_hole_of(above)->lowest &&
-	    !weir_iova_is_hole_in(segment->below, weir_hole_of(above)->stretch)) {
+	if (above->hole && segment->below->hole != above->hole && !segment->mark &&
+	    segment->node.key >= weir_hole_of(above)->lowest) {
 		above->node.key = segment->node.key;
 		weir_iova_drop(iova, segment);
 	} else {
@@ -147,8 +150,8 @@ static inline uint64_t weir_iova_num_taken(const struct weir_iova *iova)
 	return iova->num_segments - iova->num_spare - iova->num_holes;
 }
 
-/* The segment that an address lies in, if it is at most @steps segments above the next hole below it; else NULL. */
-struct weir_segment *weir_iova_find(const struct weir_iova *iova, uint64_t address, uint64_t steps);
+/* The segment that an address lies in. */
+struct weir_segment *weir_iova_find(struct weir_iova *iova, uint64_t address);
 
 /* The taken segment that follows @segment upwards or downwards, from the edge on and back to the edge. */
 static inline struct weir_segment *weir_iova_above(const struct weir_segment *segment)

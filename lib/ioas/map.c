@@ -170,7 +170,6 @@ static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *i
 	map->backing = *backing;
 	map->prot = o ? prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE;
 	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
-	weir_index_note(&ioas->index, segment);
 	ioas->mapped_bytes += len;
 	*ret_map = map;
 	return 0;

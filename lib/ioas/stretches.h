@@ -35,14 +35,19 @@ static inline uint64_t weir_stretch_last(const struct weir_stretches *stretches,
 	return stretches->all[stretch + 1].start - 1;
 }
 
-/* Which stretch an address lies in. There are few. */
+/* Which stretch an address lies in. */
 static inline uint8_t weir_stretch_at(const struct weir_stretches *stretches, uint64_t address)
 {
-	uint8_t stretch = 0;
+	uint32_t at = 0, num = stretches->num;
 
-	while (weir_stretch_last(stretches, stretch) < address)
-		stretch++;
-	return stretch;
+	while (num > 1) {
+		uint32_t half = num / 2;
+
+		if (stretches->all[at + half].start <= address)
+			at += half;
+		num -= half;
+	}
+	return (uint8_t)at;
 }
 
 #endif

@@ -12,7 +12,6 @@ static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, boo
 {
 	uint64_t len = weir_map_size(map);
 
-	weir_index_forget(&ioas->index, &map->segment);
 	ioas->mapped_bytes -= len;
 	if (lost) {
 		ioas->lost_bytes += len;
@@ -97,23 +96,6 @@ struct extent {
 	bool gaps;
 };
 
-/* Where walking would take long, an index is made, and kept from then on. */
-static struct weir_segment *segment_at(struct weir_ioas *ioas, uint64_t iova)
-{
-	enum { SHORT_WALK = 64 };
-	struct weir_segment *segment = weir_index_find(&ioas->index, iova);
-
-	if (!segment)
-		segment = weir_iova_find(&ioas->iova, iova, SHORT_WALK);
-	if (!segment && !ioas->index.slots) {
-		weir_index_begin(&ioas->index);
-		for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
-			weir_index_note(&ioas->index, &map->segment);
-		segment = weir_index_find(&ioas->index, iova);
-	}
-	return segment ? segment : weir_iova_find(&ioas->iova, iova, UINT64_MAX);
-}
-
 uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas)
 {
 	uint64_t bytes;
@@ -126,13 +108,13 @@ uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas)
 
 struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova)
 {
-	return (struct weir_map *)segment_at(ioas, iova);
+	return (struct weir_map *)weir_iova_find(&ioas->iova, iova);
 }
 
 /* The lowest mapping that reaches to @iova or lies above it. */
 static struct weir_map *map_at_or_above(struct weir_ioas *ioas, uint64_t iova)
 {
-	return weir_ioas_next_map(ioas, (struct weir_map *)segment_at(ioas, iova)->below);
+	return weir_ioas_next_map(ioas, (struct weir_map *)weir_iova_find(&ioas->iova, iova)->below);
 }
 
 static void unclaim(struct weir_ioas *ioas, struct weir_map *from, const struct weir_map *to)

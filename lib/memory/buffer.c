@@ -211,13 +211,13 @@ static int free_part(struct weir_memory *memory, struct weir_run *slab, uint64_t
 }
 
 /* The run that begins with this page, or NULL. */
-static struct weir_run *run_at(const struct weir_memory *memory, uint64_t page)
+static struct weir_run *run_at(struct weir_memory *memory, uint64_t page)
 {
 	struct weir_segment *segment = weir_index_find(&memory->runs, page);
 
 	/* Either there is none, or there was no memory for the index. */
 	if (!segment)
-		segment = weir_iova_find(&memory->keys, page, UINT64_MAX);
+		segment = weir_iova_find(&memory->keys, page);
 	if (segment->hole || segment->node.key != page || !((struct weir_run *)segment)->pages)
 		return NULL;
 	return (struct weir_run *)segment;

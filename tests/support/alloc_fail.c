@@ -9,10 +9,12 @@ static _Thread_local unsigned int countdown;
 static _Thread_local bool has_failed;
 
 /* The names that the linker gives to what it wraps. */
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t num, size_t size);
 void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t num, size_t size);
 void *__wrap_realloc(void *old, size_t size);
@@ -36,6 +38,11 @@ static bool fails(void)
 		return false;
 	has_failed = true;
 	return true;
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return fails() ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 void *__wrap_malloc(size_t size)

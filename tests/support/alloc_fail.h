@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory running out on request. The program is linked with --wrap for malloc, calloc, realloc and strdup, so this is about
+ * Memory running out on request. The program is linked with --wrap for aligned_alloc, malloc, calloc, realloc and strdup, so this is about
  * the objects in that program (weir-static among them), not about shared libraries; and about the calling thread only.
  */
 #ifndef TESTS_SUPPORT_ALLOC_FAIL_H

@@ -15,10 +15,12 @@ static uint64_t count_binned(const struct weir_iova *iova)
 	uint64_t found = 0;
 
 	for (unsigned int bin = 0; bin < WEIR_BIN_ZONES * WEIR_BIN_CLASSES; bin++) {
-		bool used = iova->bins.used[bin / 64] >> bin % 64 & 1;
+		unsigned int zone = bin / WEIR_BIN_CLASSES, class = bin % WEIR_BIN_CLASSES;
+		bool used = iova->bins.used[zone][class / 64] >> class % 64 & 1;
 
 		ASSERT_EQ(used, iova->bins.first[bin] != NULL);
-		ASSERT_TRUE(!used || (iova->bins.zones >> bin / WEIR_BIN_CLASSES & 1));
+		ASSERT_TRUE(!used ||
+			    ((iova->bins.zones >> zone & 1) && (iova->bins.words[zone] >> class / 64 & 1)));
 		for (const struct weir_hole *hole = iova->bins.first[bin]; hole; hole = hole->next, found++)
 			ASSERT_TRUE(hole->segment.hole);
 	}
@@ -187,13 +189,13 @@ static void check(const struct model *model)
 	check_segments(model->iova);
 	for (uint64_t page = 0; page < PAGES; page++) {
 		uint64_t at = model->base + page * PAGE;
-		struct weir_segment *segment = weir_iova_find(model->iova, at, UINT64_MAX);
+		struct weir_segment *segment = weir_iova_find(model->iova, at);
 		bool begins =
 			!page || model->taken[page - 1] || !model->usable[page - 1] || model->border[page];
 
 		ASSERT_LE(segment->node.key, at);
 		ASSERT_GE(segment->last, at + (PAGE - 1));
-		ASSERT_EQ(!model->taken[page], segment->hole);
+		ASSERT_EQ(!model->taken[page], segment->hole != 0);
 		usable += begins && !model->taken[page] && model->usable[page];
 	}
 	ASSERT_EQ(usable, count_binned(model->iova));

@@ -58,43 +58,50 @@ static void check_bin(const struct weir_iova *iova, const struct weir_hole *hole
 {
 	uint64_t start = hole->segment.node.key, pages = (hole->segment.last - start) / IOVA_PAGE + 1;
 	unsigned int zone = hole->bin / WEIR_BIN_CLASSES, class = hole->bin % WEIR_BIN_CLASSES;
+	unsigned int stretch = hole->segment.hole - 1;
 
-	ASSERT_EQ(weir_stretch_at(&iova->stretches, start), hole->stretch);
-	ASSERT_LE(hole->segment.last, weir_stretch_last(&iova->stretches, hole->stretch));
-	if (!iova->stretches.all[hole->stretch].usable) {
+	ASSERT_EQ(weir_stretch_at(&iova->stretches, start), stretch);
+	ASSERT_LE(hole->segment.last, weir_stretch_last(&iova->stretches, stretch));
+	if (!iova->stretches.all[stretch].usable) {
 		ASSERT_EQ(WEIR_NO_BIN, hole->bin);
 		return;
 	}
 	ASSERT_TRUE(in_its_bin(iova, hole));
 	ASSERT_EQ(1, start >> zone);
-	if (pages < 8)
+	if (pages < 512)
 		ASSERT_EQ(pages, class);
 	else
-		ASSERT_EQ(4 + class % 4, pages >> (class / 4 - 1));
+		ASSERT_EQ(4 + class % 4, pages >> ((class - 512) / 4 + 7));
 	ASSERT_LE(hole->lowest, start);
 	ASSERT_LE(start, hole->highest);
 }
 
-/* The segments follow each other without gaps, the holes are in the tree and in their bins, and those that could be one are. */
+static uint64_t count_nodes(const struct weir_tree_node *node)
+{
+	return node ? 1 + count_nodes(node->left) + count_nodes(node->right) : 0;
+}
+
+/* The segments follow each other without gaps, the marks are in the tree and the holes in their bins, and those that could be one are. */
 uint64_t check_segments(const struct weir_iova *iova)
 {
 	const struct weir_segment *segment;
-	uint64_t at = 0, holes = 0;
+	uint64_t at = 0, holes = 0, marks = 0;
 
 	for (segment = iova->edge.above; segment != &iova->edge; segment = segment->above) {
 		ASSERT_EQ(at, segment->node.key);
 		ASSERT_TRUE(segment->above->below == segment);
 		at = segment->last + 1;
+		if (segment->mark)
+			ASSERT_TRUE(weir_tree_at_or_below(&iova->marks, segment->last) == &segment->node);
+		marks += segment->mark;
 		if (!segment->hole)
 			continue;
 		holes++;
 		check_bin(iova, (const struct weir_hole *)segment);
-		ASSERT_TRUE(weir_tree_at_or_below(&iova->holes, segment->last) == &segment->node);
 		if (segment->above->hole)
-			ASSERT_EQ(weir_stretch_last(&iova->stretches,
-						    ((const struct weir_hole *)segment)->stretch),
-				  segment->last);
+			ASSERT_EQ(weir_stretch_last(&iova->stretches, segment->hole - 1), segment->last);
 	}
 	ASSERT_EQ(0, at);
+	ASSERT_EQ(marks, count_nodes(iova->marks.root));
 	return holes;
 }

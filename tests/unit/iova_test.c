@@ -168,6 +168,72 @@ UNIT(iova, holes_that_lie_wrongly_are_passed_over)
 	EXPECT_ERR(-ENOSPC, weir_iova_take(iova, &wish, &segment));
 }
 
+/* Of many holes that are a page too short, and one that is not, that one is found, be it the first or the last to come. */
+UNIT(iova, holes_just_too_short_do_not_hide_one_that_is_not)
+{
+	static const uint64_t lens[] = { 8 * PAGE, 100 * PAGE, 511 * PAGE, 0x200000, 0x8000000 };
+	enum { HOLES = 2000 };
+
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		struct weir_iova *iova = new_iova(t);
+		struct weir_iova_wish wish = {
+			.len = lens[i] + PAGE, .align = PAGE, .limit = top, .exhaustive = true
+		};
+		uint64_t at = four_gib, stride = lens[i] + PAGE;
+		struct weir_segment *segment = NULL;
+
+		allow_iova(iova, four_gib, four_gib + (HOLES + 1) * stride - 1);
+		for (int hole = 0; hole < HOLES; hole++, at += stride)
+			take_iova_at(iova, at + lens[i], PAGE);
+		/* What is left behind them is as long as is wished. */
+		segment = take_iova(iova, wish);
+		EXPECT_EQ(at, segment->node.key);
+		EXPECT_ERR(-ENOSPC, weir_iova_take(iova, &wish, &(struct weir_segment *){ NULL }));
+		weir_iova_give(iova, segment);
+		EXPECT_EQ(at, take_iova(iova, wish)->node.key);
+	}
+}
+
+/* How many segments lie between two marks, at most. */
+static unsigned int longest_way(const struct weir_iova *iova)
+{
+	unsigned int way = 0, longest = 0;
+
+	for (const struct weir_segment *segment = iova->edge.above; segment != &iova->edge;
+	     segment = segment->above) {
+		way = segment->mark ? 0 : way + 1;
+		longest = way > longest ? way : longest;
+	}
+	return longest;
+}
+
+UNIT(iova, an_address_is_looked_for_from_the_next_mark_on)
+{
+	enum { TAKEN = 3000 };
+	struct weir_iova *iova = new_iova(t);
+	struct weir_segment *pages[TAKEN];
+
+	allow_iova(iova, four_gib, top);
+	for (int i = 0; i < TAKEN; i++)
+		pages[i] = take_iova(iova, one_page);
+	EXPECT_GT(longest_way(iova), TAKEN - 1);
+	EXPECT_TRUE(weir_iova_find(iova, top)->hole);
+	EXPECT_LE(longest_way(iova), WEIR_BETWEEN_MARKS);
+	/* They go with their segments, and come again where they are missing. */
+	for (int i = 0; i < TAKEN; i++)
+		if (i % 5)
+			weir_iova_give(iova, pages[i]);
+	check_segments(iova);
+	EXPECT_TRUE(weir_iova_find(iova, pages[TAKEN - 5]->node.key) == pages[TAKEN - 5]);
+	EXPECT_LE(longest_way(iova), 5 * WEIR_BETWEEN_MARKS);
+	for (int i = 0; i < TAKEN; i += 5)
+		EXPECT_TRUE(weir_iova_find(iova, pages[i]->node.key) == pages[i]);
+	EXPECT_LE(longest_way(iova), 2 * WEIR_BETWEEN_MARKS);
+	for (int i = 0; i < TAKEN; i += 5)
+		weir_iova_give(iova, pages[i]);
+	EXPECT_EQ(2, check_segments(iova));
+}
+
 UNIT(iova, a_limit_keeps_below_whatever_is_above)
 {
 	enum { HOLES = 2000 };

@@ -107,6 +107,24 @@ UNIT(stretches, of_too_many_ranges_are_the_longest)
 			EXPECT_EQ(0x7fffff, weir_stretch_last(&stretches, i) - stretches.all[i].start);
 }
 
+UNIT(stretches, are_found_by_any_address_in_them)
+{
+	struct weir_stretches stretches;
+	struct weir_iova_range ranges[MOST_RANGES];
+
+	for (uint32_t num = 0; num <= MOST_RANGES; num++) {
+		for (uint64_t i = 0; i < num; i++) {
+			ranges[i].start = (i + 1) * 0x10000;
+			ranges[i].last = ranges[i].start + 0x7fff;
+		}
+		weir_stretches_make(&stretches, ranges, num, PAGE);
+		for (uint8_t i = 0; i < stretches.num; i++) {
+			EXPECT_EQ(i, weir_stretch_at(&stretches, stretches.all[i].start));
+			EXPECT_EQ(i, weir_stretch_at(&stretches, weir_stretch_last(&stretches, i)));
+		}
+	}
+}
+
 UNIT(stretches, are_equal_when_they_are)
 {
 	struct weir_stretches a, b;
