@@ -194,16 +194,16 @@ CONFORMANCE(memory, it_grows_up_to_its_limit, NEEDS(EDU0, LOCKED_MEMORY))
 	in_both_states(t, check_limit);
 }
 
-CONFORMANCE(memory, a_second_space_reaches_the_same_memory, NEEDS(DMA_DEVICE, EDU1, LOCKED_MEMORY))
+CONFORMANCE(memory, a_second_space_reaches_the_same_memory, NEEDS(DMA_DEVICE, NVME0, LOCKED_MEMORY))
 {
 	struct weir_ioas *first = new_ioas(t), *second = new_ioas(t);
-	struct edu *edu = new_edu(t, second, "EDU1", 0);
+	struct edu *edu = new_edu(t, second, "EDU0", 0);
 	struct weir_memory *memory =
-		new_memory_of(t, first, &WEIR_OPTS(weir_memory_opts, SMALL, .address_bits = EDU1_BITS));
+		new_memory_of(t, first, &WEIR_OPTS(weir_memory_opts, SMALL, .address_bits = EDU0_BITS));
 	struct weir_buffer before = new_buffer(t, memory, PAGE, NULL), after;
 	uint64_t iova = 0;
 
-	new_device(t, first, "EDU0", EDU0_BITS);
+	new_device(t, first, "NVME0", 0);
 	EXPECT_ERR(-ENOENT, weir_memory_iova_in(memory, second, &before, &iova));
 	ASSERT_OK(weir_memory_share(memory, second));
 	EXPECT_ERR(-EEXIST, weir_memory_share(memory, second));
