@@ -144,14 +144,68 @@ WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const
 WEIR_API int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
 				const struct weir_map_opts *opts, struct weir_map **ret_map);
 
+/* Memory of this process. */
+struct weir_map_range {
+	void *addr;
+	uint64_t len;
+};
+
+/*
+ * Let the devices of @ioas reach @num ranges of this process's memory, laid one after the other into one block of IOVAs, in the order
+ * given: to devices, they are one buffer.
+ *
+ * Ranges that follow each other in memory, too, are one piece, and a piece is one mapping to the kernel. All pieces are mapped, or none. A
+ * piece is all that weir_ioas_iova() finds in one go. The block is congruent with the first range.
+ *
+ * The handle stands for the block: it begins at weir_map_iova(), and weir_map_len() is the sum of the lengths; weir_map_addr() is where
+ * the first range is. weir_map_close() takes all back in one system call, and weir_ioas_unmap() all or nothing.
+ *
+ * Each range is as for weir_ioas_map(), and so are @opts. @ret_iovas: NULL, or room for @num IOVAs, of each range's first byte.
+ *
+ * Returns as weir_ioas_map() does for any of the ranges, 0 and the handle in @ret_map; or, with nothing changed, its errors, and
+ *   -EINVAL    @num is 0
+ *   -EOVERFLOW the lengths add up to more than there are addresses
+ *   -ENOSPC    also when the kernel's limit leaves room for fewer mappings than there are pieces; found out before anything is mapped
+ *   -ENOMEM    also for want of memory for the bookkeeping, of a mapping for each piece
+ * Should one piece be refused, and the kernel then fail to unmap those before it, weir_error() says so: devices may still reach these, and
+ * their addresses are not used again.
+ *
+ * Kernel: IOMMU_IOAS_MAP or VFIO_IOMMU_MAP_DMA, one call for each piece; without a device MADV_POPULATE_READ or _WRITE. Since 0.1.
+ */
+WEIR_API int weir_ioas_map_batch(struct weir_ioas *ioas, const struct weir_map_range *ranges, size_t num,
+				 const struct weir_map_opts *opts, uint64_t *ret_iovas,
+				 struct weir_map **ret_map);
+
+/*
+ * Let the devices of @ioas, a further space, reach what @map lets those of its own space reach, be it memory, a file, or a batch: at the same
+ * IOVA if that is free there and @opts asks for none, else at another.
+ *
+ * The two mappings are independent of each other from then on: each ends by itself, and is put in force again as devices come
+ * and go. @map must not be closed before this returns. What is allowed is what @map allows, or less; that is what neither
+ * READ nor WRITE in @opts means here.
+ *
+ * On iommufd the pages are pinned and charged once for all such mappings: if both spaces have a device, and none is just coming or going in
+ * that of @map. Otherwise, which includes spaces of another host, this is a second mapping like the first, which pins and charges
+ * again. What is put in force again when a device comes is charged again, too.
+ *
+ * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing changed, the errors of
+ * weir_ioas_map(), and
+ *   -EACCES  @opts allows more than @map does
+ *   -EXDEV   @map is of a file, and @ioas of a host with other system calls (weir_host_opts.sys)
+ *
+ * Kernel: IOMMU_IOAS_COPY, one call; elsewhere as for @map. Since 0.1.
+ */
+WEIR_API int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct weir_map_opts *opts,
+			    struct weir_map **ret_map);
+
 /*
  * Take back every mapping that lies in @len bytes at @iova, in one system call. Their handles end.
  *
  * When it returns, no device can reach the memory any more.
  *
  * Returns 0; or
- *   -EINVAL     zero length, or the range would cut a mapping in two; nothing changed, weir_error() names
- *               the mapping
+ *   -EINVAL     zero length, or the range would cut a mapping, or a batch, in two; nothing changed,
+ *               weir_error() names it
  *   -EOVERFLOW  @iova + @len is beyond the end of the 64-bit space; nothing changed
  *   -ENOENT     there is no mapping in the range
  *   -EBUSY      another thread is mapping or unmapping in the range; nothing changed
@@ -170,6 +224,17 @@ WEIR_API int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len
  * failure to take it out of this process, which weir_error() tells apart. Since 0.1.
  */
 WEIR_API int weir_map_close(struct weir_map *map);
+
+/*
+ * Take back many mappings, also of several spaces: those that follow each other in their space in one system call. All handles have ended when
+ * this returns, whatever it returns. It reorders @maps; NULLs in it are allowed.
+ *
+ * Returns as weir_map_close(), the first error of several. Should the kernel fail to unmap some that follow each other, the addresses
+ * of all these are not used again, and no others.
+ *
+ * Kernel: IOMMU_IOAS_UNMAP or VFIO_IOMMU_UNMAP_DMA. Since 0.1.
+ */
+WEIR_API int weir_map_close_batch(struct weir_map **maps, size_t num);
 
 /* Where devices see the first byte. Since 0.1. */
 WEIR_API uint64_t weir_map_iova(const struct weir_map *map);
@@ -218,7 +283,7 @@ WEIR_API int weir_ioas_ranges(struct weir_ioas *ioas, struct weir_iova_range *ra
 struct weir_ioas_info {
 	uint64_t
 		alignment; /* every IOVA and length is a multiple of this; with a device, the IOMMU's smallest page */
-	uint64_t num_mappings; /* mappings in the table */
+	uint64_t num_mappings; /* mappings in the table; a batch is as many as it has pieces */
 	uint64_t mapped_bytes; /* the sum of their lengths */
 	uint64_t lost_bytes;   /* IOVAs never to be used again, because the kernel failed to unmap them */
 	uint64_t

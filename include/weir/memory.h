@@ -176,7 +176,7 @@ WEIR_API int weir_memory_chunk(struct weir_memory *memory, uint32_t chunk,
  * weir_memory_unshare() or weir_memory_close().
  *
  * Returns 0; or -EEXIST, it is in that space already; or those of weir_ioas_map_file(), with nothing changed. Kernel: IOMMU_IOAS_COPY on iommufd,
- * if both spaces have a device; a second mapping elsewhere. Since 0.1.
+ * if both spaces have a device, and none is just coming or going; a second mapping elsewhere. Since 0.1.
  */
 WEIR_API int weir_memory_share(struct weir_memory *memory, struct weir_ioas *ioas);
 

@@ -78,52 +78,53 @@ static int check_seals(const struct weir_sys *sys, int fd, uint32_t prot, bool m
 	return 0;
 }
 
-static int map_part(const struct weir_sys *sys, struct weir_file *file, uint64_t offset, uint64_t len,
+static int map_part(const struct weir_sys *sys, struct weir_held *held, uint64_t offset, uint64_t len,
 		    uint32_t prot, uint64_t page_size, struct weir_backing *ret_backing)
 {
 	uint64_t before = offset & (page_size - 1);
 	int error;
 
-	file->len = (before + len + page_size - 1) & ~(page_size - 1);
-	error = sys->mmap(sys->ctx, NULL, file->len,
-			  prot & WEIR_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file->fd,
-			  offset - before, &file->base);
+	held->len = (before + len + page_size - 1) & ~(page_size - 1);
+	error = sys->mmap(sys->ctx, NULL, held->len,
+			  prot & WEIR_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, held->fd,
+			  offset - before, &held->base);
 	if (error)
 		return weir_fail(error == -EPERM ? -EACCES : error,
 				 "mapping %#" PRIx64 " bytes of the file: %s", len, strerror(-error));
-	*ret_backing = (struct weir_backing){ .addr = (char *)file->base + before,
+	*ret_backing = (struct weir_backing){ .addr = (char *)held->base + before,
 					      .offset = offset,
-					      .fd = file->fd };
+					      .fd = held->fd };
 	return 0;
 }
 
 /* For a file that is in order. */
 static int take_part(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t len, uint32_t prot,
-		     uint64_t page_size, struct weir_file **ret_file, struct weir_backing *ret_backing)
+		     uint64_t page_size, struct weir_held **ret_held, struct weir_backing *ret_backing)
 {
-	struct weir_file *file = calloc(1, sizeof(*file));
+	struct weir_held *held = calloc(1, sizeof(*held));
 	int error;
 
-	if (!file)
+	if (!held)
 		return weir_fail(-ENOMEM, "no memory for a file's mapping");
-	file->fd = sys->fcntl(sys->ctx, fd, F_DUPFD_CLOEXEC, 0);
-	if (file->fd < 0) {
-		error = weir_fail(file->fd, "duplicating the file's descriptor: %s", strerror(-file->fd));
+	held->fd = sys->fcntl(sys->ctx, fd, F_DUPFD_CLOEXEC, 0);
+	if (held->fd < 0) {
+		error = weir_fail(held->fd, "duplicating the file's descriptor: %s", strerror(-held->fd));
 	} else {
-		error = map_part(sys, file, offset, len, prot, page_size, ret_backing);
+		error = map_part(sys, held, offset, len, prot, page_size, ret_backing);
 		if (error)
-			sys->close(sys->ctx, file->fd);
+			sys->close(sys->ctx, held->fd);
 	}
 	if (error) {
-		free(file);
+		free(held);
 		return error;
 	}
-	*ret_file = file;
+	held->users = 1;
+	*ret_held = held;
 	return 0;
 }
 
 int weir_file_open(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t len, uint32_t prot,
-		   bool may_shrink, struct weir_file **ret_file, struct weir_backing *ret_backing)
+		   bool may_shrink, struct weir_held **ret_held, struct weir_backing *ret_backing)
 {
 	uint64_t page_size = 0;
 	int error = check_mode(sys, fd, prot);
@@ -134,27 +135,5 @@ int weir_file_open(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t
 		error = check_seals(sys, fd, prot, may_shrink);
 	if (error)
 		return error;
-	return take_part(sys, fd, offset, len, prot, page_size, ret_file, ret_backing);
-}
-
-int weir_files_close(const struct weir_sys *sys, struct weir_file *files, int error)
-{
-	struct weir_first first = { 0 };
-
-	weir_first_note(&first, error);
-	while (files) {
-		struct weir_file *file = files;
-		int unmapped = sys->munmap(sys->ctx, file->base, file->len);
-
-		files = file->next;
-		if (unmapped)
-			unmapped = weir_fail(unmapped,
-					     "%#" PRIx64 " bytes of a file stay in this process at %p (%s); "
-					     "devices cannot reach them any more",
-					     file->len, file->base, strerror(-unmapped));
-		weir_first_note(&first, unmapped);
-		sys->close(sys->ctx, file->fd);
-		free(file);
-	}
-	return weir_first_error(&first);
+	return take_part(sys, fd, offset, len, prot, page_size, ret_held, ret_backing);
 }

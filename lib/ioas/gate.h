@@ -93,7 +93,19 @@ static inline void weir_gate_set_out(struct weir_gate *gate)
 	weir_gate_enter(gate, WEIR_GATE_ONE, WEIR_GATE_TRANSITION);
 }
 
-/* The same, and get the lock. */
+/* The same if no transition is on, without waiting. */
+static inline bool weir_gate_try_set_out(struct weir_gate *gate)
+{
+	uint32_t word = atomic_load_explicit(&gate->word, memory_order_relaxed);
+
+	while (!(word & WEIR_GATE_TRANSITION))
+		if (atomic_compare_exchange_weak_explicit(&gate->word, &word, word + WEIR_GATE_ONE,
+							  memory_order_acquire, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+/* One operation more is under way, and get the lock. */
 static inline void weir_gate_lock_and_set_out(struct weir_gate *gate)
 {
 	weir_gate_enter(gate, WEIR_GATE_LOCKED + WEIR_GATE_ONE, WEIR_GATE_LOCKED | WEIR_GATE_TRANSITION);

@@ -132,13 +132,13 @@ static const char *attached_device(const struct weir_ioas *ioas)
 	return "a device";
 }
 
-static int close_files(struct weir_ioas *ioas)
+static int close_held(struct weir_ioas *ioas)
 {
 	int error = 0;
 
 	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
-		if (map->file)
-			error = weir_files_close(ioas->host->kernel.sys, map->file, error);
+		if (map->held && weir_held_put(map->held))
+			error = weir_held_close(ioas->host->kernel.sys, map->held, error);
 	return error;
 }
 
@@ -162,7 +162,7 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	if (error)
 		return error;
 	/* Not live, so the kernel holds none of the mappings. */
-	weir_first_note(&first, close_files(ioas));
+	weir_first_note(&first, close_held(ioas));
 	weir_first_note(&first, host->kernel.ops->space_close(&ioas->space));
 	weir_gate_finish(&ioas->gate);
 	free_ioas(ioas);

@@ -41,8 +41,8 @@ struct weir_map {
 	struct weir_segment segment; /* first */
 	struct weir_ioas *ioas;
 	struct weir_backing backing;
-	struct weir_file *
-		file; /* what the library has mapped for this mapping; NULL: nothing, the memory is the caller's */
+	struct weir_held
+		*held; /* NULL: it is one mapping of the caller's memory, for which nothing is held */
 	struct weir_map *twin, *twin_before; /* mappings of the very same memory, in a ring; address.c */
 	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE */
 	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */
@@ -58,9 +58,22 @@ static inline uint64_t weir_map_last(const struct weir_map *map)
 	return map->segment.last;
 }
 
+/* How many bytes; of a piece of a batch, the piece's. */
 static inline uint64_t weir_map_size(const struct weir_map *map)
 {
 	return map->segment.last - map->segment.node.key + 1;
+}
+
+/* The piece of a batch that follows @map up to @last, or NULL. Who knows that they do not end needs no lock for this. */
+static inline struct weir_map *weir_map_next_piece(const struct weir_map *map, const struct weir_map *last)
+{
+	return map == last ? NULL : (struct weir_map *)map->segment.above;
+}
+
+/* The last piece of a batch; else @map itself. */
+static inline struct weir_map *weir_map_last_piece(struct weir_map *map)
+{
+	return map->held && map->held->last ? map->held->last : map;
 }
 
 /* ioas.c: the mapping that follows @map upwards, or the lowest, or NULL. The lock is held, or a transition is under way. */
@@ -71,14 +84,19 @@ struct weir_map *weir_ioas_highest_map(const struct weir_ioas *ioas);
 
 /*
  * map.c: map memory that is in order with options that are in order, for the floors above. @source: a mapping of the same in another
- * space, that can be shared; or NULL.
+ * space, no batch, to be shared, and at the same IOVA if it can be; or NULL.
  */
 int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
 			  const struct weir_map_opts *o, const struct weir_map *source,
 			  struct weir_map **ret_map);
 
-/* unmap.c: a mapping that was entered, and not installed, leaves the table. The lock is held. */
-void weir_ioas_forget_map(struct weir_ioas *ioas, struct weir_map *map);
+/*
+ * unmap.c: a mapping leaves the table. @lost: the kernel failed to unmap it, and its range is not given back. The lock is held.
+ */
+void weir_ioas_drop_map(struct weir_ioas *ioas, struct weir_map *map, bool lost);
+
+/* unmap.c: the kernel's part of taking back what is installed there, if the space is live. The error has a text. */
+int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len);
 
 /* unmap.c: how many bytes are mapped. The lock is not held. */
 uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas);

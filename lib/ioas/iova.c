@@ -258,6 +258,18 @@ int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
 	return 0;
 }
 
+int weir_iova_divide(struct weir_iova *iova, struct weir_segment *segment, uint64_t len,
+		     struct weir_segment **ret_rest)
+{
+	uint64_t start = segment->node.key + len;
+
+	if (reserve(iova))
+		return -ENOMEM;
+	*ret_rest = new_taken(iova, start, segment->last, segment);
+	segment->last = start - 1;
+	return 0;
+}
+
 /* What lies below a hole, in the same stretch, becomes part of it. */
 static inline void join_above(struct weir_iova *iova, struct weir_segment *segment,
 			      struct weir_segment *above)

@@ -129,6 +129,10 @@ static inline int weir_iova_take(struct weir_iova *iova, const struct weir_iova_
 int weir_iova_take_fixed(struct weir_iova *iova, uint64_t start, uint64_t last,
 			 struct weir_segment **ret_segment);
 
+/* Of a range that was taken, all but the first @len bytes becomes another one. -ENOMEM */
+int weir_iova_divide(struct weir_iova *iova, struct weir_segment *segment, uint64_t len,
+		     struct weir_segment **ret_rest);
+
 /* Give back a range that was taken. Cannot fail. */
 static inline void weir_iova_give(struct weir_iova *iova, struct weir_segment *segment)
 {

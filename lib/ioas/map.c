@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "ioas/address.h"
+#include "ioas/map.h"
 
 static inline int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
@@ -46,6 +46,17 @@ static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct
 				 "%#" PRIx64 " bytes at IOVA %#" PRIx64 " go beyond the end of the space",
 				 len, o->iova);
 	return 0;
+}
+
+int weir_map_check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
+{
+	return check_memory(ioas, addr, len);
+}
+
+int weir_map_read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
+			  struct weir_map_opts *o)
+{
+	return read_options(ioas, len, opts, o);
 }
 
 static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint64_t limit,
@@ -121,43 +132,63 @@ static uint64_t limit_of(const struct weir_ioas *ioas, const struct weir_map_opt
 	return limit < ioas->limit ? limit : ioas->limit;
 }
 
-/* Find a place for @len bytes. */
-static inline __attribute__((always_inline)) int place(struct weir_ioas *ioas,
-						       const struct weir_backing *backing, uint64_t len,
-						       const struct weir_map_opts *o,
-						       struct weir_segment **ret_segment)
+static inline int check_grain(const struct weir_ioas *ioas, uint64_t bits)
 {
-	uint64_t begin = backing->fd < 0 ? (uintptr_t)backing->addr : backing->offset;
-	int error;
-
-	if ((len | begin | (o ? o->iova : 0)) & (ioas->grain - 1))
+	if (bits & (ioas->grain - 1))
 		return weir_fail(-EINVAL,
 				 "the IOMMU's smallest page is %#" PRIx64
 				 " bytes; address, length and IOVA are multiples",
 				 ioas->grain);
+	return 0;
+}
+
+int weir_map_check_grain(const struct weir_ioas *ioas, uint64_t bits)
+{
+	return check_grain(ioas, bits);
+}
+
+/* Where the same is in another space, if that is free, and can be addressed. */
+static __attribute__((noinline)) bool place_alike(struct weir_ioas *ioas, uint64_t len,
+						  const struct weir_map_opts *o,
+						  const struct weir_map *source,
+						  struct weir_segment **ret_segment)
+{
+	uint64_t start = weir_map_start(source);
+
+	return !(start & (ioas->grain - 1)) && !place_fixed(ioas, start, len, limit_of(ioas, o), ret_segment);
+}
+
+/* Find a place for @len bytes. */
+static inline __attribute__((always_inline)) int place(struct weir_ioas *ioas, uint64_t begin, uint64_t len,
+						       const struct weir_map_opts *o,
+						       const struct weir_map *source,
+						       struct weir_segment **ret_segment)
+{
+	int error = check_grain(ioas, len | begin | (o ? o->iova : 0));
+
+	if (error)
+		return error;
 	if (o && (o->flags & WEIR_MAP_FIXED))
 		error = place_fixed(ioas, o->iova, len, limit_of(ioas, o), ret_segment);
-	else
+	else if (!source || !place_alike(ioas, len, o, source, ret_segment))
 		error = place_anywhere(ioas, begin, len, o ? limit_of(ioas, o) : ioas->limit, ret_segment);
 	return error == -ENOMEM ? weir_fail(error, "no memory for a mapping") : error;
 }
 
-static uint32_t prot_of(const struct weir_map_opts *o)
+int weir_map_place(struct weir_ioas *ioas, uint64_t begin, uint64_t len, const struct weir_map_opts *o,
+		   const struct weir_map *source, struct weir_segment **ret_segment)
 {
-	const uint32_t both = WEIR_MAP_READ | WEIR_MAP_WRITE;
-
-	return o->flags & both ? o->flags & both : both;
+	return place(ioas, begin, len, o, source, ret_segment);
 }
 
 /* Put a mapping into the table, pending. @o: the caller's options, or NULL. */
-static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *ioas,
-							     const struct weir_backing *backing, uint64_t len,
-							     const struct weir_map_opts *o,
-							     struct weir_map **ret_map)
+static inline __attribute__((always_inline)) int
+enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
+	    const struct weir_map_opts *o, const struct weir_map *source, struct weir_map **ret_map)
 {
+	uint64_t begin = backing->fd < 0 ? (uintptr_t)backing->addr : backing->offset;
 	struct weir_segment *segment;
-	struct weir_map *map;
-	int error = place(ioas, backing, len, o, &segment);
+	int error = place(ioas, begin, len, o, source, &segment);
 
 	if (error)
 		return error;
@@ -165,13 +196,8 @@ static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *i
 		weir_iova_give(&ioas->iova, segment);
 		return weir_fail(-ENOMEM, "no memory for finding a mapping");
 	}
-	map = (struct weir_map *)segment;
-	map->ioas = ioas;
-	map->backing = *backing;
-	map->prot = o ? prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE;
-	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
-	ioas->mapped_bytes += len;
-	*ret_map = map;
+	*ret_map = weir_map_begin(ioas, segment, backing,
+				  o ? weir_map_prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE, len);
 	return 0;
 }
 
@@ -181,7 +207,7 @@ static __attribute__((cold)) int give_up(struct weir_ioas *ioas, struct weir_map
 	weir_gate_lock(&ioas->gate);
 	if (ioas->addresses)
 		weir_addresses_unreserve(ioas, weir_map_size(map));
-	weir_ioas_forget_map(ioas, map);
+	weir_ioas_drop_map(ioas, map, false);
 	weir_gate_unlock_and_arrive(&ioas->gate);
 	return error;
 }
@@ -195,30 +221,11 @@ static __attribute__((noinline)) void announce(struct weir_ioas *ioas, struct we
 	weir_gate_unlock_and_arrive(&ioas->gate);
 }
 
-/*
- * Pinned and charged once if the kernel can copy what @source has installed, in another space of the same host. That one stays
- * as it is meanwhile, being counted in its space. -EOPNOTSUPP: it has to be installed on its own.
- */
-static int copy_from(struct weir_ioas *ioas, const struct weir_map *map, const struct weir_map *source)
-{
-	struct weir_ioas *from = source->ioas;
-	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
-	int error = -EOPNOTSUPP;
-
-	if (!ops->copy || from->host != ioas->host)
-		return error;
-	weir_gate_set_out(&from->gate);
-	if (from->space.live)
-		error = ops->copy(&ioas->space, &from->space, weir_map_start(source), weir_map_size(map),
-				  weir_map_start(map), map->prot);
-	weir_gate_arrive(&from->gate);
-	return error;
-}
-
 static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas, const struct weir_map *map,
 							 const struct weir_map *source)
 {
-	int error = source ? copy_from(ioas, map, source) : -EOPNOTSUPP;
+	int error = source ? weir_map_copy(ioas, weir_map_start(map), weir_map_size(map), map->prot, source)
+			   : -EOPNOTSUPP;
 
 	if (error == -EOPNOTSUPP)
 		error = ioas->space.kernel->ops->install(&ioas->space, &map->backing, weir_map_size(map),
@@ -231,19 +238,19 @@ static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas,
  * piece with its parts, because it is what drivers wait for.
  */
 static inline __attribute__((always_inline)) int
-map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_file *file, uint64_t len,
+map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held, uint64_t len,
 	    const struct weir_map_opts *o, const struct weir_map *source, struct weir_map **ret_map)
 {
 	struct weir_map *map;
 	int error;
 
 	weir_gate_lock_and_set_out(&ioas->gate);
-	error = enter_table(ioas, backing, len, o, &map);
+	error = enter_table(ioas, backing, len, o, source, &map);
 	if (error) {
 		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;
 	}
-	map->file = file;
+	map->held = held;
 	weir_gate_unlock(&ioas->gate);
 
 	if (ioas->space.live) {
@@ -283,7 +290,15 @@ int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *bac
 			  const struct weir_map_opts *o, const struct weir_map *source,
 			  struct weir_map **ret_map)
 {
-	return map_backing(ioas, backing, NULL, len, o, source, ret_map);
+	struct weir_held *held = source ? source->held : NULL;
+	int error;
+
+	if (held)
+		weir_held_get(held);
+	error = map_backing(ioas, backing, held, len, o, source, ret_map);
+	if (error && held)
+		weir_held_put(held); /* it is not the last: @source has it still */
+	return error;
 }
 
 static int check_part(const struct weir_ioas *ioas, uint64_t offset, uint64_t len)
@@ -309,18 +324,18 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 	const struct weir_sys *sys = ioas->host->kernel.sys;
 	struct weir_map_opts o = { 0 };
 	struct weir_backing backing;
-	struct weir_file *file;
+	struct weir_held *held;
 	int error = check_part(ioas, offset, len);
 
 	if (!error && opts)
 		error = read_options(ioas, len, opts, &o);
 	if (!error)
-		error = weir_file_open(sys, fd, offset, len, prot_of(&o), o.flags & WEIR_MAP_MAY_SHRINK,
-				       &file, &backing);
+		error = weir_file_open(sys, fd, offset, len, weir_map_prot_of(&o),
+				       o.flags & WEIR_MAP_MAY_SHRINK, &held, &backing);
 	if (error)
 		return error;
-	error = map_backing(ioas, &backing, file, len, &o, NULL, ret_map);
-	return error ? weir_files_close(sys, file, error) : 0;
+	error = map_backing(ioas, &backing, held, len, &o, NULL, ret_map);
+	return error ? weir_held_close(sys, held, error) : 0;
 }
 
 uint64_t weir_map_iova(const struct weir_map *map)
@@ -330,7 +345,9 @@ uint64_t weir_map_iova(const struct weir_map *map)
 
 uint64_t weir_map_len(const struct weir_map *map)
 {
-	return weir_map_size(map);
+	const struct weir_map *last = weir_map_last_piece((struct weir_map *)map);
+
+	return weir_map_last(last) - weir_map_start(map) + 1;
 }
 
 void *weir_map_addr(const struct weir_map *map)

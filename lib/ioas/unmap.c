@@ -2,6 +2,7 @@
 /* Mappings taken back: one by its handle, or all of a range. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
@@ -22,9 +23,9 @@ static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, boo
 	}
 }
 
-void weir_ioas_forget_map(struct weir_ioas *ioas, struct weir_map *map)
+void weir_ioas_drop_map(struct weir_ioas *ioas, struct weir_map *map, bool lost)
 {
-	leave_table(ioas, map, false);
+	leave_table(ioas, map, lost);
 }
 
 static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int error)
@@ -41,6 +42,16 @@ static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 	int error = ioas->space.live ? ioas->space.kernel->ops->remove(&ioas->space, iova, len) : 0;
 
 	return error ? explain_unmap(iova, len, error) : 0;
+}
+
+int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
+{
+	return take_back(ioas, iova, len);
+}
+
+static __attribute__((cold)) int busy(void)
+{
+	return weir_fail(-EBUSY, "the mapping is being taken back by another thread");
 }
 
 /* From READY to LEAVING; only one can. What whoever made it ready did comes before. */
@@ -65,29 +76,24 @@ static __attribute__((noinline)) bool claim_and_hide(struct weir_ioas *ioas, str
 	return claimed;
 }
 
-int weir_map_close(struct weir_map *map)
+/* Alone of its kind, and nothing is held for it: what drivers wait for. */
+static inline int close_plain(struct weir_map *map)
 {
-	struct weir_ioas *ioas;
-	struct weir_file *file;
+	struct weir_ioas *ioas = map->ioas;
 	int error;
 
-	if (!map)
-		return 0;
-	ioas = map->ioas;
 	weir_gate_set_out(&ioas->gate);
 	if (!(ioas->addresses ? claim_and_hide(ioas, map) : claim(map))) {
 		/* The range that it lies in is being taken back: two threads end one handle. */
 		weir_gate_arrive(&ioas->gate);
-		return weir_fail(-EBUSY, "the mapping is being taken back by another thread");
+		return busy();
 	}
-
 	error = take_back(ioas, weir_map_start(map), weir_map_size(map));
-	file = map->file;
 
 	weir_gate_lock(&ioas->gate);
 	leave_table(ioas, map, error != 0);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	return file ? weir_files_close(ioas->host->kernel.sys, file, error) : error;
+	return error;
 }
 
 /* What a range consists of, when it can be taken back: one mapping after the other, from the first to the last. */
@@ -123,13 +129,28 @@ static void unclaim(struct weir_ioas *ioas, struct weir_map *from, const struct 
 		atomic_store_explicit(&from->state, WEIR_MAP_READY, memory_order_release);
 }
 
-static int check_extent(const struct weir_map *map, uint64_t iova, uint64_t last)
+/* Neither a mapping nor a batch is cut in two. */
+static int check_extent(struct weir_map *map, uint64_t iova, uint64_t last)
 {
-	if (weir_map_start(map) < iova || weir_map_last(map) > last)
+	bool piece = map->held && map->held->first;
+	uint64_t map_start = weir_map_start(piece ? map->held->first : map);
+	uint64_t map_last = weir_map_last(weir_map_last_piece(map));
+
+	if (map_start < iova || map_last > last)
 		return weir_fail(-EINVAL,
-				 "the range would cut the mapping at IOVA %#" PRIx64 "..%#" PRIx64 " in two",
-				 weir_map_start(map), weir_map_last(map));
+				 "the range would cut the %s at IOVA %#" PRIx64 "..%#" PRIx64 " in two",
+				 piece ? "batch" : "mapping", map_start, map_last);
 	return 0;
+}
+
+/* What was claimed is not found by its addresses any more. The lock is held. */
+static void hide(struct weir_ioas *ioas, const struct extent *extent)
+{
+	for (struct weir_map *map = extent->first; ioas->addresses; map = weir_ioas_next_map(ioas, map)) {
+		weir_addresses_remove(ioas, map);
+		if (map == extent->last)
+			break;
+	}
 }
 
 /* Claim all mappings of a range, or none. The lock is held. */
@@ -156,40 +177,57 @@ static int claim_range(struct weir_ioas *ioas, uint64_t iova, uint64_t last, str
 	}
 	if (!extent.last)
 		return weir_fail(-ENOENT, "there is no mapping in IOVA %#" PRIx64 "..%#" PRIx64, iova, last);
-	for (map = first; ioas->addresses; map = weir_ioas_next_map(ioas, map)) {
-		weir_addresses_remove(ioas, map);
-		if (map == extent.last)
-			break;
-	}
+	hide(ioas, &extent);
 	*ret_extent = extent;
 	return 0;
 }
 
-/* The mappings of an extent, in a row; the lock is held. Returns the files that were mapped for them. */
-static struct weir_file *drop_all(struct weir_ioas *ioas, const struct extent *extent, bool lost)
+/* The mappings of an extent, in a row; the lock is held. Returns what was held for them alone. */
+static struct weir_held *drop_all(struct weir_ioas *ioas, const struct extent *extent, bool lost)
 {
 	struct weir_map *map = extent->first, *next;
-	struct weir_file *files = NULL;
+	struct weir_held *list = NULL;
 
 	for (;; map = next) {
 		bool done = map == extent->last;
+		struct weir_held *held = map->held;
 
 		next = done ? NULL : weir_ioas_next_map(ioas, map);
-		if (map->file) {
-			map->file->next = files;
-			files = map->file;
+		if (held && weir_held_put(held)) {
+			held->next = list;
+			list = held;
 		}
 		leave_table(ioas, map, lost);
 		if (done)
-			return files;
+			return list;
 	}
+}
+
+/* Of mappings that are claimed and hidden. The lock is held, and given up; and this has set out, and arrives. */
+static int end_extent(struct weir_ioas *ioas, const struct extent *extent)
+{
+	uint64_t start = weir_map_start(extent->first);
+	struct weir_held *list;
+	int error;
+
+	/* One system call takes the whole extent, so nothing may be mapped into its gaps meanwhile. */
+	if (extent->gaps)
+		weir_gate_hold_up(&ioas->gate);
+	weir_gate_unlock(&ioas->gate);
+	error = take_back(ioas, start, weir_map_last(extent->last) - start + 1);
+
+	weir_gate_lock(&ioas->gate);
+	list = drop_all(ioas, extent, error != 0);
+	if (extent->gaps)
+		weir_gate_let_go(&ioas->gate);
+	weir_gate_unlock_and_arrive(&ioas->gate);
+	return list ? weir_held_close(ioas->host->kernel.sys, list, error) : error;
 }
 
 int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 {
-	uint64_t last = iova + (len - 1), start;
+	uint64_t last = iova + (len - 1);
 	struct extent extent = { 0 };
-	struct weir_file *files;
 	int error;
 
 	if (!len)
@@ -204,18 +242,86 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;
 	}
-	/* One system call takes the whole extent, so nothing may be mapped into its gaps meanwhile. */
-	if (extent.gaps)
-		weir_gate_hold_up(&ioas->gate);
-	weir_gate_unlock(&ioas->gate);
+	return end_extent(ioas, &extent);
+}
 
-	start = weir_map_start(extent.first);
-	error = take_back(ioas, start, weir_map_last(extent.last) - start + 1);
+/* A mapping, or a batch with all its pieces: who can have the first of these can have all. The lock is held. */
+static bool claim_whole(struct weir_map *map, struct weir_map **ret_last)
+{
+	struct weir_map *last;
 
-	weir_gate_lock(&ioas->gate);
-	files = drop_all(ioas, &extent, error != 0);
-	if (extent.gaps)
-		weir_gate_let_go(&ioas->gate);
-	weir_gate_unlock_and_arrive(&ioas->gate);
-	return files ? weir_files_close(ioas->host->kernel.sys, files, error) : error;
+	if (!claim(map))
+		return false;
+	last = weir_map_last_piece(map);
+	for (struct weir_map *piece = map; (piece = weir_map_next_piece(piece, last));)
+		claim(piece);
+	*ret_last = last;
+	return true;
+}
+
+/* The first of @num handles, in ascending order, with those that follow it without a gap. Returns how many these were. */
+static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error)
+{
+	struct weir_ioas *ioas = maps[0]->ioas;
+	struct extent extent = { .first = maps[0] };
+	size_t run = 1;
+
+	weir_gate_lock_and_set_out(&ioas->gate);
+	if (!claim_whole(maps[0], &extent.last)) {
+		weir_gate_unlock_and_arrive(&ioas->gate);
+		*ret_error = busy();
+		return 1;
+	}
+	while (run < num && extent.last->segment.above == &maps[run]->segment &&
+	       claim_whole(maps[run], &extent.last))
+		run++;
+	hide(ioas, &extent);
+	*ret_error = end_extent(ioas, &extent);
+	return run;
+}
+
+static __attribute__((noinline)) int close_held(struct weir_map *map)
+{
+	int error;
+
+	close_run(&map, 1, &error);
+	return error;
+}
+
+int weir_map_close(struct weir_map *map)
+{
+	if (!map)
+		return 0;
+	return map->held ? close_held(map) : close_plain(map);
+}
+
+/* By space and IOVA; the NULLs come first. */
+static int compare(const void *a, const void *b)
+{
+	const struct weir_map *first = *(struct weir_map *const *)a, *second = *(struct weir_map *const *)b;
+
+	if (!first || !second)
+		return !!first - !!second;
+	if (first->ioas != second->ioas)
+		return first->ioas < second->ioas ? -1 : 1;
+	return (weir_map_start(first) > weir_map_start(second)) -
+	       (weir_map_start(first) < weir_map_start(second));
+}
+
+int weir_map_close_batch(struct weir_map **maps, size_t num)
+{
+	struct weir_first first = { 0 };
+	size_t at = 0;
+
+	if (num)
+		qsort((void *)maps, num, sizeof(struct weir_map *), compare);
+	while (at < num && !maps[at])
+		at++;
+	while (at < num) {
+		int error;
+
+		at += close_run(maps + at, num - at, &error);
+		weir_first_note(&first, error);
+	}
+	return weir_first_error(&first);
 }

@@ -186,16 +186,6 @@ struct weir_map *weir_chunk_map(struct weir_memory *memory, const struct weir_ch
 	const struct weir_map *source = chunk->maps ? chunk->maps[0] : NULL;
 	struct weir_map *map = NULL;
 
-	/* In a further space, where it is in the first one, if that can be. */
-	if (source) {
-		opts.flags |= WEIR_MAP_FIXED;
-		opts.iova = weir_map_start(source);
-		*error = weir_ioas_map_backing(ioas, &chunk->backing, chunk->len, &opts, source, &map);
-		if (*error != -EEXIST && *error != -ERANGE && *error != -EINVAL)
-			return map;
-		opts.flags &= ~WEIR_MAP_FIXED;
-		opts.iova = 0;
-	}
 	*error = weir_ioas_map_backing(ioas, &chunk->backing, chunk->len, &opts, source, &map);
 	return *error ? NULL : map;
 }

@@ -65,6 +65,63 @@ CONFORMANCE(calls, unmapping_a_range_of_many_is_one, NEEDS(DMA_DEVICE))
 	EXPECT_EQ(info_of(ioas).num_mappings, 0);
 }
 
+/* As many ioctls as that since the log was cleared, and nothing else. */
+static void expect_ioctls(struct t *t, unsigned int num)
+{
+	(void)t;
+	EXPECT_EQ(sys_log_count(log_of(t)), num);
+	EXPECT_EQ(sys_log_count_call(log_of(t), "ioctl"), num);
+	sys_log_clear(log_of(t));
+}
+
+CONFORMANCE(calls, a_batch_is_one_for_each_piece_and_its_end_is_one, NEEDS(DMA_DEVICE))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	unsigned char *memory = new_pages(t, 16);
+	struct weir_map_range ranges[16];
+	struct weir_map *maps[16];
+
+	new_device(t, ioas, "EDU0", 0);
+	sys_log_clear(log_of(t));
+	/* In order they are one piece, the other way round they are sixteen. */
+	for (int i = 0; i < 16; i++)
+		ranges[i] = (struct weir_map_range){ memory + i * PAGE, PAGE };
+	ASSERT_OK(weir_ioas_map_batch(ioas, ranges, 16, NULL, NULL, &maps[0]));
+	expect_one_ioctl(t);
+	ASSERT_OK(weir_map_close(maps[0]));
+	expect_one_ioctl(t);
+	for (int i = 0; i < 16; i++)
+		ranges[i].addr = memory + (15 - i) * PAGE;
+	ASSERT_OK(weir_ioas_map_batch(ioas, ranges, 16, NULL, NULL, &maps[0]));
+	expect_ioctls(t, 16);
+	ASSERT_OK(weir_map_close(maps[0]));
+	expect_one_ioctl(t);
+	/* Handles: those that follow each other, whatever their order; with one gap it is two. */
+	for (int i = 0; i < 16; i++)
+		maps[i] = new_map(t, ioas, memory, PAGE, AT(MIB + (15 - i + (i < 7)) * PAGE));
+	sys_log_clear(log_of(t));
+	ASSERT_OK(weir_map_close_batch(maps, 16));
+	expect_ioctls(t, 2);
+}
+
+/* Where the kernel cannot share, each piece is mapped again. */
+CONFORMANCE(calls, sharing_is_one_where_the_kernel_can, NEEDS(DMA_DEVICE, NVME0))
+{
+	struct weir_ioas *first = new_ioas(t), *second = new_ioas(t);
+	unsigned char *memory = new_pages(t, 4);
+	const struct weir_map_range ranges[] = { { memory, PAGE }, { memory + 2 * PAGE, PAGE } };
+	struct weir_map *map, *shared;
+
+	new_device(t, first, "NVME0", 0);
+	new_device(t, second, "EDU0", 0);
+	ASSERT_OK(weir_ioas_map_batch(first, ranges, 2, NULL, NULL, &map));
+	sys_log_clear(log_of(t));
+	ASSERT_OK(weir_map_share(map, second, NULL, &shared));
+	expect_ioctls(t, weir_host_backend(host_of(t)) == WEIR_BACKEND_IOMMUFD ? 1 : 2);
+	ASSERT_OK(weir_map_close(shared));
+	expect_one_ioctl(t);
+}
+
 CONFORMANCE(calls, what_is_refused_beforehand_makes_none, NEEDS(DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);

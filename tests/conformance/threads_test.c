@@ -233,3 +233,56 @@ CONFORMANCE(threads, ranges_are_taken_back_while_others_map_into_them, NEEDS(DMA
 	EXPECT_EQ(info_of(ioas).num_mappings, 0);
 	EXPECT_EQ(info_of(ioas).lost_bytes, 0);
 }
+
+/* Who shares has both spaces' transitions to heed, and who moves a device begins two: neither waits for the other for ever. */
+struct sharing {
+	struct weir_map *map;
+	struct weir_ioas *to;
+	atomic_bool *over;
+	int rounds, failures;
+};
+
+static void *sharer(void *arg)
+{
+	struct sharing *sharing = arg;
+
+	for (; !*sharing->over || sharing->rounds < 50; sharing->rounds++) {
+		struct weir_map *shared;
+		int error = weir_map_share(sharing->map, sharing->to, NULL, &shared);
+
+		if (error || weir_map_close(shared))
+			sharing->failures++;
+	}
+	return NULL;
+}
+
+CONFORMANCE(threads, mappings_are_shared_while_a_device_moves_from_space_to_space, NEEDS(DMA_DEVICE, MOVE))
+{
+	enum { MOVES = 100 };
+	struct weir_ioas *spaces[] = { new_ioas(t), new_ioas(t) };
+	unsigned char *memory = new_pages(t, 2);
+	struct weir_device *device = new_device(t, spaces[0], "EDU0", 0);
+	const struct weir_map_range ranges[] = { { memory + PAGE, PAGE }, { memory, PAGE } };
+	atomic_bool over = false;
+	struct sharing sharing[2];
+	pthread_t threads[2];
+	int failures = 0;
+
+	record_no_calls(t);
+	for (int i = 0; i < 2; i++) {
+		sharing[i] = (struct sharing){ .to = spaces[!i], .over = &over };
+		ASSERT_OK(
+			weir_ioas_map_batch(spaces[i], ranges, 2, AT((i + 1) * MIB), NULL, &sharing[i].map));
+	}
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, sharer, &sharing[i]), 0);
+	for (int i = 0; i < MOVES; i++)
+		if (weir_device_attach(device, spaces[(i + 1) % 2]))
+			failures++;
+	over = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	EXPECT_EQ(failures + sharing[0].failures + sharing[1].failures, 0);
+	EXPECT_EQ(info_of(spaces[0]).num_mappings, 2);
+	EXPECT_EQ(info_of(spaces[1]).num_mappings, 2);
+}

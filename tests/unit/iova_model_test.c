@@ -156,6 +156,27 @@ static void give(struct model *model)
 	model->ranges[which] = model->ranges[--model->num_ranges];
 }
 
+/* A range becomes two, of which each is given back by itself. */
+static void divide(struct model *model)
+{
+	struct weir_segment *segment, *rest = NULL;
+	uint64_t pages, last;
+
+	if (!model->num_ranges || model->num_ranges == MOST_TAKEN)
+		return;
+	segment = model->ranges[draw(model, model->num_ranges)];
+	pages = (segment->last - segment->node.key) / PAGE + 1;
+	if (pages < 2)
+		return;
+	last = segment->last;
+	pages = 1 + draw(model, pages - 1);
+	ASSERT_OK(weir_iova_divide(model->iova, segment, pages * PAGE, &rest));
+	ASSERT_EQ(segment->last, segment->node.key + (pages * PAGE - 1));
+	ASSERT_EQ(rest->node.key, segment->last + 1);
+	ASSERT_EQ(rest->last, last);
+	model->ranges[model->num_ranges++] = rest;
+}
+
 /* Other ranges may be chosen from, here and there the whole window or nothing of it. */
 static void change_geometry(struct model *model)
 {
@@ -219,6 +240,8 @@ static void run(struct t *t, uint64_t base, uint64_t seed)
 			take_fixed(model);
 		else
 			take_some(model);
+		if (i % 16 == 0)
+			divide(model);
 		if (i % 500 == 0)
 			change_geometry(model);
 		if (i % 1000 == 0)

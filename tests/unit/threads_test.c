@@ -30,6 +30,7 @@ struct mapper {
 	unsigned int random;
 	uint64_t mapped_bytes, num_maps; /* in the end */
 	struct weir_map *maps[SLOTS];
+	unsigned int pieces[SLOTS]; /* of which each is */
 };
 
 static void nap(void)
@@ -43,19 +44,36 @@ static unsigned int draw(unsigned int *random, unsigned int below)
 	return (*random >> 8) % below;
 }
 
+/* Two pieces, or one. */
+static int map_some(struct mapper *mapper, size_t len, unsigned int slot)
+{
+	struct arena *arena = mapper->arena;
+	const struct weir_map_range ranges[] = { { arena->memory + PAGE, len - PAGE },
+						 { arena->memory, PAGE } };
+
+	if (len == PAGE || draw(&mapper->random, 2)) {
+		mapper->pieces[slot] = 1;
+		return weir_ioas_map(arena->ioas, arena->memory, len, NULL, &mapper->maps[slot]);
+	}
+	mapper->pieces[slot] = 2;
+	return weir_ioas_map_batch(arena->ioas, ranges, 2, NULL, NULL, &mapper->maps[slot]);
+}
+
 static void *map_and_close(void *arg)
 {
 	struct mapper *mapper = arg;
 	struct arena *arena = mapper->arena;
 
 	while (!atomic_load(&arena->over)) {
-		struct weir_map **slot = &mapper->maps[draw(&mapper->random, SLOTS)];
+		unsigned int which = draw(&mapper->random, SLOTS);
+		struct weir_map **slot = &mapper->maps[which];
 		size_t len = (1 + draw(&mapper->random, MOST_PAGES)) * (size_t)PAGE;
 
 		if (*slot) {
-			EXPECT_OK(weir_map_close(*slot));
+			EXPECT_OK(draw(&mapper->random, 2) ? weir_map_close(*slot)
+							   : weir_map_close_batch(slot, 1));
 			*slot = NULL;
-		} else if (EXPECT_OK(weir_ioas_map(arena->ioas, arena->memory, len, NULL, slot))) {
+		} else if (EXPECT_OK(map_some(mapper, len, which))) {
 			EXPECT_EQ(len, weir_map_len(*slot));
 			EXPECT_GE(weir_map_iova(*slot), window);
 			atomic_fetch_add_explicit(&arena->maps, 1, memory_order_relaxed);
@@ -63,7 +81,7 @@ static void *map_and_close(void *arg)
 	}
 	for (int i = 0; i < SLOTS; i++)
 		if (mapper->maps[i]) {
-			mapper->num_maps++;
+			mapper->num_maps += mapper->pieces[i];
 			mapper->mapped_bytes += weir_map_len(mapper->maps[i]);
 		}
 	return NULL;

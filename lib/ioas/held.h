@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library holds for the sake of mappings. */
+#ifndef WEIR_IOAS_HELD_H
+#define WEIR_IOAS_HELD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/sys.h>
+
+struct weir_map;
+
+/* Counted by the mappings that it is for, and ends with the last of them: those of one part of a file, or the pieces of one batch. */
+struct weir_held {
+	struct weir_held *next; /* of those that end together */
+	_Atomic uint64_t users;
+
+	/* A part of a file, mapped into this process. */
+	void *base; /* whole pages of the file's own size */
+	uint64_t len;
+	int fd; /* our own; -1: there is no file */
+
+	/* A batch: its pieces lie one after the other. */
+	struct weir_map *first, *last; /* NULL: it is none */
+};
+
+static inline void weir_held_get(struct weir_held *held)
+{
+	atomic_fetch_add_explicit(&held->users, 1, memory_order_relaxed);
+}
+
+/* Whether this was the last user; then it has to be closed. */
+static inline bool weir_held_put(struct weir_held *held)
+{
+	return atomic_fetch_sub_explicit(&held->users, 1, memory_order_acq_rel) == 1;
+}
+
+/* A list of what has no users any more, or NULL. Runs to its end; @error, with its text, is what went wrong before. Returns the first error. */
+int weir_held_close(const struct weir_sys *sys, struct weir_held *list, int error);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/* One mapping in several spaces. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "error.h"
+#include "ioas/map.h"
+
+/*
+ * @source stays as it is meanwhile, being counted in its space. While a transition is on there, this does not wait: whoever moves a device has
+ * one on in both spaces, and waits for this one.
+ */
+int weir_map_copy(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint32_t prot,
+		  const struct weir_map *source)
+{
+	struct weir_ioas *from = source->ioas;
+	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
+	int error = -EOPNOTSUPP;
+
+	if (!ops->copy || from->host != ioas->host || !weir_gate_try_set_out(&from->gate))
+		return error;
+	if (from->space.live)
+		error = ops->copy(&ioas->space, &from->space, weir_map_start(source), len, iova, prot);
+	weir_gate_arrive(&from->gate);
+	return error;
+}
+
+/* No more than @map allows. */
+static int check_prot(const struct weir_map *map, struct weir_map_opts *o)
+{
+	uint32_t asked = o->flags & (WEIR_MAP_READ | WEIR_MAP_WRITE);
+
+	if (asked & ~map->prot)
+		return weir_fail(-EACCES, "the mapping that is to be shared lets devices %s the memory only",
+				 map->prot & WEIR_MAP_READ ? "read" : "write");
+	if (!asked)
+		o->flags |= map->prot;
+	return 0;
+}
+
+static int share_batch(const struct weir_map *map, struct weir_ioas *ioas, const struct weir_map_opts *o,
+		       struct weir_map **ret_map)
+{
+	/* All its pieces are its users, and stay. */
+	size_t num = atomic_load_explicit(&map->held->users, memory_order_relaxed), i = 0;
+	struct weir_map_range *ranges = malloc(num * sizeof(*ranges));
+	int error;
+
+	if (!ranges)
+		return weir_fail(-ENOMEM, "no memory for sharing a batch of %zu mappings", num);
+	for (const struct weir_map *piece = map; piece; piece = weir_map_next_piece(piece, map->held->last))
+		ranges[i++] = (struct weir_map_range){ piece->backing.addr, weir_map_size(piece) };
+	error = weir_map_pieces(ioas, ranges, num, o, map, ret_map);
+	free(ranges);
+	return error;
+}
+
+int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct weir_map_opts *opts,
+		   struct weir_map **ret_map)
+{
+	const struct weir_held *held = map->held;
+	struct weir_map_opts o;
+	int error = weir_map_read_options(ioas, weir_map_len(map), opts, &o);
+
+	if (!error)
+		error = check_prot(map, &o);
+	if (error)
+		return error;
+	if (held && held->last)
+		return share_batch(map, ioas, &o, ret_map);
+	if (held && map->ioas->host->kernel.sys != ioas->host->kernel.sys)
+		return weir_fail(-EXDEV, "a file's mapping is shared among hosts with the same system calls");
+	return weir_ioas_map_backing(ioas, &map->backing, weir_map_size(map), &o, map, ret_map);
+}
