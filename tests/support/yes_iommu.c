@@ -9,10 +9,10 @@
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
 
-/* What every IOMMU here translates: 39 bits, without the window for interrupts. */
+/* What every IOMMU here translates: 48 bits, without the window for interrupts. */
 static const struct abi_iommu_iova_range ranges[] = {
 	{ 0, 0xfedfffff },
-	{ 0xfef00000, 0x7fffffffff },
+	{ 0xfef00000, 0xffffffffffff },
 };
 
 enum { NUM_RANGES = 2, PAGE = 4096 };
