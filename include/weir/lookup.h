@@ -39,6 +39,8 @@ struct weir_ioas_view {
 	const struct weir_lookup_view *memory, *iova;
 };
 
+__extension__ typedef unsigned __int128 weir_lookup_product;
+
 static inline uint64_t weir_lookup_read(const uint64_t *value)
 {
 	return __atomic_load_n(value, __ATOMIC_ACQUIRE);
@@ -59,7 +61,7 @@ static inline __attribute__((always_inline)) uint64_t weir_lookup_frame(const st
 /* Where something belongs: its key is multiplied by a number far from any pattern, and the place is as far along as the product. */
 static inline uint64_t *weir_lookup_home(const uint64_t *slots, uint64_t key)
 {
-	unsigned __int128 places = weir_lookup_read(slots - 1);
+	weir_lookup_product places = weir_lookup_read(slots - 1);
 
 	return (uint64_t *)slots + (uint64_t)(key * 0x9e3779b97f4a7c15 * places >> 64) * 4;
 }

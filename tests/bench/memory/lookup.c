@@ -4,6 +4,7 @@
  * sorted array of 8-byte keys. For both, 2^20 random addresses.
  *
  *     weir-bench-memory-lookup [MOST]
+ *     weir-bench-memory-lookup --count SHAPE LOOP       one loop once, among 1k mappings, for counting instructions
  *
  * Mappings are made on a table of calls that do nothing (tests/support/yes_kernel.c), 1k, 16k, 100k and 1M of them (up to MOST). The
  * yardstick's array and the queries ask for huge pages, as the library's tables do. A table goes to stderr, the same as JSON to
@@ -220,13 +221,53 @@ static bool measure_bytes(struct weir_host *host, struct field *field)
 	return bytes <= limit;
 }
 
+static void run_once(struct weir_host *host, struct field *field, const struct shape *shape, const char *name)
+{
+	static const struct {
+		const char *name;
+		loop *run;
+	} loops[] = { { "loop_search", loop_search },
+		      { "loop_iova", loop_iova },
+		      { "loop_iova_left", loop_iova_left },
+		      { "loop_memory", loop_memory },
+		      { "loop_buffer", loop_buffer } };
+	struct weir_device *device;
+
+	field->ioas = new_space(host, WEIR_IOAS_LOOKUP, &device);
+	field->num = sizes[0];
+	field->len = shape->len;
+	map_all(field, shape);
+	draw_queries(field);
+	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++)
+		if (!strcmp(loops[i].name, name))
+			loops[i].run(field, 0, QUERIES);
+	close_space(field->ioas, device);
+}
+
+static bool measure_all(struct weir_host *host, struct field *field, size_t most)
+{
+	bool within;
+
+	printf("{\"benchmark\": \"memory-lookup\", \"results\": [\n");
+	within = measure_bytes(host, field);
+	within = measure_buffer(field) && within;
+	fprintf(stderr, "%-18s %8s %9s %8s %8s %8s %8s %8s %7s\n", "lookup, ns", "mappings", "yardstick",
+		"to IOVA", "back", "+length", "ratio", "ratio", "limit");
+	for (int shape = 0; shape < SHAPES; shape++)
+		for (int size = 0; size < SIZES && sizes[size] <= most; size++)
+			within = measure(host, field, &shapes[shape], size) && within;
+	for (int shape = 0; shape < 2; shape++)
+		within = measure_threads(host, field, &shapes[shape]) && within;
+	printf("\n]}\n");
+	return within;
+}
+
 int main(int argc, char **argv)
 {
 	static struct yes_kernel yes;
-	size_t most = argc > 1 ? strtoul(argv[1], NULL, 0) : SIZE_MAX;
 	struct field field = new_field(sizes[SIZES - 1]);
 	struct weir_host *host;
-	bool within;
+	bool within = true;
 
 	yes_kernel_init(&yes);
 	if (weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &yes.table),
@@ -234,17 +275,10 @@ int main(int argc, char **argv)
 		errx(1, "%s", weir_error());
 	memset(field.addresses, 1, sizes[SIZES - 1] * sizeof(uint64_t));
 	memset(field.iovas, 1, sizes[SIZES - 1] * sizeof(uint64_t));
-	printf("{\"benchmark\": \"memory-lookup\", \"results\": [\n");
-	within = measure_bytes(host, &field);
-	within = measure_buffer(&field) && within;
-	fprintf(stderr, "%-18s %8s %9s %8s %8s %8s %8s %8s %7s\n", "lookup, ns", "mappings", "yardstick",
-		"to IOVA", "back", "+length", "ratio", "ratio", "limit");
-	for (int shape = 0; shape < SHAPES; shape++)
-		for (int size = 0; size < SIZES && sizes[size] <= most; size++)
-			within = measure(host, &field, &shapes[shape], size) && within;
-	for (int shape = 0; shape < 2; shape++)
-		within = measure_threads(host, &field, &shapes[shape]) && within;
-	printf("\n]}\n");
+	if (argc == 4 && !strcmp(argv[1], "--count"))
+		run_once(host, &field, &shapes[strtoul(argv[2], NULL, 0) % SHAPES], argv[3]);
+	else
+		within = measure_all(host, &field, argc > 1 ? strtoul(argv[1], NULL, 0) : SIZE_MAX);
 	weir_host_close(host);
 	yes_kernel_finish(&yes);
 	return !within;
