@@ -248,24 +248,29 @@ WEIR_API uint64_t weir_map_len(const struct weir_map *map);
 /*
  * Where devices see @len bytes of memory at @addr. For a space opened with WEIR_IOAS_LOOKUP.
  *
- * Prefer arithmetic on weir_map_iova() where it can be had: this is for addresses that come from elsewhere. It takes no lock and may be called from any thread, while others map and
- * unmap: a mapping is found from the return of the call that made it to the begin of the call that ends it.
- * Of memory that is mapped several times, any of the mappings is found, also one that is shorter than another.
+ * Prefer arithmetic on weir_map_iova() where it can be had: this is for addresses that come from elsewhere. It takes no lock and may
+ * be called from any thread, while others map and unmap: a mapping is found from the return of the call that made it to the
+ * begin of the call that ends it, and never after that has returned. Of memory that is mapped several times, a mapping that has @len bytes
+ * from there on is found if there is one.
  *
  * Returns 0, the IOVA in @ret_iova and in @ret_left (may be NULL) how many bytes from there on the mapping has, at least
  * @len; or
  *   -ENOENT      @addr is not mapped
- *   -ERANGE      it is, but the mapping that was found has not @len bytes from there on; weir_error() says how many
+ *   -ERANGE      it is, but no mapping has @len bytes from there on; weir_error() says how many the longest has
  *   -EOPNOTSUPP  the space was opened without WEIR_IOAS_LOOKUP
  *
- * Its cost does not grow with the number of mappings, but for cache misses. Since 0.1.
+ * Its cost does not grow with the number of mappings, but for cache misses. It is compiled into the caller (weir/lookup.h); what is no
+ * C or C++ calls weir_ioas_search_iova() instead, which does the same. Since 0.1.
  */
-WEIR_API int weir_ioas_iova(const struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t *ret_iova,
-			    uint64_t *ret_left);
+static inline int weir_ioas_iova(const struct weir_ioas *ioas, const void *addr, uint64_t len,
+				 uint64_t *ret_iova, uint64_t *ret_left);
 
-/* The other way: which memory devices see @len bytes of at @iova. Otherwise as weir_ioas_iova(). Since 0.1. */
-WEIR_API int weir_ioas_memory(const struct weir_ioas *ioas, uint64_t iova, uint64_t len, void **ret_addr,
-			      uint64_t *ret_left);
+/*
+ * The other way: which memory devices see @len bytes of at @iova. Otherwise as weir_ioas_iova(); its name in the library is
+ * weir_ioas_search_memory(). Since 0.1.
+ */
+static inline int weir_ioas_memory(const struct weir_ioas *ioas, uint64_t iova, uint64_t len, void **ret_addr,
+				   uint64_t *ret_left);
 
 /*
  * Which IOVAs the attached devices can use, in ascending order: what the IOMMU translates, less the
@@ -299,5 +304,7 @@ WEIR_API int weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_i
 #ifdef __cplusplus
 }
 #endif
+
+#include <weir/lookup.h>
 
 #endif

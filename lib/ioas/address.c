@@ -15,6 +15,8 @@ int weir_addresses_open(struct weir_ioas *ioas)
 		return -ENOMEM;
 	weir_lookup_init(&ioas->addresses->by_memory);
 	weir_lookup_init(&ioas->addresses->by_iova);
+	ioas->view.memory = &ioas->addresses->by_memory.view;
+	ioas->view.iova = &ioas->addresses->by_iova.view;
 	return 0;
 }
 
@@ -99,9 +101,10 @@ static int cannot_look(void)
 }
 
 /* Nothing is there, or not all. @what: "memory" or "IOVA". */
-static int not_found(const char *what, uint64_t address, uint64_t len, bool found, uint64_t left)
+static __attribute__((cold, noinline)) int not_found(const char *what, uint64_t address, uint64_t len,
+						     uint64_t left)
 {
-	if (found)
+	if (left)
 		return weir_fail(-ERANGE,
 				 "the mapping that %s %#" PRIx64 " is in ends after %#" PRIx64
 				 " bytes; %#" PRIx64 " were asked for",
@@ -109,34 +112,32 @@ static int not_found(const char *what, uint64_t address, uint64_t len, bool foun
 	return weir_fail(-ENOENT, "%s %#" PRIx64 " is not mapped in this address space", what, address);
 }
 
-int weir_ioas_iova(const struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t *ret_iova,
-		   uint64_t *ret_left)
+int weir_ioas_search_iova(const struct weir_ioas *ioas, const void *addr, uint64_t len, uint64_t *ret_iova,
+			  uint64_t *ret_left)
 {
-	struct weir_lookup_answer answer = { 0 };
-	bool found;
+	struct weir_lookup_answer answer;
 
 	if (!ioas->addresses)
 		return cannot_look();
-	found = weir_lookup_find(&ioas->addresses->by_memory, (uintptr_t)addr, &answer);
-	if (!found || answer.left < len)
-		return not_found("memory", (uintptr_t)addr, len, found, answer.left);
+	weir_lookup_search(&ioas->addresses->by_memory, (uintptr_t)addr, len, &answer);
+	if (!answer.left || answer.left < len)
+		return not_found("memory", (uintptr_t)addr, len, answer.left);
 	*ret_iova = answer.to;
 	if (ret_left)
 		*ret_left = answer.left;
 	return 0;
 }
 
-int weir_ioas_memory(const struct weir_ioas *ioas, uint64_t iova, uint64_t len, void **ret_addr,
-		     uint64_t *ret_left)
+int weir_ioas_search_memory(const struct weir_ioas *ioas, uint64_t iova, uint64_t len, void **ret_addr,
+			    uint64_t *ret_left)
 {
-	struct weir_lookup_answer answer = { 0 };
-	bool found;
+	struct weir_lookup_answer answer;
 
 	if (!ioas->addresses)
 		return cannot_look();
-	found = weir_lookup_find(&ioas->addresses->by_iova, iova, &answer);
-	if (!found || answer.left < len)
-		return not_found("IOVA", iova, len, found, answer.left);
+	weir_lookup_search(&ioas->addresses->by_iova, iova, len, &answer);
+	if (!answer.left || answer.left < len)
+		return not_found("IOVA", iova, len, answer.left);
 	*ret_addr = (void *)(uintptr_t)answer.to;
 	if (ret_left)
 		*ret_left = answer.left;

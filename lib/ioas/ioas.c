@@ -69,6 +69,7 @@ static struct weir_ioas *new_ioas(uint32_t flags)
 
 	if (!ioas)
 		return NULL;
+	ioas->view = (struct weir_ioas_view){ .memory = &weir_lookup_nothing, .iova = &weir_lookup_nothing };
 	if ((flags & WEIR_IOAS_LOOKUP) && weir_addresses_open(ioas)) {
 		free(ioas);
 		return NULL;

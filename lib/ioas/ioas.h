@@ -9,6 +9,7 @@
 #include "ioas/iova.h"
 
 struct weir_ioas {
+	struct weir_ioas_view view; /* first: weir/lookup.h */
 	struct weir_host *host;
 	struct weir_space space;
 

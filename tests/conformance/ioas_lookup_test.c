@@ -120,6 +120,66 @@ CONFORMANCE(ioas_lookup, memory_that_is_mapped_several_times_is_found_while_one_
 	in_both(t, check_twins);
 }
 
+/* Several pieces of the same memory, of all lengths, in this order of coming and going: the longest is found for what needs it. */
+static const uint64_t pieces[][2] = {
+	{ 0, PAGE },       { 0, 3 * PAGE },      { 0, 6 * MIB }, { 0, 64 * PAGE },      { 0, 2 * MIB },
+	{ PAGE, 4 * MIB }, { 2 * MIB, 4 * MIB }, { 0, 4 * MIB }, { 2 * MIB, 5 * PAGE }, { 2 * MIB, 2 * MIB },
+};
+
+enum { PIECES = sizeof(pieces) / sizeof(pieces[0]) };
+
+/* Of the pieces from @from on and before @end. */
+static uint64_t longest_at(uint64_t offset, int from, int end)
+{
+	uint64_t longest = 0;
+
+	for (int i = from; i < end; i++) {
+		uint64_t left = pieces[i][0] + pieces[i][1] - offset;
+
+		if (offset - pieces[i][0] < pieces[i][1] && left > longest)
+			longest = left;
+	}
+	return longest;
+}
+
+static void check_longest(struct t *t, struct weir_ioas *ioas, unsigned char *addr, uint64_t longest)
+{
+	uint64_t iova, left = 0;
+
+	(void)t;
+	if (longest) {
+		EXPECT_OK(weir_ioas_iova(ioas, addr, longest, &iova, &left));
+		EXPECT_EQ(left, longest);
+		EXPECT_OK(weir_ioas_iova(ioas, addr, 1, &iova, NULL));
+	}
+	EXPECT_ERR(longest ? -ERANGE : -ENOENT, weir_ioas_iova(ioas, addr, longest + 1, &iova, NULL));
+}
+
+static void check_overlaps(struct t *t, struct weir_ioas *ioas)
+{
+	/* Where whole frames of 2 MiB are. */
+	uintptr_t begin = (uintptr_t)new_memory(t, 8 * MIB, 0);
+	unsigned char *memory = (unsigned char *)((begin + 2 * MIB - 1) & ~(2 * MIB - 1));
+	struct weir_map *maps[PIECES];
+
+	for (int i = 0; i < 2 * PIECES; i++) {
+		int from = i < PIECES ? 0 : i - PIECES + 1, end = i < PIECES ? i + 1 : PIECES;
+
+		if (i < PIECES)
+			maps[i] = new_map(t, ioas, memory + pieces[i][0], pieces[i][1], NULL);
+		else
+			ASSERT_OK(weir_map_close(maps[from - 1]));
+		for (uint64_t offset = 0; offset < 6 * MIB; offset += 512 * 1024)
+			check_longest(t, ioas, memory + offset, longest_at(offset, from, end));
+	}
+}
+
+CONFORMANCE(ioas_lookup, of_mappings_that_overlap_one_that_is_long_enough_is_found,
+	    NEEDS(EDU0, LOCKED_MEMORY))
+{
+	in_both(t, check_overlaps);
+}
+
 static void check_range(struct t *t, struct weir_ioas *ioas)
 {
 	unsigned char *memory = new_memory(t, 4 * PAGE, 0);

@@ -2,6 +2,7 @@
 /* Where an address leads: held against a plain list, and read while it changes. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "ioas/lookup.h"
@@ -43,8 +44,8 @@ UNIT(lookup, nothing_is_found_in_an_empty_one)
 	struct weir_lookup *lookup = new_lookup(t);
 	struct weir_lookup_answer answer;
 
-	EXPECT_FALSE(weir_lookup_find(lookup, 0, &answer));
-	EXPECT_FALSE(weir_lookup_find(lookup, UINT64_MAX, &answer));
+	EXPECT_FALSE(weir_lookup_search(lookup, 0, 1, &answer));
+	EXPECT_FALSE(weir_lookup_search(lookup, UINT64_MAX, 1, &answer));
 }
 
 UNIT(lookup, every_byte_of_a_range_is_found_and_none_beside_it)
@@ -66,24 +67,24 @@ UNIT(lookup, every_byte_of_a_range_is_found_and_none_beside_it)
 
 		t_note(t, "row %zu", i);
 		add(t, lookup, first, len, 0x5000);
-		ASSERT_TRUE(weir_lookup_find(lookup, first, &answer));
+		ASSERT_TRUE(weir_lookup_search(lookup, first, 1, &answer));
 		EXPECT_EQ(answer.to, 0x5000);
 		EXPECT_EQ(answer.left, len);
-		ASSERT_TRUE(weir_lookup_find(lookup, last, &answer));
+		ASSERT_TRUE(weir_lookup_search(lookup, last, 1, &answer));
 		EXPECT_EQ(answer.to, 0x5000 + len - 1);
 		EXPECT_EQ(answer.left, 1);
 		for (uint64_t part = 1; part < 100; part++) {
 			uint64_t offset = len / 100 * part;
 
-			ASSERT_TRUE(weir_lookup_find(lookup, first + offset, &answer));
+			ASSERT_TRUE(weir_lookup_search(lookup, first + offset, 1, &answer));
 			EXPECT_EQ(answer.to, 0x5000 + offset);
 		}
 		if (first)
-			EXPECT_FALSE(weir_lookup_find(lookup, first - 1, &answer));
+			EXPECT_FALSE(weir_lookup_search(lookup, first - 1, 1, &answer));
 		if (last != UINT64_MAX)
-			EXPECT_FALSE(weir_lookup_find(lookup, last + 1, &answer));
+			EXPECT_FALSE(weir_lookup_search(lookup, last + 1, 1, &answer));
 		weir_lookup_remove(lookup, first, last, 0x5000);
-		EXPECT_FALSE(weir_lookup_find(lookup, first, &answer));
+		EXPECT_FALSE(weir_lookup_search(lookup, first, 1, &answer));
 	}
 }
 
@@ -100,7 +101,7 @@ UNIT(lookup, a_range_that_is_redirected_leads_elsewhere_from_all_its_frames)
 	EXPECT_EQ(known, 0x10000000);
 	weir_lookup_redirect(lookup, 0x1000, last, known, 0x20000000);
 	for (uint64_t offset = 0; offset < len; offset += PAGE) {
-		ASSERT_TRUE(weir_lookup_find(lookup, 0x1000 + offset, &answer));
+		ASSERT_TRUE(weir_lookup_search(lookup, 0x1000 + offset, 1, &answer));
 		ASSERT_EQ(answer.to, 0x20000000 + offset);
 	}
 }
@@ -139,7 +140,7 @@ static void compare(struct t *t, const struct weir_lookup *lookup, const struct 
 	bool there = plain->len[at] && address >= plain->first[at] && offset < plain->len[at];
 	struct weir_lookup_answer answer;
 
-	ASSERT_EQ(weir_lookup_find(lookup, address, &answer), there);
+	ASSERT_EQ(weir_lookup_search(lookup, address, 1, &answer), there);
 	if (there) {
 		ASSERT_EQ(answer.to, plain->to[at] + offset);
 		ASSERT_EQ(answer.left, plain->len[at] - offset);
@@ -166,15 +167,15 @@ UNIT(lookup, coming_and_going_does_not_make_it_grow)
 	uint64_t random = 1, table;
 
 	add(t, lookup, 0, PAGE, 0);
-	table = weir_lookup_num(lookup->table);
+	table = weir_tables_room(&lookup->pages);
 	for (int i = 0; i < 100000; i++) {
 		uint64_t first = (uint64_t)(1 + next_random(&random)) * PAGE;
 
 		add(t, lookup, first, PAGE, 0);
 		weir_lookup_remove(lookup, first, first + PAGE - 1, 0);
 	}
-	EXPECT_EQ(weir_lookup_num(lookup->table), table);
-	EXPECT_TRUE(lookup->num_tables <= 2);
+	EXPECT_EQ(weir_tables_room(&lookup->pages), table);
+	EXPECT_TRUE(lookup->pages.num_made <= 2);
 }
 
 /* Readers beside a writer: some ranges stay, others come and go and move, and the table grows and is replaced all the while. */
@@ -202,7 +203,7 @@ static void *look(void *arg)
 		uint64_t at = next_random(&random) % (2 * LASTING),
 			 address = at * 64 * PAGE + next_random(&random) % (3 * PAGE);
 		struct weir_lookup_answer answer;
-		bool found = weir_lookup_find(contest->lookup, address, &answer);
+		bool found = weir_lookup_search(contest->lookup, address, 1, &answer);
 
 		atomic_fetch_add_explicit(&contest->looks, 1, memory_order_relaxed);
 		/* Even places last, and have three pages. */
