@@ -51,6 +51,14 @@ static int store(void *ctx, uint64_t addr, const void *buf, size_t len)
 	return 0;
 }
 
+/* What was mapped there has just been replaced: what is there now may fault otherwise, or not at all. */
+static bool has_changed(uint64_t addr)
+{
+	const struct sim_mapping *mapping = sim_mapping_find(machine, addr, 1);
+
+	return mapping && !mapping->device->bars[mapping->bar].ram && mapping->shows != SIM_SHOWS_RAM;
+}
+
 /* On the thread that faulted, which is in the middle of nothing of ours: it can take the lock. */
 static bool serve(uint64_t addr, void *context)
 {
@@ -59,7 +67,7 @@ static bool serve(uint64_t addr, void *context)
 
 	if (!machine || sim_lock(machine))
 		return false;
-	served = registers_at(addr, 1) && sim_context_step(context, &memory) == 0;
+	served = has_changed(addr) || (registers_at(addr, 1) && sim_context_step(context, &memory) == 0);
 	sim_wake(machine);
 	sim_unlock(machine);
 	return served;

@@ -70,6 +70,14 @@ static void *code_of(const ucontext_t *context)
 #endif
 }
 
+/* What was mapped there has just been replaced: what is there now may fault otherwise, or not at all. */
+static bool has_changed(struct weir_sim *sim, uint64_t addr)
+{
+	const struct sim_mapping *mapping = sim_mapping_find(sim, addr, 1);
+
+	return mapping && !mapping->device->bars[mapping->bar].ram && mapping->shows != SIM_SHOWS_RAM;
+}
+
 /* A forked child that uses a device takes it over, as with a call on its descriptor (sim/sys.c). */
 static int execute(const struct sim_mapping *mapping, void *context, const struct sim_memory *memory)
 {
@@ -94,7 +102,7 @@ bool preload_trap(uintptr_t addr, void *context)
 	if (!sim)
 		return false;
 	if (!sim_lock(sim)) {
-		error = execute(registers_at(sim, addr, 1), context, &memory);
+		error = has_changed(sim, addr) ? 0 : execute(registers_at(sim, addr, 1), context, &memory);
 		sim_unlock(sim);
 	}
 	preload_leave(&call);
