@@ -210,6 +210,33 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+bool weir_device_is_requested(struct weir_device *device)
+{
+	const struct weir_sys *sys = weir_device_sys(device);
+	struct pollfd poll = { .events = POLLIN };
+	bool waiting;
+
+	pthread_mutex_lock(&device->lock);
+	poll.fd = device->irqs[WEIR_IRQ_REQ] ? device->irqs[WEIR_IRQ_REQ]->fds[0] : -1;
+	waiting = poll.fd >= 0 && sys->poll(sys->ctx, &poll, 1, 0) == 1;
+	pthread_mutex_unlock(&device->lock);
+	return waiting;
+}
+
+/* What the event says of the device itself. */
+static void act_on_event(const struct weir_irq *irq)
+{
+	struct weir_device *device = irq->device;
+
+	if (irq->kind == WEIR_IRQ_REQ) {
+		pthread_mutex_lock(&device->host->lock);
+		weir_away_begin(&device, 1, WEIR_AWAY_REQUESTED);
+		pthread_mutex_unlock(&device->host->lock);
+	} else if (irq->kind == WEIR_IRQ_ERR) {
+		weir_away_notice(device);
+	}
+}
+
 int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count)
 {
 	const struct weir_sys *sys = weir_device_sys(irq->device);
@@ -242,6 +269,7 @@ int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_
 			left = rest > 0 ? (int)rest : 0;
 		}
 	}
+	act_on_event(irq);
 	if (ret_count)
 		*ret_count = count;
 	return 0;
