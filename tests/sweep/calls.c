@@ -291,6 +291,9 @@ CALL(weir_device_hot_reset, (struct weir_device * device), (device), OF_DEVICE(d
 CALL(weir_device_hot_reset_targets,
      (struct weir_device * device, struct weir_hot_reset_target *targets, size_t *num),
      (device, targets, num), OF_DEVICE(device), .num = num)
+CALL(weir_device_resync, (struct weir_device * device), (device), OF_DEVICE(device))
+CALL(weir_device_sleep, (struct weir_device * device, int wakeup_fd), (device, wakeup_fd), OF_DEVICE(device))
+CALL(weir_device_wake, (struct weir_device * device), (device), OF_DEVICE(device))
 CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device, cap), OF_DEVICE(device))
 
 CALL(weir_irq_count, (struct weir_device * device, enum weir_irq_kind kind, uint32_t *ret),
