@@ -40,7 +40,7 @@ WEIR_API uint32_t weir_device_away(const struct weir_device *device);
 
 /*
  * Find out what has happened to the device without the library, and act on it: what is away by COMMAND and power state is away from now on,
- * what is back is back. Also looks whether an ERR or REQ event is waiting in an interrupt that is enabled (it is not taken), and forgets
+ * what is back is back. Also looks whether a REQ event is waiting in an interrupt that is enabled (it is not taken), and forgets
  * an earlier REQ if none is.
  *
  * To be called after a raw ioctl on the device's descriptor, a reset above all, which leaves no trace; after an event that the program has
@@ -49,7 +49,7 @@ WEIR_API uint32_t weir_device_away(const struct weir_device *device);
  * A sleeping device is not asked: that would wake it.
  *
  * Returns 0, and what weir_device_away() says is right; -ENODEV when the device has gone; or -EIO when its configuration space
- * could not be read: nothing has changed. Kernel: reads of the configuration space. Since 0.1.
+ * could not be read, or the errno of poll(): nothing has changed. Kernel: reads of the configuration space. Since 0.1.
  */
 WEIR_API int weir_device_resync(struct weir_device *device);
 

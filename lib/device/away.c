@@ -130,9 +130,11 @@ int weir_away_refuse(const struct weir_device *device, const char *what)
 
 int weir_device_resync(struct weir_device *device)
 {
-	bool requested = weir_device_is_requested(device);
-	int error;
+	bool requested = false;
+	int error = weir_device_is_requested(device, &requested);
 
+	if (error)
+		return error;
 	pthread_mutex_lock(&device->host->lock);
 	error = weir_away_end(&device, 1, WEIR_AWAY_REQUESTED, requested ? WEIR_AWAY_REQUESTED : 0);
 	if (!error && requested)

@@ -29,7 +29,7 @@ enum {
 int weir_config_read16(struct weir_device *device, uint32_t offset, uint16_t *ret_value)
 {
 	struct weir_region *config;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
+	int error = weir_device_config(device, &config);
 
 	return error ? error : weir_region_read16(config, offset, ret_value);
 }
@@ -37,7 +37,7 @@ int weir_config_read16(struct weir_device *device, uint32_t offset, uint16_t *re
 int weir_config_read32(struct weir_device *device, uint32_t offset, uint32_t *ret_value)
 {
 	struct weir_region *config;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
+	int error = weir_device_config(device, &config);
 
 	return error ? error : weir_region_read32(config, offset, ret_value);
 }
@@ -49,7 +49,7 @@ static int peek(struct weir_device *device, uint64_t offset, uint16_t *ret_value
 {
 	const struct weir_sys *sys = weir_device_sys(device);
 	struct weir_region *config;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
+	int error = weir_device_config(device, &config);
 	uint16_t value;
 	ssize_t got;
 
@@ -101,7 +101,7 @@ static int find_caps(struct weir_device *device)
 	return 0;
 }
 
-int weir_config_look(struct weir_device *device, uint32_t *ret_seen)
+static int look_once(struct weir_device *device, uint32_t *ret_seen)
 {
 	uint16_t command, power = 0;
 	uint32_t seen = 0;
@@ -121,6 +121,14 @@ int weir_config_look(struct weir_device *device, uint32_t *ret_seen)
 		seen |= WEIR_AWAY_POWER;
 	*ret_seen = seen;
 	return 0;
+}
+
+/* A device that seems to have gone is asked twice: what others have of it may be lost for that answer. */
+int weir_config_look(struct weir_device *device, uint32_t *ret_seen)
+{
+	int error = look_once(device, ret_seen);
+
+	return !error && *ret_seen & WEIR_AWAY_GONE ? look_once(device, ret_seen) : error;
 }
 
 /* ---- Reading and writing them ---- */
@@ -185,7 +193,7 @@ int weir_config_write(struct weir_device *device, uint64_t offset, const void *b
 	uint32_t before = weir_device_away(device);
 	struct weir_region *config;
 	struct effect effect;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
+	int error = weir_device_config(device, &config);
 
 	if (error)
 		return error;

@@ -45,7 +45,7 @@ int weir_device_drop_irqs(struct weir_device *device);
 /* region.c: accessors follow whether the device's memory is away. The device's lock is held. */
 void weir_device_open_or_shut_regions(struct weir_device *device);
 
-/* irq.c: is a REQ event waiting to be taken? */
-bool weir_device_is_requested(struct weir_device *device);
+/* irq.c: is a REQ event waiting to be taken? Returns 0 or an errno with a text. */
+int weir_device_is_requested(struct weir_device *device, bool *ret_requested);
 
 #endif

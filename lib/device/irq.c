@@ -210,17 +210,23 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-bool weir_device_is_requested(struct weir_device *device)
+int weir_device_is_requested(struct weir_device *device, bool *ret_requested)
 {
 	const struct weir_sys *sys = weir_device_sys(device);
 	struct pollfd poll = { .events = POLLIN };
-	bool waiting;
+	int ready = 0;
 
 	pthread_mutex_lock(&device->lock);
-	poll.fd = device->irqs[WEIR_IRQ_REQ] ? device->irqs[WEIR_IRQ_REQ]->fds[0] : -1;
-	waiting = poll.fd >= 0 && sys->poll(sys->ctx, &poll, 1, 0) == 1;
+	if (device->irqs[WEIR_IRQ_REQ]) {
+		poll.fd = device->irqs[WEIR_IRQ_REQ]->fds[0];
+		ready = sys->poll(sys->ctx, &poll, 1, 0);
+	}
 	pthread_mutex_unlock(&device->lock);
-	return waiting;
+	if (ready < 0)
+		return weir_fail(ready, "looking for a REQ event of %s: %s", device->function->address,
+				 strerror(-ready));
+	*ret_requested = ready;
+	return 0;
 }
 
 /* What the event says of the device itself. */

@@ -130,6 +130,11 @@ int weir_device_region(struct weir_device *device, uint32_t index, struct weir_r
 	return error;
 }
 
+int weir_device_config(struct weir_device *device, struct weir_region **ret_config)
+{
+	return weir_device_region(device, WEIR_REGION_CONFIG, ret_config);
+}
+
 static int drop(struct weir_region *region)
 {
 	const struct weir_sys *sys = weir_device_sys(region->device);

@@ -19,6 +19,9 @@ struct weir_region {
 	_Atomic(unsigned char *) open;
 };
 
+/* The configuration space, as weir_device_region() gives it. The host's lock may be held. */
+int weir_device_config(struct weir_device *device, struct weir_region **ret_config);
+
 /* access.c: through the descriptor, as it is. Returns 0, -ENODEV or -EIO with a text. */
 int weir_region_put(struct weir_region *region, uint64_t offset, const void *bytes, size_t len);
 

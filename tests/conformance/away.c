@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "conformance/os.h"
 #include "device/device.h"
 
 enum { CAPABILITIES = 0x34, MOST_CAPABILITIES = 48 };
@@ -51,18 +52,20 @@ uint32_t find_capability(struct t *t, struct weir_device *device, uint8_t id)
 
 void set_memory_past(struct t *t, struct weir_device *device, bool enable)
 {
-	const struct weir_sys *sys = sys_of(t);
+	const struct weir_sys *sys = os_sys(); /* which the failure sweep leaves alone */
 	uint64_t at = ((uint64_t)WEIR_REGION_CONFIG << 40) + PCI_COMMAND_OFFSET;
 	uint16_t command = htole16(enable ? 2 : 0);
 
+	(void)t;
 	if (sys->pwrite(sys->ctx, device->function->fd, &command, sizeof(command), at) != sizeof(command))
 		FAIL("writing COMMAND past the library");
 }
 
 int past_the_library(struct t *t, struct weir_device *device, unsigned long request, void *arg)
 {
-	const struct weir_sys *sys = sys_of(t);
+	const struct weir_sys *sys = os_sys(); /* which the failure sweep leaves alone */
 
+	(void)t;
 	return sys->ioctl(sys->ctx, device->function->fd, request, arg);
 }
 

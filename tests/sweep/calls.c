@@ -172,6 +172,9 @@ static bool is_told(const struct attempt *attempt, int result)
 		return strstr(weir_error(), strerror(-result)) || !strcmp(what, "allocation");
 	if (!strcmp(what, "pread") || !strcmp(what, "pwrite"))
 		return result == -EIO;
+	/* "Busy" would tell of devices. */
+	if (injected_error() == -EBUSY && !strcmp(attempt->name, "weir_ioas_close"))
+		return !result || result == -EIO;
 	return !result && (!strcmp(what, "close") || !strcmp(attempt->name, "weir_ioas_close"));
 }
 

@@ -39,6 +39,10 @@ static const struct {
 	const char *name; /* a shell pattern */
 	const char *call; /* when this fails; NULL: whatever fails */
 } may[] = {
+	/* It counts how often watchers are told, who are told again. */
+	{ "away.watchers_are_told_before_and_after", NULL },
+	/* Where looking fails, what others did is found one call later. */
+	{ "away.what_others_did_to_command_is_found_when_it_is_read", "pread" },
 	/* They count the library's calls, and see those that are made again. */
 	{ "calls.a_map_is_one_and_an_unmap_is_one", NULL },
 	{ "calls.opening_a_device_makes_those_listed_once_each", NULL },
