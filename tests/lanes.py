@@ -23,7 +23,8 @@ UNIT_PROGRAMS = [("shim", "tests/shim/weir-shim-selftest"), ("unit", "tests/unit
                  ("core", "tests/unit/weir-unit-core"), ("nvme", "tests/unit/weir-nvme-unit"),
                  ("sim", "tests/unit/weir-sim-unit"), ("sim-iommu", "tests/unit/weir-sim-iommu-unit"),
                  ("sim-vfio", "tests/unit/weir-sim-vfio-unit"), ("sim-model", "tests/unit/weir-sim-model-unit"),
-                 ("sim-drivers", "tests/unit/weir-sim-drivers-unit"), ("sim-decode", "tests/unit/weir-sim-decode-unit")]
+                 ("sim-drivers", "tests/unit/weir-sim-drivers-unit"), ("sim-decode", "tests/unit/weir-sim-decode-unit"),
+                 ("guard", "tests/unit/weir-guard-unit")]
 
 
 def units(below="", arguments="", without=()):
@@ -75,10 +76,11 @@ LANES = [
          steps=[script("runner", "python3 tests/lib/selftest.py"), script("table", "python3 tests/table/selftest.py"),
                 *units()]),
 
-    Lane("bench", "what a map and an unmap, and the nvme driver's read, take in instructions, against their limits",
+    Lane("bench", "what a map and an unmap, the nvme driver's read, and a guarded access take in instructions, against their limits",
          budget=120, packages=["build", "check"], build="plain",
          steps=[script("map", "tests/bench/map/instructions --build {build}"),
-                script("nvme", "tests/bench/nvme/instructions --build {build}")]),
+                script("nvme", "tests/bench/nvme/instructions --build {build}"),
+                script("mmio", "tests/bench/mmio/instructions --build {build}")]),
 
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
          budget=240, packages=["build"],

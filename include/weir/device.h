@@ -112,24 +112,25 @@ struct weir_device_info {
 WEIR_API int weir_device_info(struct weir_device *device, struct weir_device_info *ret_info, size_t size);
 
 /*
- * Allow the device to do DMA and to send MSIs, or forbid it (PCI COMMAND, bit 2). Returns 0 or -EIO. Since
- * 0.1.
+ * Allow the device to do DMA and to send MSIs, or forbid it (PCI COMMAND, bit 2). Returns 0 or -EIO; or -ENODEV
+ * when the device has gone, which does no DMA any more. Since 0.1.
  */
 WEIR_API int weir_device_set_bus_master(struct weir_device *device, bool enable);
 
 /*
  * Let the device answer at its memory BARs, or not (PCI COMMAND, bit 1). It is on after opening. While it
- * is off, the device's memory BARs may not be touched. Returns 0 or -EIO. Since 0.1.
+ * is off, the device's memory is away (weir/away.h). Returns 0, -EIO, or -ENODEV when the device has gone. Since 0.1.
  */
 WEIR_API int weir_device_set_memory(struct weir_device *device, bool enable);
 
 /*
  * Reset this function alone. Mappings, attachment and interrupt set-up stay; the device's own state is
- * lost, bus mastering is as before.
+ * lost, bus mastering is as before. Meanwhile its memory is away (weir/away.h).
  *
  * Returns 0; or
  *   -EOPNOTSUPP  the device has no reset of its own (weir_device_hot_reset() may help)
  *   -EAGAIN      the kernel could not get hold of the device for a second
+ *   -ENODEV      the device has gone
  *   -EIO         the reset failed
  *
  * Kernel: VFIO_DEVICE_RESET. Since 0.1.
@@ -155,7 +156,8 @@ WEIR_API int weir_device_hot_reset_targets(struct weir_device *device, struct we
 					   size_t *num);
 
 /*
- * Reset the device's bus or slot with everything on it.
+ * Reset the device's bus or slot with everything on it. Meanwhile the memory of every function in reach is away
+ * (weir/away.h), also of one that is open on another host of this process.
  *
  * Returns 0; or, with nothing reset,
  *   -EBUSY       a function in reach is not open on this host; weir_error() names it

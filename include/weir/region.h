@@ -6,7 +6,8 @@
  *
  *   - weir_region_read32() and its kin work on every region, check the range, and go through the mapping if
  *     there is one;
- *   - weir_region_map() gives a pointer for loads and stores that must cost nothing, such as doorbells.
+ *   - weir_region_map() gives a pointer for loads and stores that must cost nothing, such as doorbells; best
+ *     with the accesses of weir/guard.h, which can return an error.
  *
  * Registers of PCI devices are little-endian; the accessors take and give values in the machine's order.
  *
@@ -84,7 +85,7 @@ WEIR_API int weir_region_area(struct weir_region *region, uint32_t i, struct wei
  * its first byte.
  *
  * The mapping is made once, shared by all callers, and ends with the device. Touching it while the device's
- * memory is disabled, or during its reset, raises SIGBUS.
+ * memory is away (weir/away.h) raises SIGBUS, unless that is done under the guard (weir/guard.h).
  *
  * Returns 0, the address in @ret_addr and the length that is mapped in @ret_len (may be NULL); or
  *   -EOPNOTSUPP  this region cannot be mapped: use the accessors
@@ -101,7 +102,10 @@ WEIR_API int weir_region_map(struct weir_region *region, void **ret_addr, uint64
  * Returns 0 and the value in @ret_value; or
  *   -EINVAL  beyond the region, or not aligned to its width
  *   -EACCES  the region cannot be read
- *   -EIO     the device did not answer (its memory is disabled, or it is gone)
+ *   -EIO     the device's memory is away (weir/away.h; weir_error() says why), or the kernel could not read it
+ *   -ENODEV  the device has gone
+ *
+ * A device that has gone without the library's knowledge may answer with all ones: weir_device_resync().
  *
  * A 64-bit read of a region that is not mapped may reach the device as two 32-bit ones. Since 0.1.
  */

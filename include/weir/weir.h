@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, device.h, region.h, irq.h;
- * then caps.h, reach.h, broker.h.
+ * then away.h, guard.h, caps.h, reach.h, broker.h.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
@@ -14,6 +14,8 @@
 #include <weir/device.h>
 #include <weir/region.h>
 #include <weir/irq.h>
+#include <weir/away.h>
+#include <weir/guard.h>
 #include <weir/caps.h>
 #include <weir/reach.h>
 #include <weir/broker.h>

@@ -2,6 +2,7 @@
 /* Devices: opened into an address space, moved, asked, closed. */
 #include "device/device.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +10,58 @@
 #include "error.h"
 #include "kernel/vfio_device.h"
 
-enum {
-	PCI_VENDOR_ID = 0x00,
-	PCI_COMMAND = 0x04,
-	PCI_REVISION = 0x08, /* and the class code above it */
-	PCI_COMMAND_MEMORY = 1 << 1,
-	PCI_COMMAND_MASTER = 1 << 2,
-};
+/* Memory that is known to be as the register says it is. */
+static bool is_known(const struct weir_device *device, uint16_t command)
+{
+	uint32_t seen = command & PCI_COMMAND_MEMORY ? 0 : WEIR_AWAY_MEMORY;
+
+	return (weir_device_away(device) & (WEIR_AWAY_MEMORY | WEIR_AWAY_GONE)) == seen;
+}
+
+/* The host's lock is held. */
+static int set_command_locked(struct weir_device *device, uint16_t bit, bool enable)
+{
+	uint16_t old, command;
+	int error = weir_config_read16(device, PCI_COMMAND, &old);
+
+	if (error)
+		return error;
+	if (old == UINT16_MAX || !is_known(device, old))
+		weir_away_end(&device, 1, 0, 0);
+	/* What has gone does nothing any more. */
+	if (weir_device_away(device) & WEIR_AWAY_GONE)
+		return enable ? weir_away_refuse(device, "setting COMMAND") : 0;
+	command = htole16((uint16_t)(enable ? old | bit : old & ~bit));
+	if (command == htole16(old))
+		return 0;
+	error = weir_config_write(device, PCI_COMMAND, &command, sizeof(command));
+	if (!error && enable && weir_device_away(device) & WEIR_AWAY_GONE)
+		return weir_away_refuse(device, "setting COMMAND");
+	return error;
+}
 
 static int set_command(struct weir_device *device, uint16_t bit, bool enable)
 {
-	uint16_t old, command;
 	int error;
 
 	pthread_mutex_lock(&device->host->lock);
-	error = weir_config_read16(device, PCI_COMMAND, &old);
-	command = (uint16_t)(enable ? old | bit : old & ~bit);
-	if (!error && command != old)
-		error = weir_config_write16(device, PCI_COMMAND, command);
+	error = set_command_locked(device, bit, enable);
+	pthread_mutex_unlock(&device->host->lock);
+	return error;
+}
+
+/* Of a device that nobody has anything of yet: there is no one to tell, and what was written is believed. */
+static int enable_memory(struct weir_device *device)
+{
+	uint16_t command;
+	int error;
+
+	pthread_mutex_lock(&device->host->lock);
+	error = weir_config_read16(device, PCI_COMMAND, &command);
+	if (!error && !(command & PCI_COMMAND_MEMORY)) {
+		command = htole16(command | PCI_COMMAND_MEMORY);
+		error = weir_config_write(device, PCI_COMMAND, &command, sizeof(command));
+	}
 	pthread_mutex_unlock(&device->host->lock);
 	return error;
 }
@@ -143,7 +178,7 @@ int weir_device_open(struct weir_ioas *ioas, const char *address, const struct w
 		free(device);
 		return error;
 	}
-	error = weir_device_set_memory(device, true);
+	error = enable_memory(device);
 	if (error) {
 		weir_device_close(device);
 		return weir_fail_within(error, "enabling the memory of %s", normal);
@@ -163,6 +198,7 @@ int weir_device_close(struct weir_device *device)
 	/* DMA stops first: what follows takes the memory away that it may still be using. */
 	weir_first_note(&first, weir_device_set_bus_master(device, false));
 	pthread_mutex_lock(&host->lock);
+	weir_away_begin(&device, 1, WEIR_AWAY_CLOSING);
 	weir_first_note(&first, weir_device_drop_irqs(device));
 	weir_first_note(&first, weir_device_drop_regions(device));
 	weir_first_note(&first, weir_ioas_detach(device->ioas, device->function, device->address_bits));

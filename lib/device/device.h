@@ -3,9 +3,13 @@
 #ifndef WEIR_LIB_DEVICE_H
 #define WEIR_LIB_DEVICE_H
 
+#include <stdatomic.h>
+
 #include <weir/irq.h>
 #include <weir/region.h>
 
+#include "device/away.h"
+#include "device/config.h"
 #include "ioas/ioas.h"
 
 enum { WEIR_NUM_IRQ_KINDS = WEIR_IRQ_REQ + 1 };
@@ -17,6 +21,11 @@ struct weir_device {
 	uint32_t address_bits;
 	uint32_t flags; /* ABI_VFIO_DEVICE_FLAGS_... */
 	uint32_t num_regions;
+
+	_Atomic uint32_t away; /* WEIR_AWAY_...; written with the host's lock and the device's, by away.c */
+	struct weir_watch *watches;          /* guarded by the host's lock */
+	struct weir_config_caps config_caps; /* likewise */
+	_Atomic uint8_t power_at;            /* config_caps.power, for those without the lock */
 
 	/* Guards what follows; taken after the host's lock. */
 	pthread_mutex_t lock;
@@ -33,9 +42,10 @@ static inline const struct weir_sys *weir_device_sys(const struct weir_device *d
 int weir_device_drop_regions(struct weir_device *device);
 int weir_device_drop_irqs(struct weir_device *device);
 
-/* region.c: the configuration space, little-endian registers of 1, 2 or 4 bytes. */
-int weir_config_read16(struct weir_device *device, uint32_t offset, uint16_t *ret_value);
-int weir_config_read32(struct weir_device *device, uint32_t offset, uint32_t *ret_value);
-int weir_config_write16(struct weir_device *device, uint32_t offset, uint16_t value);
+/* region.c: accessors follow whether the device's memory is away. The device's lock is held. */
+void weir_device_open_or_shut_regions(struct weir_device *device);
+
+/* irq.c: is a REQ event waiting to be taken? Returns 0 or an errno with a text. */
+int weir_device_is_requested(struct weir_device *device, bool *ret_requested);
 
 #endif

@@ -210,6 +210,39 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int weir_device_is_requested(struct weir_device *device, bool *ret_requested)
+{
+	const struct weir_sys *sys = weir_device_sys(device);
+	struct pollfd poll = { .events = POLLIN };
+	int ready = 0;
+
+	pthread_mutex_lock(&device->lock);
+	if (device->irqs[WEIR_IRQ_REQ]) {
+		poll.fd = device->irqs[WEIR_IRQ_REQ]->fds[0];
+		ready = sys->poll(sys->ctx, &poll, 1, 0);
+	}
+	pthread_mutex_unlock(&device->lock);
+	if (ready < 0)
+		return weir_fail(ready, "looking for a REQ event of %s: %s", device->function->address,
+				 strerror(-ready));
+	*ret_requested = ready;
+	return 0;
+}
+
+/* What the event says of the device itself. */
+static void act_on_event(const struct weir_irq *irq)
+{
+	struct weir_device *device = irq->device;
+
+	if (irq->kind == WEIR_IRQ_REQ) {
+		pthread_mutex_lock(&device->host->lock);
+		weir_away_begin(&device, 1, WEIR_AWAY_REQUESTED);
+		pthread_mutex_unlock(&device->host->lock);
+	} else if (irq->kind == WEIR_IRQ_ERR) {
+		weir_away_notice(device);
+	}
+}
+
 int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count)
 {
 	const struct weir_sys *sys = weir_device_sys(irq->device);
@@ -242,6 +275,7 @@ int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_
 			left = rest > 0 ? (int)rest : 0;
 		}
 	}
+	act_on_event(irq);
 	if (ret_count)
 		*ret_count = count;
 	return 0;

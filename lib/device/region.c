@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Regions: what the kernel says of them, their mapping, and checked access to their registers. */
-#include "device/device.h"
+/* Regions: what the kernel says of them, and their mapping. */
+#include "device/region.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,16 +11,7 @@
 #include "error.h"
 #include "kernel/info_chain.h"
 #include "kernel/vfio_device.h"
-
-struct weir_region {
-	struct weir_device *device;
-	struct weir_region_info info;
-	uint64_t offset; /* of the region in the device's descriptor */
-	struct weir_region_area *areas;
-	/* Set once, with the length before the address; read without the lock. */
-	uint64_t mapped_len;
-	_Atomic(unsigned char *) mapped;
-};
+#include "mapped.h"
 
 static int read_areas(struct weir_region *region, const struct weir_info_cap *cap)
 {
@@ -142,12 +130,20 @@ int weir_device_region(struct weir_device *device, uint32_t index, struct weir_r
 	return error;
 }
 
+int weir_device_config(struct weir_device *device, struct weir_region **ret_config)
+{
+	return weir_device_region(device, WEIR_REGION_CONFIG, ret_config);
+}
+
 static int drop(struct weir_region *region)
 {
 	const struct weir_sys *sys = weir_device_sys(region->device);
-	unsigned char *mapped = atomic_load(&region->mapped);
-	int error = mapped ? sys->munmap(sys->ctx, mapped, region->mapped_len) : 0;
+	int error = 0;
 
+	if (region->mapped) {
+		weir_mapped_remove(region->mapped);
+		error = sys->munmap(sys->ctx, region->mapped, region->mapped_len);
+	}
 	if (error)
 		weir_error_set("unmapping region %u of %s: %s", region->info.index,
 			       region->device->function->address, strerror(-error));
@@ -183,6 +179,21 @@ int weir_region_area(struct weir_region *region, uint32_t i, struct weir_region_
 	return 0;
 }
 
+/* Accessors go through the mapping while the device's memory is there. */
+static void open_or_shut(struct weir_region *region)
+{
+	bool away = weir_away_is_shut(atomic_load(&region->device->away));
+
+	atomic_store_explicit(&region->open, away ? NULL : region->mapped, memory_order_release);
+}
+
+void weir_device_open_or_shut_regions(struct weir_device *device)
+{
+	for (uint32_t i = 0; i < device->num_regions; i++)
+		if (device->regions[i])
+			open_or_shut(device->regions[i]);
+}
+
 static int map_locked(struct weir_region *region)
 {
 	const struct weir_sys *sys = weir_device_sys(region->device);
@@ -191,7 +202,7 @@ static int map_locked(struct weir_region *region)
 	void *mapped;
 	uint64_t len;
 
-	if (atomic_load(&region->mapped))
+	if (region->mapped)
 		return 0;
 	if (!region->info.num_areas || region->areas[0].offset || !region->areas[0].len)
 		return weir_fail(-EOPNOTSUPP, "region %u of %s cannot be mapped from its start",
@@ -207,8 +218,15 @@ static int map_locked(struct weir_region *region)
 	if (error)
 		return weir_fail(error, "mapping region %u of %s: %s", region->info.index,
 				 region->device->function->address, strerror(-error));
+	error = weir_mapped_add(region, mapped, len);
+	if (error) {
+		sys->munmap(sys->ctx, mapped, len);
+		return weir_fail(error, "no memory for a mapping of region %u of %s", region->info.index,
+				 region->device->function->address);
+	}
 	region->mapped_len = len;
-	atomic_store(&region->mapped, mapped);
+	region->mapped = mapped;
+	open_or_shut(region);
 	return 0;
 }
 
@@ -218,120 +236,12 @@ int weir_region_map(struct weir_region *region, void **ret_addr, uint64_t *ret_l
 
 	pthread_mutex_lock(&region->device->lock);
 	error = map_locked(region);
+	if (!error)
+		*ret_addr = region->mapped;
 	pthread_mutex_unlock(&region->device->lock);
 	if (error)
 		return error;
-	*ret_addr = atomic_load(&region->mapped);
 	if (ret_len)
 		*ret_len = region->areas[0].len;
 	return 0;
-}
-
-static int check_access(const struct weir_region *region, uint64_t offset, unsigned int width, uint32_t right)
-{
-	if (offset % width || offset > region->info.size || width > region->info.size - offset)
-		return weir_fail(-EINVAL,
-				 "no %u-byte register at offset %#" PRIx64
-				 " of region %u, which has %#" PRIx64 " bytes",
-				 width, offset, region->info.index, region->info.size);
-	if (!(region->info.flags & right))
-		return weir_fail(-EACCES, "region %u of %s cannot be %s", region->info.index,
-				 region->device->function->address,
-				 right == WEIR_REGION_READ ? "read" : "written");
-	return 0;
-}
-
-/* Where a register that the region has is in memory, or NULL when it must go through the descriptor. */
-static volatile void *register_at(struct weir_region *region, uint64_t offset, unsigned int width)
-{
-	unsigned char *mapped = atomic_load_explicit(&region->mapped, memory_order_acquire);
-
-	return mapped && offset + width <= region->areas[0].len ? mapped + offset : NULL;
-}
-
-/* Device registers are little-endian, and so is what goes through the descriptor. */
-static int slow_read(struct weir_region *region, uint64_t offset, void *ret_value, unsigned int width)
-{
-	const struct weir_sys *sys = weir_device_sys(region->device);
-	ssize_t got =
-		sys->pread(sys->ctx, region->device->function->fd, ret_value, width, region->offset + offset);
-
-	if (got == (ssize_t)width)
-		return 0;
-	return weir_fail(-EIO, "reading %u bytes at offset %#" PRIx64 " of region %u of %s: %s", width,
-			 offset, region->info.index, region->device->function->address,
-			 got < 0 ? strerror((int)-got) : "cut short");
-}
-
-static int slow_write(struct weir_region *region, uint64_t offset, const void *value, unsigned int width)
-{
-	const struct weir_sys *sys = weir_device_sys(region->device);
-	ssize_t put =
-		sys->pwrite(sys->ctx, region->device->function->fd, value, width, region->offset + offset);
-
-	if (put == (ssize_t)width)
-		return 0;
-	return weir_fail(-EIO, "writing %u bytes at offset %#" PRIx64 " of region %u of %s: %s", width,
-			 offset, region->info.index, region->device->function->address,
-			 put < 0 ? strerror((int)-put) : "cut short");
-}
-
-/* One pair of accessors for each width: the load or store itself must be of exactly that width. */
-#define ACCESSORS(bits, from_le, to_le)                                                                      \
-	int weir_region_read##bits(struct weir_region *region, uint64_t offset, uint##bits##_t *ret_value)   \
-	{                                                                                                    \
-		int error = check_access(region, offset, (bits) / 8, WEIR_REGION_READ);                      \
-		volatile uint##bits##_t *reg = error ? NULL : register_at(region, offset, (bits) / 8);       \
-		uint##bits##_t value;                                                                        \
-                                                                                                             \
-		if (!error && !reg)                                                                          \
-			error = slow_read(region, offset, &value, (bits) / 8);                               \
-		if (error)                                                                                   \
-			return error;                                                                        \
-		if (reg)                                                                                     \
-			value = *reg;                                                                        \
-		*ret_value = from_le(value);                                                                 \
-		return 0;                                                                                    \
-	}                                                                                                    \
-	int weir_region_write##bits(struct weir_region *region, uint64_t offset, uint##bits##_t value)       \
-	{                                                                                                    \
-		int error = check_access(region, offset, (bits) / 8, WEIR_REGION_WRITE);                     \
-		volatile uint##bits##_t *reg = error ? NULL : register_at(region, offset, (bits) / 8);       \
-                                                                                                             \
-		value = to_le(value);                                                                        \
-		if (error)                                                                                   \
-			return error;                                                                        \
-		if (!reg)                                                                                    \
-			return slow_write(region, offset, &value, (bits) / 8);                               \
-		*reg = value;                                                                                \
-		return 0;                                                                                    \
-	}
-
-ACCESSORS(8, , )
-ACCESSORS(16, le16toh, htole16)
-ACCESSORS(32, le32toh, htole32)
-ACCESSORS(64, le64toh, htole64)
-
-int weir_config_read16(struct weir_device *device, uint32_t offset, uint16_t *ret_value)
-{
-	struct weir_region *config;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
-
-	return error ? error : weir_region_read16(config, offset, ret_value);
-}
-
-int weir_config_read32(struct weir_device *device, uint32_t offset, uint32_t *ret_value)
-{
-	struct weir_region *config;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
-
-	return error ? error : weir_region_read32(config, offset, ret_value);
-}
-
-int weir_config_write16(struct weir_device *device, uint32_t offset, uint16_t value)
-{
-	struct weir_region *config;
-	int error = weir_device_region(device, WEIR_REGION_CONFIG, &config);
-
-	return error ? error : weir_region_write16(config, offset, value);
 }

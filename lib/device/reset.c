@@ -23,15 +23,17 @@ int weir_device_reset(struct weir_device *device)
 				 "%s cannot be reset by itself; weir_device_hot_reset() resets its whole bus",
 				 device->function->address);
 	pthread_mutex_lock(&device->host->lock);
+	weir_away_begin(&device, 1, WEIR_AWAY_RESET);
 	error = weir_vfio_device_reset(sys, device->function->fd);
 	for (int i = 1; error == -EAGAIN && i < TRIES; i++) {
 		sys->sleep(sys->ctx, PAUSE_NS);
 		error = weir_vfio_device_reset(sys, device->function->fd);
 	}
+	weir_away_end(&device, 1, WEIR_AWAY_RESET, 0);
 	pthread_mutex_unlock(&device->host->lock);
 	if (error)
-		return weir_fail(error == -EAGAIN ? error : -EIO, "VFIO_DEVICE_RESET of %s: %s",
-				 device->function->address, strerror(-error));
+		return weir_fail(error == -EAGAIN || error == -ENODEV ? error : -EIO,
+				 "VFIO_DEVICE_RESET of %s: %s", device->function->address, strerror(-error));
 	return 0;
 }
 
@@ -59,41 +61,72 @@ int weir_device_hot_reset_targets(struct weir_device *device, struct weir_hot_re
 	return error ? explain_targets(device, error) : 0;
 }
 
-/* The host's lock is held. */
-static int check_targets(struct weir_device *device)
-{
-	struct weir_hot_reset_target targets[64];
-	size_t num = 64;
-	int error = weir_hot_reset_targets(device->function, targets, &num);
+enum { MOST_TARGETS = 64 };
 
+/* What a hot reset reaches. */
+struct reach {
+	struct weir_hot_reset_target targets[MOST_TARGETS];
+	size_t num_targets;
+	struct weir_device *devices[MOST_TARGETS]; /* of those, the ones that are open in this process */
+	size_t num_devices;
+};
+
+static int find_targets(struct weir_device *device, struct reach *reach)
+{
+	int error;
+
+	reach->num_targets = MOST_TARGETS;
+	error = weir_hot_reset_targets(device->function, reach->targets, &reach->num_targets);
 	if (error)
 		return explain_targets(device, error);
-	for (size_t i = 0; i < num; i++)
-		if (!targets[i].ours)
+	for (size_t i = 0; i < reach->num_targets; i++)
+		if (!reach->targets[i].ours)
 			return weir_fail(-EBUSY,
 					 "a hot reset of %s also resets %s, which is not open on this host",
-					 device->function->address, targets[i].address);
+					 device->function->address, reach->targets[i].address);
+	return 0;
+}
+
+/* Two hosts on descriptors of one iommufd own the same devices. A host of another machine, a simulated one, is told in vain. */
+static void find_devices(struct reach *reach, struct weir_host *hosts)
+{
+	for (struct weir_host *host = hosts; host; host = host->next)
+		for (size_t i = 0; i < reach->num_targets; i++) {
+			struct weir_function *function =
+				weir_function_find(&host->kernel, reach->targets[i].address);
+
+			if (function && function->device && reach->num_devices < MOST_TARGETS)
+				reach->devices[reach->num_devices++] = function->device;
+		}
+}
+
+/* The locks of all hosts are held. */
+static int reset_bus(struct weir_device *device, struct weir_host *hosts)
+{
+	const struct weir_sys *sys = weir_device_sys(device);
+	struct reach reach = { 0 };
+	int error = find_targets(device, &reach);
+
+	if (error)
+		return error;
+	find_devices(&reach, hosts);
+	weir_away_begin(reach.devices, reach.num_devices, WEIR_AWAY_RESET);
+	error = device->host->kernel.ops->hot_reset(device->function);
+	for (int i = 1; error == -EBUSY && i < TRIES; i++) {
+		sys->sleep(sys->ctx, PAUSE_NS);
+		error = device->host->kernel.ops->hot_reset(device->function);
+	}
+	weir_away_end(reach.devices, reach.num_devices, WEIR_AWAY_RESET, 0);
+	if (error)
+		return weir_fail(error == -EBUSY ? -EAGAIN : -EIO, "VFIO_DEVICE_PCI_HOT_RESET of %s: %s",
+				 device->function->address, strerror(-error));
 	return 0;
 }
 
 int weir_device_hot_reset(struct weir_device *device)
 {
-	const struct weir_sys *sys = weir_device_sys(device);
-	int error;
+	int error = reset_bus(device, weir_hosts_lock());
 
-	pthread_mutex_lock(&device->host->lock);
-	error = check_targets(device);
-	if (!error) {
-		error = device->host->kernel.ops->hot_reset(device->function);
-		for (int i = 1; error == -EBUSY && i < TRIES; i++) {
-			sys->sleep(sys->ctx, PAUSE_NS);
-			error = device->host->kernel.ops->hot_reset(device->function);
-		}
-		if (error)
-			error = weir_fail(error == -EBUSY ? -EAGAIN : -EIO,
-					  "VFIO_DEVICE_PCI_HOT_RESET of %s: %s", device->function->address,
-					  strerror(-error));
-	}
-	pthread_mutex_unlock(&device->host->lock);
+	weir_hosts_unlock();
 	return error;
 }

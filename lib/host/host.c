@@ -8,6 +8,45 @@
 
 #include "error.h"
 
+/* Those of this process, the newest first; taken before any host's own lock. */
+static pthread_mutex_t hosts_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weir_host *hosts;
+
+/* Always in the order of the list, which two hosts never change between them. */
+struct weir_host *weir_hosts_lock(void)
+{
+	pthread_mutex_lock(&hosts_lock);
+	for (struct weir_host *host = hosts; host; host = host->next)
+		pthread_mutex_lock(&host->lock);
+	return hosts;
+}
+
+void weir_hosts_unlock(void)
+{
+	for (struct weir_host *host = hosts; host; host = host->next)
+		pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&hosts_lock);
+}
+
+static void join(struct weir_host *host)
+{
+	pthread_mutex_lock(&hosts_lock);
+	host->next = hosts;
+	hosts = host;
+	pthread_mutex_unlock(&hosts_lock);
+}
+
+static void leave(const struct weir_host *host)
+{
+	struct weir_host **link = &hosts;
+
+	pthread_mutex_lock(&hosts_lock);
+	while (*link != host)
+		link = &(*link)->next;
+	*link = host->next;
+	pthread_mutex_unlock(&hosts_lock);
+}
+
 int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_host)
 {
 	struct weir_host_opts o;
@@ -33,6 +72,7 @@ int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_hos
 		return error;
 	}
 	pthread_mutex_init(&host->lock, NULL);
+	join(host);
 	*ret_host = host;
 	return 0;
 }
@@ -59,6 +99,7 @@ int weir_host_close(struct weir_host *host)
 	pthread_mutex_unlock(&host->lock);
 	if (num_spaces)
 		return weir_fail(-EBUSY, "%u address spaces of this host are open", num_spaces);
+	leave(host);
 	weir_kernel_close(&host->kernel);
 	for (uint32_t i = 0; i < host->num_kept; i++)
 		host->kernel.sys->close(host->kernel.sys->ctx, host->kept[i]);

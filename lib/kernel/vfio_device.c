@@ -150,3 +150,19 @@ int weir_vfio_device_hot_reset(const struct weir_sys *sys, int device, const int
 	free(cmd);
 	return error;
 }
+
+int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_t feature, const void *data,
+				 size_t len)
+{
+	struct {
+		struct abi_vfio_device_feature head;
+		uint8_t data[16]; /* the longest that is ever set */
+	} cmd = { .head = { .argsz = (uint32_t)(sizeof(cmd.head) + len),
+			    .flags = feature | ABI_VFIO_DEVICE_FEATURE_SET } };
+
+	if (len > sizeof(cmd.data))
+		return -EINVAL;
+	if (len)
+		memcpy(cmd.data, data, len);
+	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
+}

@@ -5,6 +5,8 @@
 #ifndef WEIR_KERNEL_VFIO_DEVICE_H
 #define WEIR_KERNEL_VFIO_DEVICE_H
 
+#include <stddef.h>
+
 #include <weir/sys.h>
 
 #include "kernel/vfio_abi.h"
@@ -40,5 +42,9 @@ int weir_vfio_device_hot_reset_info(const struct weir_sys *sys, int device,
 
 /* @groups: the descriptors of every group in reach; none for a device opened as a character device. */
 int weir_vfio_device_hot_reset(const struct weir_sys *sys, int device, const int *groups, uint32_t num);
+
+/* ABI_VFIO_DEVICE_FEATURE_..., with SET. */
+int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_t feature, const void *data,
+				 size_t len);
 
 #endif

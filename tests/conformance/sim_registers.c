@@ -20,7 +20,8 @@ static bool serve(uint64_t addr, void *context)
 
 	if (!machine || sim_lock(machine))
 		return false;
-	served = sim_registers_at(machine, addr, 1) && sim_context_step(context, &memory) == 0;
+	served = sim_registers_changed(machine, addr) ||
+		 (sim_registers_at(machine, addr, 1) && sim_context_step(context, &memory) == 0);
 	sim_wake(machine);
 	sim_unlock(machine);
 	return served;

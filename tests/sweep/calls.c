@@ -177,6 +177,9 @@ static bool is_told(const struct attempt *attempt, int result)
 		return strstr(weir_error(), strerror(-result)) || !strcmp(what, "allocation");
 	if (!strcmp(what, "pread") || !strcmp(what, "pwrite"))
 		return result == -EIO;
+	/* "Busy" would tell of devices. */
+	if (injected_error() == -EBUSY && !strcmp(attempt->name, "weir_ioas_close"))
+		return !result || result == -EIO;
 	return !result && (!strcmp(what, "close") || !strcmp(attempt->name, "weir_ioas_close"));
 }
 
@@ -304,6 +307,9 @@ CALL(weir_device_hot_reset, (struct weir_device * device), (device), OF_DEVICE(d
 CALL(weir_device_hot_reset_targets,
      (struct weir_device * device, struct weir_hot_reset_target *targets, size_t *num),
      (device, targets, num), OF_DEVICE(device), .num = num)
+CALL(weir_device_resync, (struct weir_device * device), (device), OF_DEVICE(device))
+CALL(weir_device_sleep, (struct weir_device * device, int wakeup_fd), (device, wakeup_fd), OF_DEVICE(device))
+CALL(weir_device_wake, (struct weir_device * device), (device), OF_DEVICE(device))
 CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device, cap), OF_DEVICE(device))
 
 CALL(weir_reach_ask,

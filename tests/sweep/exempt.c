@@ -19,6 +19,7 @@ static const struct {
 } left_out[] = {
 	{ "threads.*", "which thread makes the n-th call is a matter of chance" },
 	{ "memory.threads_*", "which thread makes the n-th call is chance" },
+	{ "guard.threads_*", "which thread makes the n-th call is chance" },
 	{ "region.first_asked_for_by_many_threads_*",
 	  "which thread makes the n-th call is a matter of chance" },
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
@@ -38,6 +39,10 @@ static const struct {
 	const char *name; /* a shell pattern */
 	const char *call; /* when this fails; NULL: whatever fails */
 } may[] = {
+	/* It counts how often watchers are told, who are told again. */
+	{ "away.watchers_are_told_before_and_after", NULL },
+	/* Where looking fails, what others did is found one call later. */
+	{ "away.what_others_did_to_command_is_found_when_it_is_read", "pread" },
 	/* They count the library's calls, and see those that are made again. */
 	{ "calls.a_map_is_one_and_an_unmap_is_one", NULL },
 	{ "calls.a_batch_is_one_for_each_piece_and_its_end_is_one", NULL },

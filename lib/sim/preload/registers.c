@@ -14,6 +14,13 @@ struct sim_mapping *sim_registers_at(struct weir_sim *sim, uint64_t addr, size_t
 	return mapping && sim_mapping_traps(mapping) && addr >= (uintptr_t)mapping->addr ? mapping : NULL;
 }
 
+bool sim_registers_changed(struct weir_sim *sim, uint64_t addr)
+{
+	const struct sim_mapping *mapping = sim_mapping_find(sim, addr, 1);
+
+	return mapping && !mapping->device->bars[mapping->bar].ram && mapping->shows != SIM_SHOWS_RAM;
+}
+
 static uint64_t offset_in_bar(const struct sim_mapping *mapping, uint64_t addr)
 {
 	return mapping->offset + (addr - (uintptr_t)mapping->addr);

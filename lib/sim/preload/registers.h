@@ -12,6 +12,9 @@
 /* The mapping of registers that all of @addr..+@len lies in, or NULL. */
 struct sim_mapping *sim_registers_at(struct weir_sim *sim, uint64_t addr, size_t len);
 
+/* What was mapped there has just been replaced: what is there now may fault otherwise, or not at all. */
+bool sim_registers_changed(struct weir_sim *sim, uint64_t addr);
+
 /* Memory as a program of this machine sees it: registers, and what else an instruction's operands may lie in. */
 struct sim_memory sim_registers_memory(struct weir_sim *sim);
 

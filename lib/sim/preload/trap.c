@@ -50,7 +50,9 @@ bool preload_trap(uintptr_t addr, void *context)
 	if (!sim)
 		return false;
 	if (!sim_lock(sim)) {
-		error = execute(sim_registers_at(sim, addr, 1), context, &memory);
+		error = sim_registers_changed(sim, addr)
+				? 0
+				: execute(sim_registers_at(sim, addr, 1), context, &memory);
 		sim_unlock(sim);
 	}
 	preload_leave(&call);

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/* When a device's memory is away: who is told, and how it is found out. */
+#include "device/away.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "device/config.h"
+#include "device/device.h"
+#include "error.h"
+
+uint32_t weir_device_away(const struct weir_device *device)
+{
+	return atomic_load_explicit(&device->away, memory_order_acquire);
+}
+
+void weir_device_watch(struct weir_device *device, struct weir_watch *watch)
+{
+	watch->next = device->watches;
+	device->watches = watch;
+}
+
+void weir_device_unwatch(struct weir_device *device, struct weir_watch *watch)
+{
+	struct weir_watch **link = &device->watches;
+
+	while (*link != watch)
+		link = &(*link)->next;
+	*link = watch->next;
+}
+
+/* What others have mapped of the device is taken from them. */
+static void withdraw_windows(struct weir_device *device, uint32_t away)
+{
+	for (struct weir_watch *watch = device->watches, *next; watch; watch = next) {
+		next = watch->next;
+		watch->withdraw(watch, device, away);
+	}
+}
+
+/* They have it back. */
+static void give_back_windows(struct weir_device *device)
+{
+	for (struct weir_watch *watch = device->watches, *next; watch; watch = next) {
+		next = watch->next;
+		watch->give_back(watch, device);
+	}
+}
+
+static void change(struct weir_device *device, uint32_t away)
+{
+	uint32_t old = atomic_load(&device->away);
+
+	if (away == old)
+		return;
+	pthread_mutex_lock(&device->lock);
+	atomic_store_explicit(&device->away, away, memory_order_release);
+	weir_device_open_or_shut_regions(device);
+	pthread_mutex_unlock(&device->lock);
+	if (away & ~old)
+		withdraw_windows(device, away);
+	else if (!away)
+		give_back_windows(device);
+}
+
+void weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why)
+{
+	for (size_t i = 0; i < num; i++)
+		change(devices[i], atomic_load(&devices[i]->away) | why);
+}
+
+static int end_one(struct weir_device *device, uint32_t why, uint32_t left)
+{
+	uint32_t away = (atomic_load(&device->away) & ~why) | (left & why), seen;
+	int error = 0;
+
+	/* One that sleeps would be woken by the question. */
+	if (!(away & WEIR_AWAY_ASLEEP)) {
+		error = weir_config_look(device, &seen);
+		if (!error)
+			away = (away & ~WEIR_AWAY_FROM_REGISTERS) | seen;
+	}
+	change(device, away);
+	return error;
+}
+
+int weir_away_end(struct weir_device *const *devices, size_t num, uint32_t why, uint32_t left)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < num; i++) {
+		int error = end_one(devices[i], why, left);
+
+		first = first ? first : error;
+	}
+	return first;
+}
+
+void weir_away_notice(struct weir_device *device)
+{
+	/* Whoever holds it is in the middle of a change, or does something rare: the next trace will do. */
+	if (pthread_mutex_trylock(&device->host->lock))
+		return;
+	weir_away_end(&device, 1, 0, 0);
+	pthread_mutex_unlock(&device->host->lock);
+}
+
+int weir_away_refuse(const struct weir_device *device, const char *what)
+{
+	static const struct {
+		uint32_t why;
+		const char *text;
+	} reasons[] = {
+		{ WEIR_AWAY_GONE, "the device is gone" },
+		{ WEIR_AWAY_CLOSING, "it is being closed" },
+		{ WEIR_AWAY_RESET, "it is being reset" },
+		{ WEIR_AWAY_ASLEEP, "it sleeps: weir_device_wake()" },
+		{ WEIR_AWAY_POWER, "its power state is not D0" },
+		{ WEIR_AWAY_MEMORY, "its memory is switched off: weir_device_set_memory()" },
+	};
+	uint32_t away = weir_device_away(device);
+	size_t i = 0;
+
+	while (i + 1 < sizeof(reasons) / sizeof(reasons[0]) && !(away & reasons[i].why))
+		i++;
+	return weir_fail(away & WEIR_AWAY_GONE ? -ENODEV : -EIO, "%s of %s: %s", what,
+			 device->function->address, reasons[i].text);
+}
+
+int weir_device_resync(struct weir_device *device)
+{
+	bool requested = false;
+	int error = weir_device_is_requested(device, &requested);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&device->host->lock);
+	error = weir_away_end(&device, 1, WEIR_AWAY_REQUESTED, requested ? WEIR_AWAY_REQUESTED : 0);
+	if (!error && requested)
+		weir_away_begin(&device, 1, WEIR_AWAY_REQUESTED);
+	pthread_mutex_unlock(&device->host->lock);
+	if (error)
+		return weir_fail(-EIO, "reading COMMAND or the power state of %s: %s",
+				 device->function->address, strerror(-error));
+	if (weir_device_away(device) & WEIR_AWAY_GONE)
+		return weir_away_refuse(device, "looking");
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one place through which everything goes that takes a device's memory away (weir/away.h).
+ *
+ *     weir_away_begin(&device, 1, WEIR_AWAY_RESET);
+ *     error = ...;                                    // the device is touched
+ *     weir_away_end(&device, 1, WEIR_AWAY_RESET, 0);
+ *
+ * Between the two, accessors do not touch the device, and what others have mapped of it is withdrawn. Both are called with the locks held of
+ * the hosts that the devices belong to, and no lock of a device.
+ */
+#ifndef WEIR_LIB_AWAY_H
+#define WEIR_LIB_AWAY_H
+
+#include <weir/away.h>
+
+struct weir_device;
+
+/* What the registers tell; the rest the library has to know. */
+#define WEIR_AWAY_FROM_REGISTERS (WEIR_AWAY_MEMORY | WEIR_AWAY_POWER | WEIR_AWAY_GONE)
+
+/* Are its registers out of reach for this program? A device that was asked for can still be brought to rest. */
+static inline bool weir_away_is_shut(uint32_t away)
+{
+	return away & ~WEIR_AWAY_REQUESTED;
+}
+
+/* Something that others have mapped of a device: told before its memory goes, and when it is back. The host's lock is held. */
+struct weir_watch {
+	struct weir_watch *next;
+	/*
+	 * Withdraw it. @away: every reason, WEIR_AWAY_...; called again when another one comes up meanwhile. After
+	 * WEIR_AWAY_CLOSING there is no way back.
+	 */
+	void (*withdraw)(struct weir_watch *watch, struct weir_device *device, uint32_t away);
+	/* The memory answers again: give it back. */
+	void (*give_back)(struct weir_watch *watch, struct weir_device *device);
+};
+
+void weir_device_watch(struct weir_device *device, struct weir_watch *watch);
+void weir_device_unwatch(struct weir_device *device, struct weir_watch *watch);
+
+/* @why: WEIR_AWAY_..., beside what is the reason already. */
+void weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why);
+
+/*
+ * @why no longer holds, and of what the registers tell, that holds which they tell now. @left: what of @why to believe in when they
+ * cannot be read. Returns 0 or the first error of reading them, without a text; the end has come nevertheless.
+ */
+int weir_away_end(struct weir_device *const *devices, size_t num, uint32_t why, uint32_t left);
+
+/*
+ * There may be a trace of something that happened without the library: look at the registers, unless the host's lock is held. Leaves
+ * the error's text alone.
+ */
+void weir_away_notice(struct weir_device *device);
+
+/* -ENODEV or -EIO, with a text: @what ("reading 4 bytes ...") cannot be done while the device is away. */
+int weir_away_refuse(const struct weir_device *device, const char *what);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where in this process's memory the regions of devices are mapped, of all hosts together.
+ *
+ * Looked up without a lock, from any thread and from a signal handler. An answer is true at the time it is given: what keeps the
+ * region from going is the caller's business.
+ */
+#ifndef WEIR_LIB_MAPPED_H
+#define WEIR_LIB_MAPPED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct weir_region;
+
+/* A region's mapping: [start, end). */
+struct weir_mapped {
+	struct weir_region *region;
+	uintptr_t start, end;
+};
+
+/* Returns 0 or -ENOMEM, without a text. */
+int weir_mapped_add(struct weir_region *region, const void *addr, size_t len);
+
+/* What was added at @addr; nothing happens when that was nothing. */
+void weir_mapped_remove(const void *addr);
+
+/* All that is mapped lies within; see weir_mapped_find(). */
+extern _Atomic uintptr_t weir_mapped_lowest, weir_mapped_highest;
+
+bool weir_mapped_search(uintptr_t start, uintptr_t end, struct weir_mapped *ret_mapped);
+
+/*
+ * The mapping of a region that [@addr, @addr + @len) meets: the lowest, if there are several. Whether all of the range is in it,
+ * the caller compares. Cheap for what lies aside from all of them.
+ */
+static inline bool weir_mapped_find(const void *addr, size_t len, struct weir_mapped *ret_mapped)
+{
+	uintptr_t start = (uintptr_t)addr, end = len <= UINTPTR_MAX - start ? start + len : UINTPTR_MAX;
+
+	if (start >= atomic_load_explicit(&weir_mapped_highest, memory_order_acquire) ||
+	    end <= atomic_load_explicit(&weir_mapped_lowest, memory_order_acquire))
+		return false;
+	return weir_mapped_search(start, end, ret_mapped);
+}
+
+#endif
