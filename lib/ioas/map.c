@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "ioas/address.h"
+#include "ioas/flaw.h"
 
 static inline int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
@@ -26,7 +27,8 @@ static inline int check_memory(const struct weir_ioas *ioas, const void *addr, u
 static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
 			struct weir_map_opts *o)
 {
-	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK;
+	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK |
+			       WEIR_MAP_DEVICE_MEMORY;
 	const uint64_t mask = ioas->page_size - 1;
 	int error = weir_opts_read(opts, o, sizeof(*o));
 
@@ -83,8 +85,9 @@ static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint
  */
 enum { LARGE_PAGE = 1 << 21, HUGE_PAGE = 1 << 30 };
 
-static inline __attribute__((always_inline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin, uint64_t len,
-						     uint64_t limit, struct weir_segment **ret_segment)
+static inline __attribute__((always_inline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin,
+								 uint64_t len, uint64_t limit,
+								 struct weir_segment **ret_segment)
 {
 	struct weir_iova_wish wish = {
 		.len = len, .limit = limit, .align = HUGE_PAGE, .remainder = begin & (HUGE_PAGE - 1)
@@ -167,7 +170,7 @@ static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *i
 	map = (struct weir_map *)segment;
 	map->ioas = ioas;
 	map->backing = *backing;
-	map->prot = o ? prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE;
+	map->prot = o ? prot_of(o) | (o->flags & WEIR_MAP_DEVICE_MEMORY) : WEIR_MAP_READ | WEIR_MAP_WRITE;
 	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
 	weir_index_note(&ioas->index, segment);
 	ioas->mapped_bytes += len;
@@ -247,9 +250,12 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 	weir_gate_unlock(&ioas->gate);
 
 	if (ioas->space.live) {
-		error = install(ioas, map, source);
-		if (error)
-			error = weir_explain_map(ioas, map, error);
+		error = ioas->probes && weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
+		if (!error) {
+			error = install(ioas, map, source);
+			if (error)
+				error = weir_explain_map(ioas, map, error);
+		}
 	} else {
 		error = weir_check_memory(ioas, map);
 	}
@@ -276,6 +282,8 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 		error = read_options(ioas, len, opts, &o);
 	if (error)
 		return error;
+	if (opts && (o.flags & WEIR_MAP_DEVICE_MEMORY) && !ioas->space.kernel->ops->device_memory)
+		return weir_fail_device_memory();
 	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, NULL, ret_map);
 }
 
@@ -314,6 +322,8 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 
 	if (!error && opts)
 		error = read_options(ioas, len, opts, &o);
+	if (!error && (o.flags & WEIR_MAP_DEVICE_MEMORY))
+		error = weir_fail(-EINVAL, "WEIR_MAP_DEVICE_MEMORY is for weir_ioas_map()");
 	if (!error)
 		error = weir_file_open(sys, fd, offset, len, prot_of(&o), o.flags & WEIR_MAP_MAY_SHRINK,
 				       &file, &backing);
