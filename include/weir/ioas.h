@@ -96,7 +96,7 @@ struct weir_map_opts {
  * weir_device_open() or weir_device_attach() that puts the mapping in force.
  *
  * The memory stays the caller's, who closes the mapping before freeing it: a mapping keeps the pages that
- * it had when it was made. So it does when the process forks: the kernel gives the child copies of private pages that
+ * it had when it was made. So it does when the process forks: the kernel (Linux 5.12) gives the child copies of private pages that
  * are pinned, and this process and its devices keep theirs. The child has the mappings no more than it has
  * the devices: it calls nothing of the library with what its parent opened, and its exit or exec takes nothing away.
  *

@@ -97,7 +97,7 @@ static void copy_name(char *name, size_t size, const char *from)
 static bool read_area(const char *line, struct area *ret_area)
 {
 	struct area area = { 0 };
-	const char *at = read_hex(line, &area.start), *end = at;
+	const char *at = read_hex(line, &area.start), *end;
 
 	if (at == line || *at != '-')
 		return false;

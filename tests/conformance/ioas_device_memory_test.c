@@ -108,16 +108,18 @@ CONFORMANCE(ioas_device_memory, it_is_refused_by_name_and_where_it_begins, NEEDS
 	struct foreign foreign = new_foreign(t);
 	unsigned char *mixed = new_mixture(t, foreign.fd, 3, PAGES);
 	struct weir_ioas *bare = new_ioas(t), *used = new_probing(t), *plain = new_ioas(t);
+	struct weir_device *device;
 
-	new_device(t, used, "EDU0", 0);
+	ASSERT_OK(weir_device_open(used, address_of(t, "EDU0"), NULL, &device));
 	expect_refused(t, bare, foreign.registers, 0, PAGES);
 	expect_refused(t, bare, mixed, 3, PAGES);
 	EXPECT_CONTAINS(weir_error(), "up to there it is of another kind");
 	expect_refused(t, used, foreign.registers, 0, PAGES);
 	expect_refused(t, used, mixed, 3, PAGES);
+	ASSERT_OK(weir_device_close(device));
 	if (maps_device_memory(t))
 		return;
-	new_device(t, plain, "NVME0", 0);
+	new_device(t, plain, "EDU0", 0);
 	expect_refused(t, plain, foreign.registers, 0, PAGES);
 	expect_refused(t, plain, mixed, 3, PAGES);
 }

@@ -96,7 +96,7 @@ static int make_pages(struct sim_container *container, uint64_t addr, uint64_t l
 	const struct sim_mapping *bar = sim_mapping_find(container->sim, addr, len);
 	uint64_t start = bar ? (uintptr_t)bar->addr : addr + len;
 
-	if (start > addr)
+	if (!bar || start > addr)
 		return sim_pages_memory(container->sim, addr, start - addr < len ? start - addr : len,
 					writable, sim_charge_now(SIM_CHARGE_CONTAINER), ret_pages);
 	if (len > start + bar->len - addr)
