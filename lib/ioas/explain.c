@@ -79,15 +79,14 @@ int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint
 {
 	struct weir_reserved_window window;
 
-	bool shrunk = error == -EINVAL && weir_explain_shrunk(ioas, map);
-
-	if (error == -EINVAL && !shrunk && find_window(ioas, map, group, &window))
-		return explain_window(map, &window);
-	if (error == -EINVAL && !shrunk)
+	if (error == -EINVAL && !weir_explain_shrunk(ioas, map)) {
+		if (find_window(ioas, map, group, &window))
+			return explain_window(map, &window);
 		return weir_fail(-ERANGE,
 				 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64
 				 " is outside what the device's IOMMU translates",
 				 weir_map_start(map), weir_map_last(map));
+	}
 	error = weir_explain_map(ioas, map, error);
 	return weir_fail_within(error, "the mapping at IOVA %#" PRIx64 " cannot be put in force",
 				weir_map_start(map));
