@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static struct sys_log *log_of(struct t *t)
 {
@@ -111,18 +109,15 @@ static void map_in_every_way(struct t *t, struct weir_ioas *ioas)
 {
 	static const uint32_t ways[] = { 0, WEIR_MAP_READ, WEIR_MAP_WRITE };
 	unsigned char *memory = new_pages(t, 4);
-	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = new_file(t, PAGE);
 	struct weir_map *map;
 
-	ASSERT_TRUE(fd >= 0);
-	ASSERT_EQ(ftruncate(fd, (off_t)PAGE), 0);
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		const struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = ways[i]);
 
 		new_map(t, ioas, memory, 4 * PAGE, &opts);
 		ASSERT_OK(weir_ioas_map_file(ioas, fd, 0, PAGE, &opts, &map));
 	}
-	close(fd);
 }
 
 CONFORMANCE(calls, what_is_mapped_without_a_refusal_reads_nothing_in_proc, NEEDS(DMA_DEVICE))

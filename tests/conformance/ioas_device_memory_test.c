@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Memory of devices that are not weir's, mapped into the process: refused, or accepted by name on the one interface that maps it. */
 #include "conformance/dma.h"
-#include "conformance/raw/raw.h"
+#include "conformance/foreign.h"
+#include "conformance/space.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,64 +13,32 @@
 
 enum { PAGES = 4 };
 
-/* A device that somebody else has, and where its registers are in this process. */
-struct foreign {
-	int fd;
-	unsigned char *registers;
-};
-
-static struct foreign new_foreign(struct t *t)
-{
-	struct foreign foreign;
-
-	if (weir_host_backend(host_of(t)) == WEIR_BACKEND_IOMMUFD)
-		foreign.fd = new_bound(t, new_iommufd(t), "NVME1").fd;
-	else
-		foreign.fd = new_container(t, "NVME1", ABI_VFIO_TYPE1v2_IOMMU).device;
-	set_decoding(t, foreign.fd, true);
-	foreign.registers = (unsigned char *)(uintptr_t)map_bar(t, foreign.fd, ABI_VFIO_PCI_BAR0_REGION_INDEX,
-								PAGES * PAGE); // NOLINT
-	return foreign;
-}
-
-/* Its registers over a part of memory, which is given back with that. */
-static void put_over(struct t *t, int fd, unsigned char *memory, uint64_t len)
-{
-	const struct weir_sys *sys = sys_of(t);
-	void *addr;
-
-	ASSERT_OK(sys->mmap(sys->ctx, memory, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0,
-			    &addr));
-}
-
-struct covered {
-	struct t *t;
+struct mixture {
 	unsigned char *memory;
-	uint64_t len;
+	size_t len;
 };
 
-static void uncover(void *arg)
+static void free_mixture(void *arg)
 {
-	struct covered *covered = arg;
-	const struct weir_sys *sys = sys_of(covered->t);
+	struct mixture *mixture = arg;
 
-	sys->munmap(sys->ctx, covered->memory, covered->len);
-	free(covered);
+	foreign_uncover(mixture->memory, mixture->len);
+	free(mixture);
 }
 
 /* Pages of memory, of which those from @first on are device memory. */
-static unsigned char *new_mixture(struct t *t, int fd, uint64_t first, uint64_t pages)
+static unsigned char *new_mixture(struct t *t, struct foreign *foreign, uint64_t first, uint64_t pages)
 {
-	struct covered *covered = malloc(sizeof(*covered));
-	unsigned char *memory;
+	struct mixture *mixture = malloc(sizeof(*mixture));
 
-	ASSERT_TRUE(covered != NULL);
-	memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_TRUE(memory != MAP_FAILED);
-	*covered = (struct covered){ t, memory, pages * PAGE };
-	t_defer(t, uncover, covered);
-	put_over(t, fd, memory + first * PAGE, (pages - first) * PAGE);
-	return memory;
+	ASSERT_TRUE(mixture != NULL);
+	mixture->len = pages * PAGE;
+	mixture->memory =
+		mmap(NULL, mixture->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(mixture->memory != MAP_FAILED);
+	t_defer(t, free_mixture, mixture);
+	foreign_cover(foreign, mixture->memory + first * PAGE, (pages - first) * PAGE);
+	return mixture->memory;
 }
 
 /* Does the kernel map it, so that the library has to look? */
@@ -105,43 +74,42 @@ static void expect_refused(struct t *t, struct weir_ioas *ioas, unsigned char *m
 /* In a space that has no device, in one that asks, and where the kernel refuses by itself. */
 CONFORMANCE(ioas_device_memory, it_is_refused_by_name_and_where_it_begins, NEEDS(DMA_DEVICE, NVME1))
 {
-	struct foreign foreign = new_foreign(t);
-	unsigned char *mixed = new_mixture(t, foreign.fd, 3, PAGES);
+	struct foreign *foreign = new_foreign(t, "NVME1", PAGES * PAGE);
+	unsigned char *mixed = new_mixture(t, foreign, 3, PAGES);
 	struct weir_ioas *bare = new_ioas(t), *used = new_probing(t), *plain = new_ioas(t);
 	struct weir_device *device;
 
 	ASSERT_OK(weir_device_open(used, address_of(t, "EDU0"), NULL, &device));
-	expect_refused(t, bare, foreign.registers, 0, PAGES);
+	expect_refused(t, bare, foreign->registers, 0, PAGES);
 	expect_refused(t, bare, mixed, 3, PAGES);
 	EXPECT_CONTAINS(weir_error(), "up to there it is of another kind");
-	expect_refused(t, used, foreign.registers, 0, PAGES);
+	expect_refused(t, used, foreign->registers, 0, PAGES);
 	expect_refused(t, used, mixed, 3, PAGES);
 	ASSERT_OK(weir_device_close(device));
 	if (maps_device_memory(t))
 		return;
 	new_device(t, plain, "EDU0", 0);
-	expect_refused(t, plain, foreign.registers, 0, PAGES);
+	expect_refused(t, plain, foreign->registers, 0, PAGES);
 	expect_refused(t, plain, mixed, 3, PAGES);
 }
 
 /* What a map of one system call cannot see. */
 CONFORMANCE(ioas_device_memory, unasked_the_kernel_decides, NEEDS(DMA_DEVICE, NVME1))
 {
-	struct foreign foreign = new_foreign(t);
+	struct foreign *foreign = new_foreign(t, "NVME1", PAGES * PAGE);
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_map *map;
 	int error;
 
 	new_device(t, ioas, "EDU0", 0);
-	error = weir_ioas_map(ioas, foreign.registers, PAGE, NULL, &map);
+	error = weir_ioas_map(ioas, foreign->registers, PAGE, NULL, &map);
 	EXPECT_EQ(error, maps_device_memory(t) ? 0 : -EFAULT);
 }
 
 static bool device_reads_registers(struct t *t, struct edu *edu, uint64_t iova, const struct foreign *foreign)
 {
-	uint64_t registers = 0;
+	uint64_t registers = foreign_first(foreign);
 
-	ASSERT_EQ(raw_read(t, foreign->fd, ABI_VFIO_PCI_BAR0_REGION_INDEX, 0, &registers, 8), 8);
 	EXPECT_NE(registers, 0);
 	return dma_reads(t, edu, iova, &registers, 8);
 }
@@ -150,31 +118,31 @@ CONFORMANCE(ioas_device_memory, the_flag_has_it_mapped_or_says_that_it_cannot_be
 {
 	struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_READ,
 					      .address_bits = EDU0_BITS);
-	struct foreign foreign = new_foreign(t);
-	unsigned char *mixed = new_mixture(t, foreign.fd, 2, PAGES), *page = new_pages(t, 1);
+	struct foreign *foreign = new_foreign(t, "NVME1", PAGES * PAGE);
+	unsigned char *mixed = new_mixture(t, foreign, 2, PAGES), *page = new_pages(t, 1);
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_map *before, *after, *both, *memory;
 	struct edu *edu;
 
 	if (!maps_device_memory(t)) {
 		/* Whatever the memory is, with a device and without. */
-		EXPECT_ERR(-EOPNOTSUPP, weir_ioas_map(ioas, foreign.registers, PAGE, &opts, &before));
+		EXPECT_ERR(-EOPNOTSUPP, weir_ioas_map(ioas, foreign->registers, PAGE, &opts, &before));
 		EXPECT_ERR(-EOPNOTSUPP, weir_ioas_map(ioas, page, PAGE, &opts, &before));
 		edu = new_edu(t, ioas, "EDU0", 0);
-		EXPECT_ERR(-EOPNOTSUPP, weir_ioas_map(ioas, foreign.registers, PAGE, &opts, &before));
+		EXPECT_ERR(-EOPNOTSUPP, weir_ioas_map(ioas, foreign->registers, PAGE, &opts, &before));
 		EXPECT_ERR(-EOPNOTSUPP, weir_caps_check(device_of(t, edu), WEIR_CAP_DEVICE_MEMORY));
 		return;
 	}
-	before = new_map(t, ioas, foreign.registers, PAGES * PAGE, &opts);
+	before = new_map(t, ioas, foreign->registers, PAGES * PAGE, &opts);
 	edu = new_edu(t, ioas, "EDU0", 0);
 	EXPECT_OK(weir_caps_check(device_of(t, edu), WEIR_CAP_DEVICE_MEMORY));
-	after = new_map(t, ioas, foreign.registers, PAGES * PAGE, &opts);
+	after = new_map(t, ioas, foreign->registers, PAGES * PAGE, &opts);
 	both = new_map(t, ioas, mixed, PAGES * PAGE, &opts);
 	opts.flags = WEIR_MAP_DEVICE_MEMORY;
 	memory = new_map(t, ioas, page, PAGE, &opts);
-	EXPECT_TRUE(device_reads_registers(t, edu, weir_map_iova(before), &foreign));
-	EXPECT_TRUE(device_reads_registers(t, edu, weir_map_iova(after), &foreign));
-	EXPECT_TRUE(device_reads_registers(t, edu, weir_map_iova(both) + 2 * PAGE, &foreign));
+	EXPECT_TRUE(device_reads_registers(t, edu, weir_map_iova(before), foreign));
+	EXPECT_TRUE(device_reads_registers(t, edu, weir_map_iova(after), foreign));
+	EXPECT_TRUE(device_reads_registers(t, edu, weir_map_iova(both) + 2 * PAGE, foreign));
 	EXPECT_TRUE(dma_reads(t, edu, weir_map_iova(both), mixed, PAGE));
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(memory), page, PAGE));
 }
@@ -182,7 +150,7 @@ CONFORMANCE(ioas_device_memory, the_flag_has_it_mapped_or_says_that_it_cannot_be
 CONFORMANCE(ioas_device_memory, it_is_not_for_files, NEEDS())
 {
 	struct weir_ioas *ioas = new_ioas(t);
-	int fd = new_memfd(t, PAGE);
+	int fd = new_file(t, PAGE);
 	struct weir_map *map;
 
 	EXPECT_ERR(-EINVAL, weir_ioas_map_file(ioas, fd, 0, PAGE, DEVICE_MEMORY, &map));
@@ -191,13 +159,13 @@ CONFORMANCE(ioas_device_memory, it_is_not_for_files, NEEDS())
 /* What was memory when it was mapped, and is device memory when the first device comes. */
 CONFORMANCE(ioas_device_memory, it_does_not_come_in_by_attaching, NEEDS(DMA_DEVICE, NVME1))
 {
-	struct foreign foreign = new_foreign(t);
-	unsigned char *memory = new_mixture(t, foreign.fd, 3, PAGES);
+	struct foreign *foreign = new_foreign(t, "NVME1", PAGES * PAGE);
+	unsigned char *memory = new_mixture(t, foreign, 3, PAGES);
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_device *device = NULL;
 	struct weir_map *map = new_map(t, ioas, memory, 3 * PAGE, AT(MIB));
 
-	put_over(t, foreign.fd, memory + 2 * PAGE, 2 * PAGE);
+	foreign_cover(foreign, memory + 2 * PAGE, 2 * PAGE);
 	EXPECT_ERR(-EFAULT, weir_device_open(ioas, address_of(t, "EDU0"), NULL, &device));
 	EXPECT_CONTAINS(weir_error(), "the mapping at IOVA 0x100000 cannot be put in force");
 	EXPECT_CONTAINS(weir_error(), "it is device memory: ");
@@ -210,19 +178,19 @@ CONFORMANCE(ioas_device_memory, it_does_not_come_in_by_attaching, NEEDS(DMA_DEVI
 
 CONFORMANCE(ioas_device_memory, a_device_that_does_not_answer_is_named, NEEDS(DMA_DEVICE, NVME1))
 {
-	struct foreign foreign = new_foreign(t);
+	struct foreign *foreign = new_foreign(t, "NVME1", PAGES * PAGE);
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_map *map;
 
 	new_device(t, ioas, "EDU0", 0);
-	set_decoding(t, foreign.fd, false);
+	foreign_decode(foreign, false);
 	if (maps_device_memory(t)) {
-		EXPECT_ERR(-EFAULT, weir_ioas_map(ioas, foreign.registers, PAGE, DEVICE_MEMORY, &map));
+		EXPECT_ERR(-EFAULT, weir_ioas_map(ioas, foreign->registers, PAGE, DEVICE_MEMORY, &map));
 		EXPECT_CONTAINS(weir_error(), "does not answer");
 	}
-	EXPECT_ERR(-EFAULT, weir_ioas_map(ioas, foreign.registers, PAGE, NULL, &map));
+	EXPECT_ERR(-EFAULT, weir_ioas_map(ioas, foreign->registers, PAGE, NULL, &map));
 	EXPECT_CONTAINS(weir_error(), "it is device memory: ");
-	set_decoding(t, foreign.fd, true);
+	foreign_decode(foreign, true);
 }
 
 /* Asking costs a call where the kernel would not say it, and none elsewhere; nor of files, nor of what may be anything. */
@@ -232,7 +200,7 @@ CONFORMANCE(ioas_device_memory, asking_is_one_call_more, NEEDS(DMA_DEVICE))
 	struct sys_log *log = &fixture_of(t)->log;
 	struct weir_ioas *ioas = new_probing(t);
 	unsigned char *memory = new_pages(t, 2);
-	int fd = new_memfd(t, PAGE);
+	int fd = new_file(t, PAGE);
 	struct weir_map *map;
 
 	new_device(t, ioas, "EDU0", 0);

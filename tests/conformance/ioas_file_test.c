@@ -24,14 +24,6 @@ static int keep(struct t *t, int fd)
 	return fd;
 }
 
-static int new_file(struct t *t, uint64_t len)
-{
-	int fd = keep(t, memfd_create("case", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-
-	ASSERT_EQ(ftruncate(fd, (off_t)len), 0);
-	return fd;
-}
-
 /* The same file, opened once more. */
 static int reopened(struct t *t, int fd, int flags)
 {

@@ -60,14 +60,9 @@ static bool was_right(struct t *t, struct child child)
 
 static struct weir_map *new_shared(struct t *t, struct weir_ioas *ioas)
 {
-	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct weir_map *map;
 
-	(void)t;
-	ASSERT_TRUE(fd >= 0);
-	ASSERT_EQ(ftruncate(fd, (off_t)PAGE), 0);
-	ASSERT_OK(weir_ioas_map_file(ioas, fd, 0, PAGE, BELOW(EDU0_BITS), &map));
-	close(fd);
+	ASSERT_OK(weir_ioas_map_file(ioas, new_file(t, PAGE), 0, PAGE, BELOW(EDU0_BITS), &map));
 	return map;
 }
 

@@ -12,20 +12,13 @@
 
 enum { PAGES = 4 };
 
-static void close_fd(void *fd)
-{
-	close((int)(intptr_t)fd);
-}
-
 /* @pages pages of 0x33. */
-static int new_file(struct t *t, size_t pages)
+static int new_filled(struct t *t, size_t pages)
 {
-	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	unsigned char *content = new_pages(t, pages);
+	int fd = new_file(t, pages * PAGE);
 
-	ASSERT_TRUE(fd >= 0);
-	t_defer(t, close_fd, (void *)(intptr_t)fd);
-	ASSERT_EQ(write(fd, content, pages * PAGE), (ssize_t)(pages * PAGE));
+	ASSERT_EQ(pwrite(fd, content, pages * PAGE, 0), (ssize_t)(pages * PAGE));
 	return fd;
 }
 
@@ -93,7 +86,7 @@ CONFORMANCE(ioas_shrink, a_hole_in_a_file_leaves_devices_their_pages_and_harms_n
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	int fd = new_file(t, PAGES);
+	int fd = new_filled(t, PAGES);
 	struct weir_map *map;
 
 	ASSERT_OK(weir_ioas_map_file(ioas, fd, 0, PAGES * PAGE, BELOW(EDU0_BITS), &map));
@@ -109,7 +102,7 @@ CONFORMANCE(ioas_shrink, a_hole_in_memory_that_is_a_file_is_no_other, NEEDS(DMA_
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	int fd = new_file(t, PAGES);
+	int fd = new_filled(t, PAGES);
 	unsigned char *view = new_view(t, fd, PAGES);
 
 	check_hole(t, edu, weir_map_iova(new_map(t, ioas, view, PAGES * PAGE, BELOW(EDU0_BITS))), fd, view);
@@ -136,7 +129,7 @@ CONFORMANCE(ioas_shrink, a_file_cut_off_leaves_devices_their_pages_and_harms_nob
 		WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_MAY_SHRINK, .address_bits = EDU0_BITS);
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	int fd = new_file(t, PAGES);
+	int fd = new_filled(t, PAGES);
 	unsigned char old[PAGE], *view;
 	struct weir_map *map;
 
@@ -165,7 +158,7 @@ CONFORMANCE(ioas_shrink, a_file_cut_off_before_the_device_comes_keeps_it_out, NE
 		WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_MAY_SHRINK | WEIR_MAP_FIXED, .iova = MIB);
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_device *device = NULL;
-	int fd = new_file(t, PAGES);
+	int fd = new_filled(t, PAGES);
 	struct weir_map *map;
 
 	ASSERT_OK(weir_ioas_map_file(ioas, fd, PAGE, 3 * PAGE, &opts, &map));
@@ -186,7 +179,7 @@ static void check_cut_view(struct t *t, struct weir_ioas *ioas)
 	unsigned char *memory = new_pages(t, 9);
 	struct weir_ioas_info before = info_of(ioas);
 	struct weir_map *map = NULL;
-	int fd = new_file(t, 8);
+	int fd = new_filled(t, 8);
 
 	/* Anonymous memory, then the file. */
 	ASSERT_TRUE(mmap(memory + PAGE, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==

@@ -72,17 +72,13 @@ static struct weir_ioas *child_ioas(struct t *t)
 /* Files count as any memory. */
 static void check_memlock_of_files(struct t *t, struct weir_ioas *ioas)
 {
-	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = new_file(t, 96 * KIB);
 	struct weir_map *map;
 
-	(void)t;
-	ASSERT_TRUE(fd >= 0);
-	ASSERT_EQ(ftruncate(fd, (off_t)(96 * KIB)), 0);
 	EXPECT_ERR(-ENOMEM, weir_ioas_map_file(ioas, fd, 0, 96 * KIB, NULL, &map));
 	EXPECT_CONTAINS(weir_error(), "needs 96 KiB beside the 64 KiB that are mapped in this space already");
 	ASSERT_OK(weir_ioas_map_file(ioas, fd, 0, 32 * KIB, NULL, &map));
 	ASSERT_OK(weir_map_close(map));
-	close(fd);
 }
 
 /* Within a limit of 128 KiB. */
@@ -283,10 +279,8 @@ static void use_up(struct t *t, struct weir_ioas *ioas)
 	enum { PAGES = 8, MOST = 64 };
 	struct weir_map *maps[MOST], *map;
 	unsigned char *memory = new_pages(t, PAGES);
-	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING), num = 0, error = 0;
+	int fd = new_file(t, PAGES * PAGE), num = 0, error = 0;
 
-	ASSERT_TRUE(fd >= 0);
-	ASSERT_EQ(ftruncate(fd, (off_t)(PAGES * PAGE)), 0);
 	for (; num < MOST && !error; num += !error)
 		error = num % 2 ? weir_ioas_map(ioas, memory, PAGES * PAGE, NULL, &maps[num])
 				: weir_ioas_map_file(ioas, fd, 0, PAGES * PAGE, NULL, &maps[num]);
@@ -302,7 +296,6 @@ static void use_up(struct t *t, struct weir_ioas *ioas)
 	for (int i = 1; i < num; i++)
 		new_map(t, ioas, memory, PAGES * PAGE, NULL);
 	EXPECT_ERR(-ENOSPC, weir_ioas_map(ioas, memory, PAGES * PAGE, NULL, &map));
-	close(fd);
 }
 
 CONFORMANCE(limits, a_small_space_can_be_used_up_with_a_device_and_without, NEEDS(DMA_DEVICE))
