@@ -18,6 +18,7 @@ enum weir_cap {
 	WEIR_CAP_HOT_RESET, /* weir_device_hot_reset(): the device's bus can be reset, and all it reaches is ours */
 	WEIR_CAP_MANY_MAPS, /* no limit on the number of mappings other than memory */
 	WEIR_CAP_EXACT_UNMAP, /* unmapping is exact: the kernel refuses what would cut a mapping (not so on type1 v1) */
+	WEIR_CAP_DEVICE_MEMORY, /* weir_ioas_map() takes device memory, with WEIR_MAP_DEVICE_MEMORY */
 };
 
 /* "move", "reset", ... Static text. Since 0.1. */

@@ -39,6 +39,9 @@ struct weir_iova_range {
 
 #define WEIR_IOAS_LOOKUP                                                                                     \
 	(1u << 0) /* mappings can be found by address: weir_ioas_iova(), weir_ioas_memory() */
+#define WEIR_IOAS_PROBE                                                                                      \
+	(1u                                                                                                  \
+	 << 1) /* weir_ioas_map() asks what the memory is before a kernel maps it that would map anything */
 
 struct weir_ioas_opts {
 	size_t size; /* sizeof(struct weir_ioas_opts); set by WEIR_OPTS() */
@@ -73,6 +76,8 @@ WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 #define WEIR_MAP_FIXED (1u << 2) /* at opts.iova and nowhere else */
 #define WEIR_MAP_MAY_SHRINK                                                                                  \
 	(1u << 3) /* weir_ioas_map_file(): a file that cannot be sealed against shrinking will do */
+#define WEIR_MAP_DEVICE_MEMORY                                                                               \
+	(1u << 4) /* weir_ioas_map(): memory of a device will do, though its mapping can go stale */
 
 /* What a mapping allows and where it goes. Leave out what you do not care about. */
 struct weir_map_opts {
@@ -91,7 +96,16 @@ struct weir_map_opts {
  * weir_device_open() or weir_device_attach() that puts the mapping in force.
  *
  * The memory stays the caller's, who closes the mapping before freeing it: a mapping keeps the pages that
- * it had when it was made.
+ * it had when it was made. So it does when the process forks: the kernel (Linux 5.12) gives the child copies of private pages that
+ * are pinned, and this process and its devices keep theirs. The child has the mappings no more than it has
+ * the devices: it calls nothing of the library with what its parent opened, and its exit or exec takes nothing away.
+ *
+ * Device memory (another device's registers, mapped into this process) is refused. The VFIO container would map it as if it were
+ * memory, and never take it back: when that device is reset, put to sleep or closed, the mapping is stale, and a device that uses it
+ * raises bus errors. WEIR_MAP_DEVICE_MEMORY accepts that; part of the range, or all, may be such memory then. Without that flag, a space
+ * that has no device and one that gets its first device refuse it. While a device is attached, a map is one system call,
+ * and the container takes device memory without a word; WEIR_IOAS_PROBE has it asked for beforehand, with
+ * MADV_POPULATE_READ or _WRITE: one system call more, by address, on the container alone. iommufd refuses by itself.
  *
  * An IOMMU may be unable to forbid reading of what may be written; WEIR_MAP_WRITE alone forbids reads where
  * it can.
@@ -106,13 +120,15 @@ struct weir_map_opts {
  *              reserved (such as the interrupt window); weir_error() says which ranges there are
  *   -ENOSPC    no free range of that size, or the kernel's limit on mappings is reached (VFIO container:
  *              65535)
- *   -EFAULT    part of the range is not memory, or not readable or writable as asked; weir_error() says
- *              which part
+ *   -EFAULT    part of the range is not memory, or not readable or writable as asked, or device memory, or beyond the
+ *              end of its file; weir_error() says which part, and what it is
  *   -ENOMEM    over RLIMIT_MEMLOCK; weir_error() says how much is needed
  *   -E2BIG     options newer than this library
+ *   -EOPNOTSUPP WEIR_MAP_DEVICE_MEMORY, and this kernel interface maps no device memory by its address, whatever the range is made of:
+ *              iommufd, and the container's ioctls on /dev/iommu (WEIR_CAP_DEVICE_MEMORY)
  *
- * Kernel: IOMMU_IOAS_MAP or VFIO_IOMMU_MAP_DMA, one call; without a device MADV_POPULATE_READ or _WRITE.
- * Since 0.1.
+ * Kernel: IOMMU_IOAS_MAP or VFIO_IOMMU_MAP_DMA, one call; without a device MADV_POPULATE_READ or _WRITE. Only when it refuses,
+ * /proc/self is read to say why. Since 0.1.
  */
 WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
 			   struct weir_map **ret_map);
@@ -134,7 +150,7 @@ WEIR_API int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const
  *
  * Returns as weir_ioas_map(), and
  *   -EBADF   no descriptor
- *   -EINVAL  no file; of a kind that cannot be had for DMA; shorter than @offset + @len
+ *   -EINVAL  no file; of a kind that cannot be had for DMA; shorter than @offset + @len; WEIR_MAP_DEVICE_MEMORY
  *   -EACCES  devices are to write, and it is not open for writing; or it is open for writing only
  *   -EPERM   devices are to write, and it is sealed against that; or it can shrink, and cannot be sealed
  *   -EMFILE

@@ -110,3 +110,8 @@ void weir_kernel_close(struct weir_kernel *kernel)
 	kernel->ops->close(kernel);
 	weir_nodes_finish(&kernel->nodes, true);
 }
+
+int weir_fail_device_memory(void)
+{
+	return weir_fail(-EOPNOTSUPP, "only the VFIO container (type1) maps device memory by its address");
+}

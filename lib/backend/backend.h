@@ -85,6 +85,7 @@ struct weir_function {
 
 struct weir_backend_ops {
 	enum weir_backend kind;
+	bool device_memory; /* install takes device memory by its address, as if it were any other */
 
 	/* Open or close what the host as a whole needs. */
 	int (*open)(struct weir_kernel *kernel);
@@ -185,6 +186,9 @@ struct weir_function *weir_function_find(struct weir_kernel *kernel, const char 
 
 /* The group by number if a function of it is open, or NULL. */
 struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number);
+
+/* -EOPNOTSUPP: install does not take device memory. */
+int weir_fail_device_memory(void);
 
 void weir_geometry_free(struct weir_geometry *geometry);
 

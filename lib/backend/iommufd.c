@@ -455,6 +455,8 @@ static int iommufd_can(struct weir_function *function, enum weir_cap cap)
 	case WEIR_CAP_MANY_MAPS:
 	case WEIR_CAP_EXACT_UNMAP:
 		return 0;
+	case WEIR_CAP_DEVICE_MEMORY:
+		return weir_fail_device_memory();
 	default:
 		return -ENOTTY;
 	}

@@ -373,6 +373,8 @@ static int container_can(struct weir_function *function, enum weir_cap cap)
 		return weir_fail(
 			-EOPNOTSUPP,
 			"this kernel has type1 v1 only, which unmaps more or less than it was asked to");
+	case WEIR_CAP_DEVICE_MEMORY:
+		return kernel->ops->device_memory ? 0 : weir_fail_device_memory();
 	default:
 		return -ENOTTY;
 	}
@@ -420,5 +422,7 @@ static int container_hot_reset(struct weir_function *function)
 	.remove = container_remove, .can = container_can, .hot_reset_target = container_hot_reset_target,    \
 	.hot_reset = container_hot_reset
 
-const struct weir_backend_ops weir_backend_type1 = { .kind = WEIR_BACKEND_TYPE1, CONTAINER_OPS };
+const struct weir_backend_ops weir_backend_type1 = { .kind = WEIR_BACKEND_TYPE1,
+						     .device_memory = true,
+						     CONTAINER_OPS };
 const struct weir_backend_ops weir_backend_compat = { .kind = WEIR_BACKEND_COMPAT, CONTAINER_OPS };

@@ -20,6 +20,8 @@ const char *weir_cap_name(enum weir_cap cap)
 		return "many-maps";
 	case WEIR_CAP_EXACT_UNMAP:
 		return "exact-unmap";
+	case WEIR_CAP_DEVICE_MEMORY:
+		return "device-memory";
 	}
 	return "unknown";
 }

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 
 #include "error.h"
-#include "ioas/ioas.h"
+#include "ioas/flaw.h"
 
 static void begin_transition(struct weir_ioas *ioas)
 {
@@ -53,14 +53,20 @@ static int check_width(const struct weir_ioas *ioas, const struct weir_function 
 			 weir_map_start(highest), weir_map_last(highest), address_bits, function->address);
 }
 
+/* What is no device memory is to stay none: the memory may be another than when it was mapped, and the kernel would take it. */
 static int install_all(struct weir_ioas *ioas, const struct weir_function *function)
 {
 	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
 
 	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));) {
-		int error = ops->install(&ioas->space, &map->backing, weir_map_size(map), weir_map_start(map),
-					 map->prot);
+		int error = weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
 
+		if (error)
+			return weir_fail_within(error,
+						"the mapping at IOVA %#" PRIx64 " cannot be put in force",
+						weir_map_start(map));
+		error = ops->install(&ioas->space, &map->backing, weir_map_size(map), weir_map_start(map),
+				     map->prot);
 		if (error)
 			return weir_explain_replay(ioas, map, function->group->number, error);
 	}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "ioas/flaw.h"
 #include "ioas/map.h"
 
 struct batch {
@@ -67,7 +68,7 @@ static int enter_pieces(struct weir_ioas *ioas, const struct batch *batch, struc
 			error = weir_iova_divide(&ioas->iova, segment, range.len, &rest);
 		/* Without memory for a border, it is all that is left, for a moment. */
 		len = segment->last - segment->node.key + 1;
-		held->last = weir_map_begin(ioas, segment, &backing, weir_map_prot_of(batch->o), len);
+		held->last = weir_map_begin(ioas, segment, &backing, weir_map_rights_of(batch->o), len);
 		held->last->held = held;
 		segment = rest;
 	}
@@ -136,29 +137,37 @@ static int enter_table(struct weir_ioas *ioas, const struct batch *batch)
 }
 
 /* Which piece it was goes before the reason. */
-static int explain(struct weir_ioas *ioas, const struct batch *batch, const struct weir_map *piece, int error)
+static int explain(const struct batch *batch, const struct weir_map *piece, int error)
 {
-	if (ioas->space.live)
-		error = weir_explain_map(ioas, piece, error);
 	return weir_fail_within(error, "the %#" PRIx64 " bytes at %p, of a batch of %#" PRIx64,
 				weir_map_size(piece), piece->backing.addr, batch->len);
+}
+
+static int install_piece(struct weir_ioas *ioas, const struct weir_map *piece)
+{
+	int error;
+
+	if (!ioas->space.live)
+		return weir_check_memory(ioas, piece);
+	error = ioas->probes && weir_would_take_any(ioas, piece) ? weir_probe_memory(ioas, piece) : 0;
+	if (error)
+		return error;
+	error = ioas->space.kernel->ops->install(&ioas->space, &piece->backing, weir_map_size(piece),
+						 weir_map_start(piece), piece->prot);
+	return error ? weir_explain_map(ioas, piece, error) : 0;
 }
 
 /* Piece by piece. *@ret_failed: the one that was refused. */
 static int install_pieces(struct weir_ioas *ioas, const struct batch *batch, struct weir_map **ret_failed)
 {
-	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
 	const struct weir_held *held = batch->held;
 
 	for (struct weir_map *piece = held->first; piece; piece = weir_map_next_piece(piece, held->last)) {
-		int error = ioas->space.live
-				    ? ops->install(&ioas->space, &piece->backing, weir_map_size(piece),
-						   weir_map_start(piece), piece->prot)
-				    : weir_check_memory(ioas, piece);
+		int error = install_piece(ioas, piece);
 
 		if (error) {
 			*ret_failed = piece;
-			return explain(ioas, batch, piece, error);
+			return explain(batch, piece, error);
 		}
 	}
 	return 0;
@@ -175,7 +184,7 @@ static int install(struct weir_ioas *ioas, const struct batch *batch, struct wei
 	if (error == -EOPNOTSUPP)
 		return install_pieces(ioas, batch, ret_failed);
 	*ret_failed = first;
-	return error ? explain(ioas, batch, first, error) : 0;
+	return error ? explain(batch, first, weir_explain_map(ioas, first, error)) : 0;
 }
 
 /* The kernel refused @failed: what comes before it is taken back. */

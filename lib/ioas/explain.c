@@ -1,56 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* Why a mapping was refused, in words; and what can be checked without the kernel's page tables. */
-#include "ioas/ioas.h"
+/* Why a mapping was refused, in words. */
+#include "ioas/flaw.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "error.h"
 #include "kernel/procself.h"
 
-#ifndef MADV_POPULATE_READ /* Linux 5.14 */
-#define MADV_POPULATE_READ  22
-#define MADV_POPULATE_WRITE 23
-#endif
-
-static int explain_flaw(const struct weir_map *map, const struct weir_range_flaw *flaw)
-{
-	const char *what = flaw->hole       ? "nothing is mapped there"
-			   : flaw->readable ? "it cannot be written"
-					    : "it cannot be read";
-
-	return weir_fail(-EFAULT, "memory %#" PRIx64 "..%#" PRIx64 " of the %#" PRIx64 " bytes at %p: %s%s%s",
-			 flaw->start, flaw->last, weir_map_size(map), map->backing.addr, what,
-			 *flaw->what ? ": " : "", flaw->what);
-}
-
-static int find_flaw(const struct weir_ioas *ioas, const struct weir_map *map,
-		     struct weir_range_flaw *ret_flaw)
-{
-	uint64_t start = (uintptr_t)map->backing.addr;
-
-	return weir_procself_flaw(ioas->space.kernel->sys, start, start + (weir_map_size(map) - 1),
-				  map->prot & WEIR_MAP_WRITE, ret_flaw);
-}
-
-static int explain_fault(const struct weir_ioas *ioas, const struct weir_map *map)
-{
-	struct weir_range_flaw flaw;
-
-	if (find_flaw(ioas, map, &flaw) == 0)
-		return explain_flaw(map, &flaw);
-	return weir_fail(
-		-EFAULT,
-		"the %#" PRIx64
-		" bytes at %p cannot be pinned: part of them is device memory, lies beyond the end of its "
-		"file, or is not writable underneath",
-		weir_map_size(map), map->backing.addr);
-}
-
-static int explain_memory(struct weir_ioas *ioas, const struct weir_map *map)
+int weir_explain_memory(struct weir_ioas *ioas, const struct weir_map *map)
 {
 	struct weir_memlock memlock;
 
@@ -68,11 +27,14 @@ static int explain_memory(struct weir_ioas *ioas, const struct weir_map *map)
 
 int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
+	/* A kernel that maps files says this of one that is too short. */
+	if (error == -EINVAL && weir_explain_shrunk(ioas, map))
+		return -EFAULT;
 	switch (error) {
 	case -EFAULT:
-		return explain_fault(ioas, map);
+		return weir_explain_fault(ioas, map);
 	case -ENOMEM:
-		return explain_memory(ioas, map);
+		return weir_explain_memory(ioas, map);
 	case -ENOSPC:
 		return weir_fail(
 			error,
@@ -117,13 +79,14 @@ int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint
 {
 	struct weir_reserved_window window;
 
-	if (error == -EINVAL && find_window(ioas, map, group, &window))
-		return explain_window(map, &window);
-	if (error == -EINVAL)
+	if (error == -EINVAL && !weir_explain_shrunk(ioas, map)) {
+		if (find_window(ioas, map, group, &window))
+			return explain_window(map, &window);
 		return weir_fail(-ERANGE,
 				 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64
 				 " is outside what the device's IOMMU translates",
 				 weir_map_start(map), weir_map_last(map));
+	}
 	error = weir_explain_map(ioas, map, error);
 	return weir_fail_within(error, "the mapping at IOVA %#" PRIx64 " cannot be put in force",
 				weir_map_start(map));
@@ -137,35 +100,4 @@ int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int erro
 		if (find_window(ioas, map, group, &window))
 			return explain_window(map, &window);
 	return error;
-}
-
-/*
- * Bringing the pages in shows holes and missing permissions, and spares the attach from doing it. What this
- * cannot tell (device memory, and everything before Linux 5.14) is left to the attach.
- */
-int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map)
-{
-	const struct weir_sys *sys = ioas->space.kernel->sys;
-	int advice = map->prot & WEIR_MAP_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
-	struct weir_memlock memlock;
-	struct weir_range_flaw flaw;
-	int error = sys->madvise(sys->ctx, map->backing.addr, weir_map_size(map), advice), look;
-
-	if (error == -EFAULT)
-		return explain_fault(ioas, map);
-	look = error ? find_flaw(ioas, map, &flaw) : -ENOENT;
-	if (!look)
-		return explain_flaw(map, &flaw);
-	if (look != -ENOENT)
-		return weir_fail(look,
-				 "the memory at %p was refused (%s), and what it is made of cannot be read "
-				 "in /proc/self/maps",
-				 map->backing.addr, strerror(-error));
-	if (error == -ENOMEM)
-		return weir_fail(error, "there is no memory to bring in the %#" PRIx64 " bytes at %p",
-				 weir_map_size(map), map->backing.addr);
-	if (!weir_procself_memlock(sys, &memlock) && !memlock.exempt &&
-	    weir_ioas_mapped_bytes(ioas) > memlock.limit)
-		return explain_memory(ioas, map);
-	return 0;
 }

@@ -98,8 +98,9 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 
 	if (error)
 		return error;
-	if (o.flags & ~WEIR_IOAS_LOOKUP)
-		return weir_fail(-EINVAL, "unknown flags %#x", o.flags & ~WEIR_IOAS_LOOKUP);
+	if (o.flags & ~(WEIR_IOAS_LOOKUP | WEIR_IOAS_PROBE))
+		return weir_fail(-EINVAL, "unknown flags %#x",
+				 o.flags & ~(WEIR_IOAS_LOOKUP | WEIR_IOAS_PROBE));
 	if (o.address_bits && (o.address_bits < 12 || o.address_bits > 64))
 		return weir_fail(-EINVAL, "address_bits is %u; it can be 12 to 64", o.address_bits);
 	ioas = new_ioas(o.flags);
@@ -108,6 +109,7 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 	ioas->host = host;
 	ioas->address_bits = o.address_bits ? o.address_bits : 64;
 	ioas->device_bits = 64;
+	ioas->probes = (o.flags & WEIR_IOAS_PROBE) && host->kernel.ops->device_memory;
 	ioas->limit = weir_last_address(ioas->address_bits);
 	ioas->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	ioas->space.kernel = &host->kernel;

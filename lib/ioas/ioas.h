@@ -21,6 +21,7 @@ struct weir_ioas {
 	uint32_t num_memories; /* weir_memory that is mapped in it; the host's lock guards this */
 
 	uint64_t limit;        /* the highest address that a mapping may have: what the bits below come to */
+	bool probes;           /* WEIR_IOAS_PROBE, and the kernel would map device memory unasked */
 	uint32_t address_bits; /* of the space alone */
 	uint32_t device_bits;  /* the fewest of an attached device's, or 64 */
 	uint32_t narrow_devices[65]; /* how many attached devices have that many address bits */
@@ -45,7 +46,7 @@ struct weir_map {
 	struct weir_held
 		*held; /* NULL: it is one mapping of the caller's memory, for which nothing is held */
 	struct weir_map *twin, *twin_before; /* mappings of the very same memory, in a ring; address.c */
-	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE */
+	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE, _DEVICE_MEMORY */
 	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */
 };
 
@@ -148,7 +149,7 @@ int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint
  */
 int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int error);
 
-/* Whether memory could be mapped, as far as that can be seen without a device. */
-int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map);
+/* -ENOMEM, with what is known of the limit of locked memory. */
+int weir_explain_memory(struct weir_ioas *ioas, const struct weir_map *map);
 
 #endif

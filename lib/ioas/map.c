@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "ioas/flaw.h"
 #include "ioas/map.h"
 
 static inline int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
@@ -26,7 +27,8 @@ static inline int check_memory(const struct weir_ioas *ioas, const void *addr, u
 static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
 			struct weir_map_opts *o)
 {
-	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK;
+	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK |
+			       WEIR_MAP_DEVICE_MEMORY;
 	const uint64_t mask = ioas->page_size - 1;
 	int error = weir_opts_read(opts, o, sizeof(*o));
 
@@ -197,7 +199,7 @@ enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t
 		return weir_fail(-ENOMEM, "no memory for finding a mapping");
 	}
 	*ret_map = weir_map_begin(ioas, segment, backing,
-				  o ? weir_map_prot_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE, len);
+				  o ? weir_map_rights_of(o) : WEIR_MAP_READ | WEIR_MAP_WRITE, len);
 	return 0;
 }
 
@@ -254,9 +256,12 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 	weir_gate_unlock(&ioas->gate);
 
 	if (ioas->space.live) {
-		error = install(ioas, map, source);
-		if (error)
-			error = weir_explain_map(ioas, map, error);
+		error = ioas->probes && weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
+		if (!error) {
+			error = install(ioas, map, source);
+			if (error)
+				error = weir_explain_map(ioas, map, error);
+		}
 	} else {
 		error = weir_check_memory(ioas, map);
 	}
@@ -283,6 +288,8 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 		error = read_options(ioas, len, opts, &o);
 	if (error)
 		return error;
+	if (opts && (o.flags & WEIR_MAP_DEVICE_MEMORY) && !ioas->space.kernel->ops->device_memory)
+		return weir_fail_device_memory();
 	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, NULL, ret_map);
 }
 
@@ -329,6 +336,8 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 
 	if (!error && opts)
 		error = read_options(ioas, len, opts, &o);
+	if (!error && (o.flags & WEIR_MAP_DEVICE_MEMORY))
+		error = weir_fail(-EINVAL, "WEIR_MAP_DEVICE_MEMORY is for weir_ioas_map()");
 	if (!error)
 		error = weir_file_open(sys, fd, offset, len, weir_map_prot_of(&o),
 				       o.flags & WEIR_MAP_MAY_SHRINK, &held, &backing);

@@ -20,6 +20,12 @@ static inline uint32_t weir_map_prot_of(const struct weir_map_opts *o)
 	return o->flags & both ? o->flags & both : both;
 }
 
+/* The same, and that it may be device memory: what a mapping remembers of them. */
+static inline uint32_t weir_map_rights_of(const struct weir_map_opts *o)
+{
+	return weir_map_prot_of(o) | (o->flags & WEIR_MAP_DEVICE_MEMORY);
+}
+
 /* Find a place; @begin: where the backing begins in memory or in its file; @source: as for weir_ioas_map_backing(). The lock is held. */
 int weir_map_place(struct weir_ioas *ioas, uint64_t begin, uint64_t len, const struct weir_map_opts *o,
 		   const struct weir_map *source, struct weir_segment **ret_segment);

@@ -16,21 +16,4 @@ struct weir_memlock {
 /* RLIMIT_MEMLOCK and how this process stands to it. */
 int weir_procself_memlock(const struct weir_sys *sys, struct weir_memlock *ret_memlock);
 
-/* Where a range first is not as it should be. */
-struct weir_range_flaw {
-	uint64_t start; /* first address that is wrong */
-	uint64_t last;  /* last address of the same kind, within the range */
-	bool hole;      /* nothing is mapped there */
-	bool readable;  /* else: it can be read */
-	bool writable;  /* else: it can be written */
-	char what[128]; /* else: what /proc/self/maps calls it; "" for anonymous memory */
-};
-
-/*
- * The first part of [@start, @last] that is unmapped, or that cannot be read (or written, with @write).
- * Returns 0 and it; -ENOENT when there is none.
- */
-int weir_procself_flaw(const struct weir_sys *sys, uint64_t start, uint64_t last, bool write,
-		       struct weir_range_flaw *ret_flaw);
-
 #endif

@@ -13,6 +13,7 @@
  *     sysfs.c      that table: /sys, /dev and /proc/self as far as drivers look at them
  *     bind.c       which driver has a device
  *     pages.c      memory that can be mapped for DMA: pinned, charged, read and written
+ *     kept.c       of that, what files have lost meanwhile
  *     domain.c     an IOMMU page table, its translation cache, and the faults it reports
  *     iommufd*.c   /dev/iommu: objects, IOAS, page tables
  *     container*.c /dev/vfio/vfio and groups: type1 v1 and v2; the same ioctls on /dev/iommu
@@ -58,6 +59,8 @@ struct weir_sim {
 		struct weir_sim_fault ring[64];
 		uint64_t count;
 	} faults;
+
+	struct sim_pages *pinned; /* of any kind */
 
 	/* What is pinned and charged by everything in this machine: added to /proc/self/status. */
 	uint64_t pinned_bytes, locked_bytes;

@@ -10,6 +10,11 @@
 #include "sim/sysfs/paths.h"
 #include "sim/user.h"
 
+#ifndef MADV_POPULATE_READ /* Linux 5.14 */
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* Long enough for every name that the machine has; a longer one is not one of them. */
 enum { NAME_SIZE = 4096 };
 
@@ -277,11 +282,29 @@ static int sys_munmap(void *ctx, void *addr, size_t len)
 	return error;
 }
 
+/* Device memory cannot be brought in: bringing in gets as far as that. How far, and with what it then ends. */
+static size_t until_device_memory(struct weir_sim *sim, void *addr, size_t len, int *ret_end)
+{
+	const struct sim_mapping *bar = len ? sim_mapping_find(sim, (uintptr_t)addr, len) : NULL;
+
+	*ret_end = bar ? -EINVAL : 0;
+	if (!bar)
+		return len;
+	return bar->addr > (unsigned char *)addr ? (size_t)(bar->addr - (unsigned char *)addr) : 0;
+}
+
 static int sys_madvise(void *ctx, void *addr, size_t len, int advice)
 {
-	int error = pass(ctx);
+	struct weir_sim *sim = ctx;
+	int error = enter(sim), end = 0;
 
-	return error ? error : real()->madvise(NULL, addr, len, advice);
+	if (error)
+		return error;
+	if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		len = until_device_memory(sim, addr, len, &end);
+	leave(sim);
+	error = len || !end ? real()->madvise(NULL, addr, len, advice) : 0;
+	return error ? error : end;
 }
 
 static int sys_memfd_create(void *ctx, const char *name, unsigned int flags)
@@ -293,8 +316,13 @@ static int sys_memfd_create(void *ctx, const char *name, unsigned int flags)
 
 static int sys_ftruncate(void *ctx, int fd, uint64_t len)
 {
-	int error = pass(ctx);
+	struct weir_sim *sim = ctx;
+	int error = enter(sim);
 
+	if (error)
+		return error;
+	error = sim_pages_leave(sim, fd, len, UINT64_MAX);
+	leave(sim);
 	return error ? error : real()->ftruncate(NULL, fd, len);
 }
 

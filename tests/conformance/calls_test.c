@@ -152,6 +152,49 @@ CONFORMANCE(calls, without_a_device_the_kernel_is_not_told_of_mappings, NEEDS())
 	EXPECT_EQ(sys_log_count(log_of(t)), 0);
 }
 
+/* What /proc says of the process is for refusals. */
+static void expect_nothing_in_proc(struct t *t)
+{
+	const struct sys_log *log = log_of(t);
+
+	for (unsigned int i = 0; i < sys_log_count(log); i++)
+		if (!strncmp(log->entries[i].path, "/proc/", 6))
+			FAIL("%s %s", log->entries[i].call, log->entries[i].path);
+}
+
+static void map_in_every_way(struct t *t, struct weir_ioas *ioas)
+{
+	static const uint32_t ways[] = { 0, WEIR_MAP_READ, WEIR_MAP_WRITE };
+	unsigned char *memory = new_pages(t, 4);
+	int fd = new_file(t, PAGE);
+	struct weir_map *map;
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		const struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = ways[i]);
+
+		new_map(t, ioas, memory, 4 * PAGE, &opts);
+		ASSERT_OK(weir_ioas_map_file(ioas, fd, 0, PAGE, &opts, &map));
+	}
+}
+
+CONFORMANCE(calls, what_is_mapped_without_a_refusal_reads_nothing_in_proc, NEEDS(DMA_DEVICE))
+{
+	struct weir_ioas *ioas = new_ioas_with(t, &WEIR_OPTS(weir_ioas_opts, .flags = WEIR_IOAS_PROBE));
+	struct weir_device *device;
+	struct weir_map *map;
+
+	sys_log_clear(log_of(t));
+	map_in_every_way(t, ioas);
+	ASSERT_OK(weir_device_open(ioas, address_of(t, "EDU0"), NULL, &device));
+	map_in_every_way(t, ioas);
+	ASSERT_OK(weir_device_close(device));
+	map_in_every_way(t, ioas);
+	expect_nothing_in_proc(t);
+	/* The other way round: it is looked for where it would be. */
+	EXPECT_ERR(-EFAULT, weir_ioas_map(ioas, NULL, PAGE, NULL, &map));
+	EXPECT_EQ(sys_log_count_call(log_of(t), "open") > 0, true);
+}
+
 /* Asking costs nothing: the answers are known since the device came. */
 CONFORMANCE(calls, questions_about_a_space_make_none, NEEDS(DMA_DEVICE))
 {

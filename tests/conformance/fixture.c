@@ -100,6 +100,21 @@ void *new_memory(struct t *t, size_t len, unsigned char fill)
 	return memory->addr;
 }
 
+static void close_file(void *fd)
+{
+	close((int)(intptr_t)fd);
+}
+
+int new_file(struct t *t, uint64_t len)
+{
+	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	ASSERT_TRUE(fd >= 0);
+	t_defer(t, close_file, (void *)(intptr_t)fd);
+	ASSERT_EQ(ftruncate(fd, (off_t)len), 0);
+	return fd;
+}
+
 struct weir_map *new_map(struct t *t, struct weir_ioas *ioas, void *addr, size_t len,
 			 const struct weir_map_opts *opts)
 {

@@ -71,6 +71,9 @@ struct weir_device *new_device(struct t *t, struct weir_ioas *ioas, const char *
 /* Anonymous private memory, filled with @fill. */
 void *new_memory(struct t *t, size_t len, unsigned char fill);
 
+/* A memfd of @len bytes that can be sealed. */
+int new_file(struct t *t, uint64_t len);
+
 /* Memory mapped for DMA. The mapping ends with its space at the latest. */
 struct weir_map *new_map(struct t *t, struct weir_ioas *ioas, void *addr, size_t len,
 			 const struct weir_map_opts *opts);

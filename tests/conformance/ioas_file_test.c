@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void close_fd(void *fd)
@@ -19,14 +21,6 @@ static int keep(struct t *t, int fd)
 {
 	ASSERT_TRUE(fd >= 0);
 	t_defer(t, close_fd, (void *)(intptr_t)fd);
-	return fd;
-}
-
-static int new_file(struct t *t, uint64_t len)
-{
-	int fd = keep(t, memfd_create("case", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-
-	ASSERT_EQ(ftruncate(fd, (off_t)len), 0);
 	return fd;
 }
 
@@ -148,6 +142,84 @@ static void check_refused(struct t *t, struct weir_ioas *ioas)
 	EXPECT_ERR(-EOVERFLOW, weir_ioas_map_file(ioas, fd, UINT64_MAX - PAGE + 1, 2 * PAGE, NULL, &map));
 	EXPECT_ERR(-EINVAL, weir_ioas_map_file(ioas, disk, 0, PAGE, FLAGS(WEIR_MAP_READ), &map));
 	expect_unchanged(t, ioas, before);
+}
+
+static int one_end(struct t *t, int ends[2])
+{
+	keep(t, ends[1]);
+	return keep(t, ends[0]);
+}
+
+/* Descriptors of all that is not a file, or not one that memory can be had of. */
+static void check_descriptors(struct t *t, struct weir_ioas *ioas)
+{
+	struct weir_ioas_info before = info_of(ioas);
+	int ends[2][2], path_only = reopened(t, new_file(t, PAGE), O_PATH);
+	struct weir_map *map;
+
+	ASSERT_EQ(pipe2(ends[0], O_CLOEXEC), 0);
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[1]), 0);
+	const struct {
+		const char *what;
+		int fd;
+	} rows[] = {
+		{ "a pipe", one_end(t, ends[0]) },
+		{ "a socket", one_end(t, ends[1]) },
+		{ "a directory", keep(t, open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) },
+		{ "an event", keep(t, eventfd(0, EFD_CLOEXEC)) },
+		{ "a file that is made up", keep(t, open("/proc/self/status", O_RDONLY | O_CLOEXEC)) },
+		{ "a name of a file", path_only },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		at(t, ioas, rows[i].what);
+		EXPECT_ERR(-EINVAL, weir_ioas_map_file(ioas, rows[i].fd, 0, PAGE,
+						       FLAGS(WEIR_MAP_READ | WEIR_MAP_MAY_SHRINK), &map));
+		expect_unchanged(t, ioas, before);
+	}
+}
+
+CONFORMANCE(ioas_file, what_memory_cannot_be_had_of_is_refused, NEEDS(EDU0))
+{
+	in_both_states(t, check_descriptors);
+}
+
+static void check_overlap(struct t *t, struct weir_ioas *ioas)
+{
+	int fd = new_file(t, 4 * PAGE);
+	struct weir_map *map = map_file(t, ioas, fd, 0, 2 * PAGE, AT(16 * MIB)), *other;
+	struct weir_ioas_info before = info_of(ioas);
+
+	EXPECT_ERR(-EEXIST, weir_ioas_map_file(ioas, fd, 0, 2 * PAGE, AT(16 * MIB), &other));
+	EXPECT_ERR(-EEXIST, weir_ioas_map_file(ioas, fd, PAGE, 2 * PAGE, AT(16 * MIB + PAGE), &other));
+	EXPECT_ERR(-EEXIST, weir_ioas_map(ioas, new_memory(t, PAGE, 0), PAGE, AT(16 * MIB + PAGE), &other));
+	expect_unchanged(t, ioas, before);
+	/* The same part of the file may be mapped as often as one likes, elsewhere. */
+	map_file(t, ioas, fd, PAGE, 2 * PAGE, AT(16 * MIB + 2 * PAGE));
+	ASSERT_OK(weir_map_close(map));
+	map_file(t, ioas, fd, PAGE, 2 * PAGE, AT(16 * MIB));
+}
+
+CONFORMANCE(ioas_file, a_taken_range_is_not_taken_again, NEEDS(EDU0))
+{
+	in_both_states(t, check_overlap);
+}
+
+CONFORMANCE(ioas_file, a_file_only_written_is_read_only_as_the_iommu_has_it, NEEDS(DMA_DEVICE, FAULT_COUNT))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
+	struct weir_map_opts opts =
+		WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_WRITE, .address_bits = EDU0_BITS);
+	struct weir_map *map = map_file(t, ioas, new_file(t, PAGE), 0, PAGE, &opts);
+	bool arrived;
+
+	memset(weir_map_addr(map), 0x33, PAGE);
+	faults_begin(t);
+	arrived = dma_reads(t, edu, weir_map_iova(map), weir_map_addr(map), PAGE);
+	EXPECT_NE(arrived, faults_reported(t));
+	dma_writes(t, edu, weir_map_iova(map), 0xa5, PAGE);
+	EXPECT_TRUE(all_bytes(weir_map_addr(map), 0xa5, PAGE));
 }
 
 CONFORMANCE(ioas_file, what_is_no_file_or_too_short_is_refused, NEEDS(EDU0))

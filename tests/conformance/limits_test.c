@@ -69,6 +69,18 @@ static struct weir_ioas *child_ioas(struct t *t)
 	return ioas;
 }
 
+/* Files count as any memory. */
+static void check_memlock_of_files(struct t *t, struct weir_ioas *ioas)
+{
+	int fd = new_file(t, 96 * KIB);
+	struct weir_map *map;
+
+	EXPECT_ERR(-ENOMEM, weir_ioas_map_file(ioas, fd, 0, 96 * KIB, NULL, &map));
+	EXPECT_CONTAINS(weir_error(), "needs 96 KiB beside the 64 KiB that are mapped in this space already");
+	ASSERT_OK(weir_ioas_map_file(ioas, fd, 0, 32 * KIB, NULL, &map));
+	ASSERT_OK(weir_map_close(map));
+}
+
 /* Within a limit of 128 KiB. */
 static void check_memlock(struct t *t, struct weir_ioas *ioas)
 {
@@ -83,6 +95,8 @@ static void check_memlock(struct t *t, struct weir_ioas *ioas)
 	before = info_of(ioas);
 	EXPECT_ERR(-ENOMEM, weir_ioas_map(ioas, memory + 512 * KIB, 96 * KIB, NULL, &map));
 	EXPECT_CONTAINS(weir_error(), "needs 96 KiB beside the 64 KiB that are mapped in this space already");
+	expect_unchanged(t, ioas, before);
+	check_memlock_of_files(t, ioas);
 	expect_unchanged(t, ioas, before);
 	ASSERT_OK(weir_map_close(small));
 	ASSERT_OK(weir_ioas_map(ioas, memory + 512 * KIB, 96 * KIB, NULL, &map));
@@ -303,6 +317,40 @@ CONFORMANCE(limits, a_narrow_space_can_be_used_up_and_is_whole_again_afterwards,
 	/* Nothing is left in pieces. */
 	for (int i = 0; i < num; i++)
 		new_map(t, ioas, memory, PIECE, NULL);
+}
+
+static void use_up(struct t *t, struct weir_ioas *ioas)
+{
+	enum { PAGES = 8, MOST = 64 };
+	struct weir_map *maps[MOST], *map;
+	unsigned char *memory = new_pages(t, PAGES);
+	int fd = new_file(t, PAGES * PAGE), num = 0, error = 0;
+
+	for (; num < MOST && !error; num += !error)
+		error = num % 2 ? weir_ioas_map(ioas, memory, PAGES * PAGE, NULL, &maps[num])
+				: weir_ioas_map_file(ioas, fd, 0, PAGES * PAGE, NULL, &maps[num]);
+	EXPECT_EQ(error, -ENOSPC);
+	EXPECT_GE(num, 16);
+	EXPECT_ERR(-ENOSPC, weir_ioas_map_file(ioas, fd, 0, PAGES * PAGE, NULL, &map));
+	EXPECT_CONTAINS(weir_error(), "no free range of 0x8000 bytes at or below IOVA");
+	/* All but the first: every other, then what lies between. There is room for as many again. */
+	for (int i = 1; i < num; i += 2)
+		ASSERT_OK(weir_map_close(maps[i]));
+	for (int i = 2; i < num; i += 2)
+		ASSERT_OK(weir_map_close(maps[i]));
+	for (int i = 1; i < num; i++)
+		new_map(t, ioas, memory, PAGES * PAGE, NULL);
+	EXPECT_ERR(-ENOSPC, weir_ioas_map(ioas, memory, PAGES * PAGE, NULL, &map));
+}
+
+CONFORMANCE(limits, a_small_space_can_be_used_up_with_a_device_and_without, NEEDS(DMA_DEVICE))
+{
+	struct weir_ioas *bare = new_ioas_with(t, &WEIR_OPTS(weir_ioas_opts, .address_bits = 21));
+	struct weir_ioas *used = new_ioas_with(t, &WEIR_OPTS(weir_ioas_opts, .address_bits = 20));
+
+	use_up(t, bare);
+	new_device(t, used, "EDU0", 0);
+	use_up(t, used);
 }
 
 CONFORMANCE(limits, the_narrowest_device_counts, NEEDS(DMA_DEVICE, EDU1))

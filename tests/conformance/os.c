@@ -15,6 +15,7 @@
 #include <weir/weir.h>
 
 #include "shim/test.h"
+#include "sim/iommu/pages.h"
 
 enum { MAX_MODES = 4, LIST_SIZE = 16384 };
 
@@ -126,6 +127,35 @@ char *os_read_file(const char *path)
 		fclose(out);
 	os_close(fd);
 	return text;
+}
+
+/* A simulated machine has no hold on pages, and has to be told before they go. */
+static int tell_machine(int fd, uint64_t start, uint64_t end)
+{
+	int error = machine ? sim_lock(machine) : 0;
+
+	if (!machine || error)
+		return error;
+	error = sim_pages_leave(machine, fd, start, end);
+	sim_unlock(machine);
+	return error;
+}
+
+int os_truncate(int fd, uint64_t len)
+{
+	int error = tell_machine(fd, len, UINT64_MAX);
+
+	return error || ftruncate(fd, (off_t)len) == 0 ? error : -errno;
+}
+
+int os_punch_hole(int fd, uint64_t offset, uint64_t len)
+{
+	int error = tell_machine(fd, offset, offset + len);
+
+	return error || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				  (off_t)len) == 0
+		       ? error
+		       : -errno;
 }
 
 void os_link_name(const char *path, char *ret_name, size_t size)

@@ -31,6 +31,10 @@ bool os_exists(const char *path);
 int os_write_file(const char *path, const char *text);
 char *os_read_file(const char *path);
 
+/* Take pages away from a file of the case's: make it end at @len; have nothing in @len bytes at @offset. 0 or a negative errno. */
+int os_truncate(int fd, uint64_t len);
+int os_punch_hole(int fd, uint64_t offset, uint64_t len);
+
 /* The last component of a link's target, and the first entry of a directory that begins with @prefix; "": there is none. */
 void os_link_name(const char *path, char *ret_name, size_t size);
 void os_find_entry(const char *path, const char *prefix, char *ret_name, size_t size);

@@ -47,6 +47,8 @@ static const struct {
 	{ "calls.a_map_is_one_and_an_unmap_is_one", NULL },
 	{ "calls.a_batch_is_one_for_each_piece_and_its_end_is_one", NULL },
 	{ "calls.sharing_is_one_where_the_kernel_can", NULL },
+	{ "calls.what_is_mapped_without_a_refusal_*", NULL },
+	{ "ioas_device_memory.asking_is_one_call_more", NULL },
 	{ "calls.opening_a_device_makes_those_listed_once_each", NULL },
 	/* What a batch had mapped before it was refused stays, and counts as lost, when the kernel fails to unmap it. */
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b86" },

@@ -24,7 +24,7 @@ static struct {
 	atomic_uint reuses;
 
 	/*
-	 * In how many pieces /proc/self/maps is read depends on what a sanitizer, for one, has mapped, and is not the same in every
+	 * In how many pieces /proc/self/smaps is read depends on what a sanitizer, for one, has mapped, and is not the same in every
 	 * run: the first read counts. The descriptor of it, and that of the last read.
 	 */
 	atomic_int maps_fd, maps_read;
@@ -154,7 +154,7 @@ static int do_open(void *ctx, const char *path, int flags)
 	if (error)
 		return error;
 	fd = below->open(below->ctx, path, flags);
-	if (!strcmp(path, "/proc/self/maps"))
+	if (!strcmp(path, "/proc/self/smaps"))
 		atomic_store(&now.maps_fd, fd);
 	return fd;
 }

@@ -401,13 +401,14 @@ UNIT(sim_device, peers_reach_each_other_through_the_container)
 	put16(rig->sim, rig->fd, CONFIG + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	EXPECT_OK(weir_sim_device_dma_write(rig->device, 0x10000, "peer", 4));
 	EXPECT_MEMEQ(ram + PAGE, "peer", 4);
-	cmd.vaddr = (uintptr_t)mapped + PROBE_RAM - PAGE;
-	cmd.size = 2 * PAGE; /* the BAR's end and what lies behind it */
+	EXPECT_OK(unmap(rig->sim, (char *)mapped + PROBE_RAM - PAGE, PAGE));
+	cmd.vaddr = (uintptr_t)mapped + PROBE_RAM - 2 * PAGE;
+	cmd.size = 2 * PAGE; /* the end of what is left, and nothing */
 	EXPECT_ERR(-EFAULT, call(rig->sim, rig->iommu, ABI_VFIO_IOMMU_MAP_DMA, &cmd));
 	cmd.size = PAGE;
 	put16(rig->sim, rig->fd, CONFIG + PCI_COMMAND, PCI_COMMAND_MASTER);
 	EXPECT_ERR(-EFAULT, call(rig->sim, rig->iommu, ABI_VFIO_IOMMU_MAP_DMA, &cmd)); /* memory off [VM] */
 	/* The mapping that is there stays, and leads to a BAR that does not answer. */
 	EXPECT_ERR(-EIO, weir_sim_device_dma_write(rig->device, 0x10000, "peer", 4));
-	EXPECT_OK(unmap(rig->sim, mapped, PROBE_RAM));
+	EXPECT_OK(unmap(rig->sim, mapped, PROBE_RAM - PAGE));
 }

@@ -12,12 +12,19 @@
 
 enum { GRAIN = 4096, WORD_BITS = 64, MOST_BITMAP = 256 << 20 };
 
+/* What a mapping is made of: memory, or a BAR that the program has mapped. */
+struct piece {
+	struct piece *next; /* before it in the mapping */
+	struct sim_pages *pages;
+	uint64_t offset; /* in the mapping */
+};
+
 /* A mapping; "dma" is what the kernel calls one. */
 struct dma {
 	struct weir_tree_node node; /* key: IOVA */
 	uint64_t len;
-	struct sim_pages *pages;
-	bool invalid; /* its address has been taken back, and none given yet */
+	struct piece *pieces; /* the last one first */
+	bool invalid;         /* its address has been taken back, and none given yet */
 };
 
 static struct dma *dma_of(struct weir_tree_node *node)
@@ -82,42 +89,85 @@ static bool is_addressable(const struct sim_container *container, uint64_t iova,
 	return false;
 }
 
-/* A BAR that the program has mapped can be mapped for DMA by its address, as nowhere else (B.10). */
-static int make_pages(struct sim_container *container, const struct abi_vfio_iommu_type1_dma_map *cmd,
+/* A BAR that the program has mapped can be mapped for DMA by its address, as nowhere else (B.10). What lies at @addr, as far as @len. */
+static int make_pages(struct sim_container *container, uint64_t addr, uint64_t len, bool writable,
 		      struct sim_pages **ret_pages)
 {
-	const struct sim_mapping *bar = sim_mapping_find(container->sim, cmd->vaddr, cmd->size);
-	uint64_t start = bar ? (uintptr_t)bar->addr : 0;
+	const struct sim_mapping *bar = sim_mapping_find(container->sim, addr, len);
+	uint64_t start = bar ? (uintptr_t)bar->addr : addr + len;
 
-	if (!bar)
-		return sim_pages_memory(container->sim, cmd->vaddr, cmd->size,
-					cmd->flags & ABI_VFIO_DMA_MAP_FLAG_WRITE,
-					sim_charge_now(SIM_CHARGE_CONTAINER), ret_pages);
-	if (cmd->vaddr < start || cmd->vaddr + cmd->size > start + bar->len)
-		return -EFAULT;
-	return sim_pages_bar(bar->device, bar->bar, bar->offset + (cmd->vaddr - start), cmd->size, ret_pages);
+	if (!bar || start > addr)
+		return sim_pages_memory(container->sim, addr, start - addr < len ? start - addr : len,
+					writable, sim_charge_now(SIM_CHARGE_CONTAINER), ret_pages);
+	if (len > start + bar->len - addr)
+		len = start + bar->len - addr;
+	return sim_pages_bar(bar->device, bar->bar, bar->offset + (addr - start), len, ret_pages);
+}
+
+static void drop_pieces(struct sim_container *container, struct dma *dma)
+{
+	while (dma->pieces) {
+		struct piece *piece = dma->pieces;
+
+		dma->pieces = piece->next;
+		sim_domain_unmap(container->domain, dma->node.key + piece->offset, piece->pages->len);
+		sim_pages_unpin(piece->pages);
+		sim_pages_put(piece->pages);
+		free(piece);
+	}
+}
+
+static int install_piece(struct sim_container *container, uint64_t iova, struct sim_pages *pages,
+			 uint32_t prot)
+{
+	int error = sim_pages_pin(pages);
+
+	if (error)
+		return error;
+	error = sim_domain_map(container->domain, iova, pages->len, pages, 0, prot);
+	if (error)
+		sim_pages_unpin(pages);
+	return error;
+}
+
+/* The piece from @offset on; *@ret_len: how long it is. */
+static int add_piece(struct sim_container *container, const struct abi_vfio_iommu_type1_dma_map *cmd,
+		     struct dma *dma, uint64_t offset, uint64_t *ret_len)
+{
+	bool reads = cmd->flags & ABI_VFIO_DMA_MAP_FLAG_READ,
+	     writes = cmd->flags & ABI_VFIO_DMA_MAP_FLAG_WRITE;
+	struct piece *piece = malloc(sizeof(*piece));
+	int error = piece ? 0 : -ENOMEM;
+
+	if (error)
+		return error;
+	*piece = (struct piece){ .next = dma->pieces, .offset = offset };
+	error = make_pages(container, cmd->vaddr + offset, cmd->size - offset, writes, &piece->pages);
+	if (!error) {
+		error = install_piece(container, cmd->iova + offset, piece->pages,
+				      (reads ? SIM_READ : 0) | (writes ? SIM_WRITE : 0));
+		if (error)
+			sim_pages_put(piece->pages);
+	}
+	if (error) {
+		free(piece);
+		return error;
+	}
+	dma->pieces = piece;
+	*ret_len = piece->pages->len;
+	return 0;
 }
 
 static int install(struct sim_container *container, const struct abi_vfio_iommu_type1_dma_map *cmd,
 		   struct dma *dma)
 {
-	uint32_t prot = 0;
-	int error = make_pages(container, cmd, &dma->pages);
+	uint64_t len = 0;
+	int error = 0;
 
+	for (uint64_t done = 0; done < cmd->size && !error; done += len)
+		error = add_piece(container, cmd, dma, done, &len);
 	if (error)
-		return error;
-	if (cmd->flags & ABI_VFIO_DMA_MAP_FLAG_READ)
-		prot |= SIM_READ;
-	if (cmd->flags & ABI_VFIO_DMA_MAP_FLAG_WRITE)
-		prot |= SIM_WRITE;
-	error = sim_pages_pin(dma->pages);
-	if (!error) {
-		error = sim_domain_map(container->domain, cmd->iova, cmd->size, dma->pages, 0, prot);
-		if (error)
-			sim_pages_unpin(dma->pages);
-	}
-	if (error)
-		sim_pages_put(dma->pages);
+		drop_pieces(container, dma);
 	return error;
 }
 
@@ -156,8 +206,9 @@ static int update_vaddr(struct sim_container *container, const struct abi_vfio_i
 		return -ENOENT;
 	if (!dma->invalid || dma->node.key != cmd->iova || dma->len != cmd->size)
 		return -EINVAL;
-	if (dma->pages->kind == SIM_PAGES_MEMORY)
-		dma->pages->addr = (unsigned char *)(uintptr_t)cmd->vaddr;
+	for (const struct piece *piece = dma->pieces; piece; piece = piece->next)
+		if (piece->pages->kind == SIM_PAGES_MEMORY)
+			piece->pages->addr = (unsigned char *)(uintptr_t)(cmd->vaddr + piece->offset);
 	dma->invalid = false;
 	container->num_invalid--;
 	return 0;
@@ -281,9 +332,7 @@ int sim_container_dirty(struct sim_container *container, void *arg)
 
 static void drop(struct sim_container *container, struct dma *dma)
 {
-	sim_domain_unmap(container->domain, dma->node.key, dma->len);
-	sim_pages_unpin(dma->pages);
-	sim_pages_put(dma->pages);
+	drop_pieces(container, dma);
 	if (dma->invalid)
 		container->num_invalid--;
 	weir_tree_remove(&container->mappings, &dma->node);

@@ -4,7 +4,7 @@
  *
  * The machine cannot keep pages in memory as the kernel does when it pins them. Pinning here checks that they
  * are there; what the process unmaps later is out of the devices' reach too (-EIO), where on hardware they
- * would go on with pages that nobody sees any more.
+ * would go on with pages that nobody sees any more. What a file loses is kept for them (kept.c).
  */
 #include "sim/iommu/pages.h"
 
@@ -372,6 +372,11 @@ int sim_pages_pin(struct sim_pages *pages)
 		return error;
 	}
 	pages->pins = 1;
+	pages->next_pinned = pages->sim->pinned;
+	pages->pinned_link = &pages->sim->pinned;
+	if (pages->next_pinned)
+		pages->next_pinned->pinned_link = &pages->next_pinned;
+	pages->sim->pinned = pages;
 	return 0;
 }
 
@@ -379,6 +384,10 @@ void sim_pages_unpin(struct sim_pages *pages)
 {
 	if (--pages->pins)
 		return;
+	*pages->pinned_link = pages->next_pinned;
+	if (pages->next_pinned)
+		pages->next_pinned->pinned_link = pages->pinned_link;
+	sim_kept_drop(pages);
 	discharge(pages);
 	if (pages->kind == SIM_PAGES_FILE)
 		unpin_file(pages);
@@ -386,11 +395,19 @@ void sim_pages_unpin(struct sim_pages *pages)
 
 /* DMA ---------------------------------------------------------------------------------------------------- */
 
+/* Where the machine finds what is at @offset, which is no BAR. */
+static uint64_t place_of(const struct sim_pages *pages, uint64_t offset)
+{
+	const unsigned char *kept = pages->kept ? sim_kept_find(pages, offset) : NULL;
+
+	return (uintptr_t)(kept ? kept : pages->addr + offset);
+}
+
 int sim_pages_read(struct sim_pages *pages, uint64_t offset, void *buf, size_t len)
 {
 	if (pages->kind == SIM_PAGES_BAR)
 		return sim_bar_read(pages->device, pages->bar, pages->offset + offset, buf, len);
-	return sim_copy_in(buf, (uintptr_t)pages->addr + offset, len);
+	return sim_copy_in(buf, place_of(pages, offset), len);
 }
 
 int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, size_t len)
@@ -403,7 +420,7 @@ int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, s
 		return sim_bar_write(pages->device, pages->bar, pages->offset + offset, buf, len);
 	/* What is asked to fail is the answer to a call, and not the DMA that may be done in it. */
 	trouble->copy_back_fails = false;
-	error = sim_copy_out(pages->sim, (uintptr_t)pages->addr + offset, buf, len);
+	error = sim_copy_out(pages->sim, place_of(pages, offset), buf, len);
 	trouble->copy_back_fails = fails;
 	return error;
 }

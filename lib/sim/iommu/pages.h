@@ -35,8 +35,10 @@ struct sim_pages {
 	uint64_t offset;                /* FILE: of the first byte; BAR: likewise */
 	struct weir_sim_device *device; /* BAR */
 	unsigned int bar;
-	struct sim_dma_buf *dma_buf; /* BAR, if by dma-buf: what it is part of; */
-	bool revoked;                /* for ever */
+	struct sim_dma_buf *dma_buf;                  /* BAR, if by dma-buf: what it is part of; */
+	bool revoked;                                 /* for ever */
+	struct sim_pages *next_pinned, **pinned_link; /* while pinned */
+	struct sim_kept *kept;                        /* what is not where it was: kept.c */
 };
 
 /* The page size of the machine, which is that of the real one. */
@@ -65,7 +67,17 @@ void sim_pages_put(struct sim_pages *pages);
 int sim_pages_pin(struct sim_pages *pages);
 void sim_pages_unpin(struct sim_pages *pages);
 
-/* The data path of DMA. -EFAULT when the memory has gone; -EIO when the device does not answer. */
+/*
+ * kept.c: the file behind @fd is about to lose what lies from @start to @end. What of it is pinned stays as it is, for devices. -ENOMEM;
+ * others than the file's users do not notice.
+ */
+int sim_pages_leave(struct weir_sim *sim, int fd, uint64_t start, uint64_t end);
+
+/* Where the byte at @offset is, if the file has lost it; else NULL. To the end of its page it goes on there. */
+unsigned char *sim_kept_find(const struct sim_pages *pages, uint64_t offset);
+void sim_kept_drop(struct sim_pages *pages);
+
+/* The data path of DMA, within a page. -EFAULT when the memory has gone; -EIO when the device does not answer. */
 int sim_pages_read(struct sim_pages *pages, uint64_t offset, void *buf, size_t len);
 int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, size_t len);
 

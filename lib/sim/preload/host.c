@@ -221,8 +221,8 @@ static bool may_be_ours(const char *path)
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
 		if (!strncmp(path, roots[i], strlen(roots[i])))
 			return true;
-	/* What the process has locked includes what the machine has pinned, if there is one. */
-	return host.sim && !strncmp(path, "/proc/", 6) && strstr(path, "/status");
+	/* What the process has locked includes what the machine has pinned, if there is one; and BARs are device memory. */
+	return host.sim && !strncmp(path, "/proc/", 6) && (strstr(path, "/status") || strstr(path, "/smaps"));
 }
 
 struct weir_sim *preload_enter_any(struct preload_call *call)

@@ -4,7 +4,8 @@
  *
  *     paths.c   resolving a name: links are followed, and what is found is a row of the table
  *     sysfs.c   the table, and what the files say and do
- *     sysfs_file.c   opening, reading and listing what was found
+ *     file.c    opening, reading and listing what was found
+ *     smaps.c   what the process's memory is made of
  */
 #ifndef WEIR_SIM_PATHS_H
 #define WEIR_SIM_PATHS_H
@@ -65,6 +66,9 @@ int sim_path_text(const struct sim_name *name, char **ret_text, size_t *ret_len)
 
 /* Is the caller the user that the machine belongs to, or root? */
 bool sim_is_owner(const struct weir_sim *sim);
+
+/* What a file of /proc says; in a file of its own because it is long. */
+int sim_show_smaps(const struct sim_name *name, FILE *out);
 
 /* The system calls by name. Strings are the machine's own copies, buffers the caller's. */
 int sim_path_open(struct weir_sim *sim, const char *path, int flags);

@@ -492,6 +492,8 @@ const struct sim_row sim_rows[] = {
 	FILE_("/proc/cpuinfo", NULL, show_cpuinfo),
 	FILE_("/proc/self/status", NULL, show_status),
 	FILE_("/proc/<pid>/status", NULL, show_status),
+	FILE_("/proc/self/smaps", NULL, sim_show_smaps),
+	FILE_("/proc/<pid>/smaps", NULL, sim_show_smaps),
 };
 /* clang-format on */
 

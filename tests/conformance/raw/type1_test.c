@@ -3,6 +3,7 @@
 #include "conformance/raw/raw.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 enum { V1 = ABI_VFIO_TYPE1_IOMMU, V2 = ABI_VFIO_TYPE1v2_IOMMU, NESTING = 6 };
 
@@ -166,6 +167,31 @@ CONFORMANCE(raw_type1, mapped_registers_are_taken_and_not_withdrawn, NEEDS(TYPE1
 	set_decoding(t, container.device, true);
 	EXPECT_OK(raw_unmap_dma(t, container.fd, 0, MIB, &len));
 	EXPECT_EQ(len, PAGE);
+}
+
+/* What lies side by side in the process is one mapping, whatever it is; what is missing behind it, undoes all of it. */
+CONFORMANCE(raw_type1, registers_and_memory_side_by_side_are_taken, NEEDS(TYPE1, EDU0))
+{
+	struct raw_container container = new_container(t, "EDU0", V2);
+	uint64_t addr = new_range(t, 4 * PAGE), len = 0;
+	const struct weir_sys *sys = sys_of(t);
+	void *over;
+
+	ASSERT_OK(sys->mmap(sys->ctx, (void *)(uintptr_t)(addr + PAGE), PAGE,
+			    PROT_READ | PROT_WRITE, // NOLINT
+			    MAP_SHARED | MAP_FIXED, container.device, 0, &over));
+	EXPECT_OK(raw_map_dma(t, container.fd, addr, 3 * PAGE, MIB));
+	EXPECT_EQ(pinned_bytes(), 2 * PAGE);
+	EXPECT_ERR(-EEXIST, raw_map_dma(t, container.fd, addr, PAGE, MIB + 2 * PAGE));
+	EXPECT_OK(raw_unmap_dma(t, container.fd, ABI_VFIO_DMA_UNMAP_FLAG_ALL, 0, &len));
+	EXPECT_EQ(len, 3 * PAGE);
+	EXPECT_EQ(pinned_bytes(), 0);
+	set_decoding(t, container.device, false);
+	EXPECT_ERR(-EFAULT, raw_map_dma(t, container.fd, addr, 3 * PAGE, MIB));
+	EXPECT_EQ(pinned_bytes(), 0);
+	set_decoding(t, container.device, true);
+	ASSERT_OK(sys->munmap(sys->ctx, over, PAGE));
+	EXPECT_ERR(-EFAULT, raw_map_dma(t, container.fd, addr, 3 * PAGE, MIB));
 }
 
 /* Unmapping (C.4) --------------------------------------------------------------------------------------------------- */
