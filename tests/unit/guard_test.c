@@ -248,7 +248,9 @@ UNIT(guard, handlers_run_with_their_own_flags_and_mask)
 		ASSERT_OK(weir_guard_install());
 		EXPECT_TRUE(touch(page));
 		EXPECT_EQ(seen.calls, 1);
+#ifndef __SANITIZE_THREAD__ /* which runs handlers with every signal blocked */
 		EXPECT_EQ(seen.bus_blocked, !nodefer);
+#endif
 		EXPECT_TRUE(seen.usr1_blocked);
 		EXPECT_OK(weir_guard_remove());
 	}
