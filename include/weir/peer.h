@@ -23,8 +23,8 @@
  *
  * An ordinary weir_ioas_map() of addresses that weir_region_map() gave is the same as weir_peer_map().
  *
- * Threads: any. Callbacks run in the thread whose call takes the window away; the library holds no lock then, but that call
- * waits for them: a callback must not call what takes the same device's memory away.
+ * Threads: any. Callbacks run in the thread whose call takes the window away, or gives it back. That call is on its way through the
+ * device's host, so a callback must not open, close, move or reset devices of that host; it may map, unmap, and ask.
  */
 #ifndef WEIR_PEER_H
 #define WEIR_PEER_H

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A window: memory of a device that mappings in any space lead to, and that can go away while they are there.
+ *
+ * Its mappings are ordinary ones in the tables of their spaces; what is held for each of them (struct weir_held) says that it is a
+ * window's. While the window is away, such a mapping keeps its IOVA and leads to nothing, or to a sink.
+ *
+ * Whoever takes the device's memory away calls weir_window_withdraw() before and weir_window_restore() or weir_window_lose() after it.
+ * When weir_window_withdraw() has returned, no device reaches the memory through this library's spaces.
+ *
+ * Locks: a window's is taken after its device's, and before that of any space. It is held while mappings are installed and removed, which
+ * pins nothing but a sink's pages. A mapping that is being withdrawn or restored is claimed as if it were to be closed (LEAVING), so that
+ * nobody else ends it meanwhile; who closes one finds it by its handle, takes the window's lock first, and so waits.
+ */
+#ifndef WEIR_IOAS_WINDOW_H
+#define WEIR_IOAS_WINDOW_H
+
+#include <pthread.h>
+
+#include <weir/peer.h>
+
+#include "ioas/ioas.h"
+
+struct weir_window {
+	pthread_mutex_t lock;
+	uint64_t users; /* the region, peers, and mappings */
+
+	/* Where it is. */
+	const struct weir_sys *sys;
+	char name[64]; /* "BAR 0 of 0000:01:00.0" */
+	void *addr;    /* as this process sees it; whole pages */
+	uint64_t len;
+	int device_fd;
+	uint32_t region;
+	int dmabuf; /* of all of it, made when first needed; -1: none, because of no_dmabuf */
+	int no_dmabuf;
+
+	/* How it is. */
+	enum weir_peer_state state;
+	uint64_t generation, sunk;
+	char reason[160];
+
+	struct weir_held *mappings; /* here or away */
+	uint64_t num_mappings;
+	_Atomic bool missing; /* the kernel has turned out to have taken it away without us */
+	uint64_t closing; /* mappings that are off the list, and not out of their space yet */
+	struct weir_sink *sink;
+	struct weir_watch *watches;
+	uint64_t tellings;
+};
+
+/* Of a region's mapping, @addr..+@len in this process. Returns 0 and one user's hold, or -ENOMEM. */
+int weir_window_open(const struct weir_sys *sys, int device_fd, uint32_t region, const char *name, void *addr,
+		     uint64_t len, struct weir_window **ret_window);
+void weir_window_get(struct weir_window *window);
+void weir_window_put(struct weir_window *window);
+
+/* As weir_peer_map() with @offset in the window; @o: options that were read. */
+int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t offset, uint64_t len,
+		    const struct weir_map_opts *o, struct weir_map **ret_map);
+
+/* It is here: 0; or -EAGAIN, -ENODEV, with a text. Its lock is held. */
+int weir_window_check(const struct weir_window *window);
+
+/* A dma-buf of the window, which stays the window's. Its lock is held. -EOPNOTSUPP and others, with a text. */
+int weir_window_export(struct weir_window *window);
+
+/*
+ * Take its mappings away, everywhere, before the device is touched. Runs to its end; the first error (a kernel that failed to unmap).
+ * @reason: for people, in a few words. No lock but the host's and the device's may be held. Nothing happens when it is not here.
+ */
+int weir_window_withdraw(struct weir_window *window, const char *reason);
+
+/* Put them back; those that cannot be are lost with the window. Nothing happens when it is not away. */
+void weir_window_restore(struct weir_window *window);
+
+/* It does not come back. */
+void weir_window_lose(struct weir_window *window, const char *reason);
+
+/* The window's mappings that are to be put in force with a space that comes to life: what there is to install of one now. */
+int weir_window_replay(struct weir_map *map);
+
+/* A mapping of a window is about to be taken back, claimed or by its handle; and has been. */
+void weir_window_closing(struct weir_held *held);
+void weir_window_closed(struct weir_held *held);
+
+#endif
