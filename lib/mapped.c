@@ -9,11 +9,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "ioas/window.h"
+
 enum { FIRST = 128 }; /* a program that has more mapped takes memory for them, as many again each time */
 
 struct entry {
 	_Atomic uint32_t sequence;
 	_Atomic(struct weir_region *) region; /* NULL: the entry is free */
+	_Atomic(struct weir_window *) window;
 	_Atomic uintptr_t start, end;
 };
 
@@ -29,13 +32,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of those that change
 
 _Atomic uintptr_t weir_mapped_lowest = UINTPTR_MAX, weir_mapped_highest;
 
-static void set(struct entry *entry, struct weir_region *region, uintptr_t start, uintptr_t end)
+static void set(struct entry *entry, struct weir_region *region, struct weir_window *window, uintptr_t start, uintptr_t end)
 {
 	uint32_t sequence = atomic_load_explicit(&entry->sequence, memory_order_relaxed);
 
 	atomic_store_explicit(&entry->sequence, sequence + 1, memory_order_relaxed);
 	/* Each of these comes after the odd number, and the even one after all of them. */
 	atomic_store_explicit(&entry->region, region, memory_order_release);
+	atomic_store_explicit(&entry->window, window, memory_order_release);
 	atomic_store_explicit(&entry->start, start, memory_order_release);
 	atomic_store_explicit(&entry->end, end, memory_order_release);
 	atomic_store_explicit(&entry->sequence, sequence + 2, memory_order_release);
@@ -48,6 +52,7 @@ static bool get(struct entry *entry, struct weir_mapped *ret_mapped)
 	struct weir_mapped mapped;
 
 	mapped.region = atomic_load_explicit(&entry->region, memory_order_acquire);
+	mapped.window = atomic_load_explicit(&entry->window, memory_order_acquire);
 	mapped.start = atomic_load_explicit(&entry->start, memory_order_acquire);
 	mapped.end = atomic_load_explicit(&entry->end, memory_order_acquire);
 	if (sequence & 1 || sequence != atomic_load_explicit(&entry->sequence, memory_order_relaxed))
@@ -91,14 +96,14 @@ static void measure(void)
 	atomic_store_explicit(&weir_mapped_highest, highest, memory_order_release);
 }
 
-int weir_mapped_add(struct weir_region *region, const void *addr, size_t len)
+int weir_mapped_add(struct weir_region *region, struct weir_window *window, const void *addr, size_t len)
 {
 	struct entry *entry;
 
 	pthread_mutex_lock(&lock);
 	entry = find_free();
 	if (entry) {
-		set(entry, region, (uintptr_t)addr, (uintptr_t)addr + len);
+		set(entry, region, window, (uintptr_t)addr, (uintptr_t)addr + len);
 		measure();
 	}
 	pthread_mutex_unlock(&lock);
@@ -113,7 +118,7 @@ void weir_mapped_remove(const void *addr)
 	for (struct entries *list = &first; list; list = atomic_load(&list->next))
 		for (size_t i = 0; i < list->num; i++)
 			if (get(&list->at[i], &mapped) && mapped.start == (uintptr_t)addr)
-				set(&list->at[i], NULL, 0, 0);
+				set(&list->at[i], NULL, NULL, 0, 0);
 	measure();
 	pthread_mutex_unlock(&lock);
 }
@@ -133,4 +138,19 @@ bool weir_mapped_search(uintptr_t start, uintptr_t end, struct weir_mapped *ret_
 			found = true;
 		}
 	return found;
+}
+
+/* The lock keeps the region, and so the window, from going meanwhile. */
+struct weir_window *weir_mapped_take_window(const void *addr, size_t len)
+{
+	struct weir_window *window = NULL;
+	struct weir_mapped mapped;
+
+	pthread_mutex_lock(&lock);
+	if (weir_mapped_find(addr, len, &mapped)) {
+		window = mapped.window;
+		weir_window_get(window);
+	}
+	pthread_mutex_unlock(&lock);
+	return window;
 }

@@ -14,15 +14,17 @@
 #include <stdint.h>
 
 struct weir_region;
+struct weir_window;
 
 /* A region's mapping: [start, end). */
 struct weir_mapped {
 	struct weir_region *region;
+	struct weir_window *window; /* for other devices to reach it by */
 	uintptr_t start, end;
 };
 
 /* Returns 0 or -ENOMEM, without a text. */
-int weir_mapped_add(struct weir_region *region, const void *addr, size_t len);
+int weir_mapped_add(struct weir_region *region, struct weir_window *window, const void *addr, size_t len);
 
 /* What was added at @addr; nothing happens when that was nothing. */
 void weir_mapped_remove(const void *addr);
@@ -44,6 +46,20 @@ static inline bool weir_mapped_find(const void *addr, size_t len, struct weir_ma
 	    end <= atomic_load_explicit(&weir_mapped_lowest, memory_order_acquire))
 		return false;
 	return weir_mapped_search(start, end, ret_mapped);
+}
+
+/* The window of the region that such a range meets, with a user more, which the caller gives back; or NULL. */
+struct weir_window *weir_mapped_take_window(const void *addr, size_t len);
+
+static inline struct weir_window *weir_mapped_window(const void *addr, size_t len)
+{
+	uintptr_t start = (uintptr_t)addr;
+
+	/* As above: most memory lies aside. The range is in order. */
+	if (start >= atomic_load_explicit(&weir_mapped_highest, memory_order_relaxed) ||
+	    start + (len - 1) < atomic_load_explicit(&weir_mapped_lowest, memory_order_relaxed))
+		return NULL;
+	return weir_mapped_take_window(addr, len);
 }
 
 #endif

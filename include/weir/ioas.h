@@ -79,6 +79,9 @@ WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 #define WEIR_MAP_DEVICE_MEMORY                                                                               \
 	(1u << 4) /* weir_ioas_map(): memory of a device will do, though its mapping can go stale */
 
+#define WEIR_MAP_SINK                                                                                        \
+	(1u << 5) /* a device's memory (weir/peer.h): while it is away, DMA goes to scratch memory instead of being blocked */
+
 /* What a mapping allows and where it goes. Leave out what you do not care about. */
 struct weir_map_opts {
 	size_t size;           /* sizeof(struct weir_map_opts); set by WEIR_OPTS() */

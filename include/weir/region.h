@@ -97,6 +97,14 @@ WEIR_API int weir_region_area(struct weir_region *region, uint32_t i, struct wei
 WEIR_API int weir_region_map(struct weir_region *region, void **ret_addr, uint64_t *ret_len);
 
 /*
+ * Take the mapping out of this process again. Nobody touches it any more. Nothing to do is no error.
+ *
+ * Returns 0; or -EBUSY, with nothing changed, while some of it is mapped for other devices' DMA, or registered for that (weir/peer.h).
+ * Since 0.1.
+ */
+WEIR_API int weir_region_unmap(struct weir_region *region);
+
+/*
  * Read one naturally aligned register at byte @offset.
  *
  * Returns 0 and the value in @ret_value; or

@@ -11,6 +11,7 @@
 #include <weir/host.h>
 #include <weir/ioas.h>
 #include <weir/memory.h>
+#include <weir/peer.h>
 #include <weir/device.h>
 #include <weir/region.h>
 #include <weir/irq.h>

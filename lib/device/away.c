@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "device/config.h"
-#include "device/device.h"
+#include "device/region.h"
 #include "error.h"
 
 uint32_t weir_device_away(const struct weir_device *device)
@@ -15,36 +15,66 @@ uint32_t weir_device_away(const struct weir_device *device)
 	return atomic_load_explicit(&device->away, memory_order_acquire);
 }
 
-void weir_device_watch(struct weir_device *device, struct weir_watch *watch)
+static const char *reason_of(uint32_t away)
 {
-	watch->next = device->watches;
-	device->watches = watch;
+	static const struct {
+		uint32_t why;
+		const char *text;
+	} reasons[] = {
+		{ WEIR_AWAY_GONE, "the device is gone" },
+		{ WEIR_AWAY_CLOSING, "the device is closed" },
+		{ WEIR_AWAY_RESET, "the device is being reset" },
+		{ WEIR_AWAY_ASLEEP, "the device sleeps: weir_device_wake()" },
+		{ WEIR_AWAY_POWER, "the device's power state is not D0" },
+		{ WEIR_AWAY_MEMORY, "the device's memory is switched off: weir_device_set_memory()" },
+		{ WEIR_AWAY_REQUESTED, "the kernel wants the device back" },
+	};
+	size_t i = 0;
+
+	while (i + 1 < sizeof(reasons) / sizeof(reasons[0]) && !(away & reasons[i].why))
+		i++;
+	return reasons[i].text;
 }
 
-void weir_device_unwatch(struct weir_device *device, struct weir_watch *watch)
+static void withdraw(struct weir_window *window, uint32_t away)
 {
-	struct weir_watch **link = &device->watches;
-
-	while (*link != watch)
-		link = &(*link)->next;
-	*link = watch->next;
+	if (away & WEIR_AWAY_CLOSING)
+		weir_window_lose(window, reason_of(away));
+	else
+		weir_window_withdraw(window, reason_of(away));
 }
 
-/* What others have mapped of the device is taken from them. */
-static void withdraw_windows(struct weir_device *device, uint32_t away)
+void weir_away_tell_window(const struct weir_device *device, struct weir_window *window)
 {
-	for (struct weir_watch *watch = device->watches, *next; watch; watch = next) {
-		next = watch->next;
-		watch->withdraw(watch, device, away);
-	}
+	uint32_t away = weir_device_away(device);
+
+	if (away)
+		withdraw(window, away);
 }
 
-/* They have it back. */
-static void give_back_windows(struct weir_device *device)
+static struct weir_window *window_of(struct weir_device *device, uint32_t index)
 {
-	for (struct weir_watch *watch = device->watches, *next; watch; watch = next) {
-		next = watch->next;
-		watch->give_back(watch, device);
+	struct weir_region *region;
+
+	pthread_mutex_lock(&device->lock);
+	region = device->regions[index];
+	pthread_mutex_unlock(&device->lock);
+	return region ? weir_region_window(region) : NULL;
+}
+
+/* What others have mapped of the device is taken from them; or they have it back. */
+static void tell_windows(struct weir_device *device, uint32_t away)
+{
+	for (uint32_t i = 0; i < device->num_regions; i++) {
+		struct weir_window *window = window_of(device, i);
+
+		if (!window)
+			continue;
+		if (away)
+			withdraw(window, away);
+		else
+			weir_window_restore(window);
+		weir_window_put(window);
 	}
 }
 
@@ -58,10 +88,8 @@ static void change(struct weir_device *device, uint32_t away)
 	atomic_store_explicit(&device->away, away, memory_order_release);
 	weir_device_open_or_shut_regions(device);
 	pthread_mutex_unlock(&device->lock);
-	if (away & ~old)
-		withdraw_windows(device, away);
-	else if (!away)
-		give_back_windows(device);
+	if (away & ~old || !away)
+		tell_windows(device, away);
 }
 
 void weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why)
@@ -108,24 +136,10 @@ void weir_away_notice(struct weir_device *device)
 
 int weir_away_refuse(const struct weir_device *device, const char *what)
 {
-	static const struct {
-		uint32_t why;
-		const char *text;
-	} reasons[] = {
-		{ WEIR_AWAY_GONE, "the device is gone" },
-		{ WEIR_AWAY_CLOSING, "it is being closed" },
-		{ WEIR_AWAY_RESET, "it is being reset" },
-		{ WEIR_AWAY_ASLEEP, "it sleeps: weir_device_wake()" },
-		{ WEIR_AWAY_POWER, "its power state is not D0" },
-		{ WEIR_AWAY_MEMORY, "its memory is switched off: weir_device_set_memory()" },
-	};
 	uint32_t away = weir_device_away(device);
-	size_t i = 0;
 
-	while (i + 1 < sizeof(reasons) / sizeof(reasons[0]) && !(away & reasons[i].why))
-		i++;
 	return weir_fail(away & WEIR_AWAY_GONE ? -ENODEV : -EIO, "%s of %s: %s", what,
-			 device->function->address, reasons[i].text);
+			 device->function->address, reason_of(away));
 }
 
 int weir_device_resync(struct weir_device *device)

@@ -25,20 +25,10 @@ static inline bool weir_away_is_shut(uint32_t away)
 	return away & ~WEIR_AWAY_REQUESTED;
 }
 
-/* Something that others have mapped of a device: told before its memory goes, and when it is back. The host's lock is held. */
-struct weir_watch {
-	struct weir_watch *next;
-	/*
-	 * Withdraw it. @away: every reason, WEIR_AWAY_...; called again when another one comes up meanwhile. After
-	 * WEIR_AWAY_CLOSING there is no way back.
-	 */
-	void (*withdraw)(struct weir_watch *watch, struct weir_device *device, uint32_t away);
-	/* The memory answers again: give it back. */
-	void (*give_back)(struct weir_watch *watch, struct weir_device *device);
-};
+struct weir_window;
 
-void weir_device_watch(struct weir_device *device, struct weir_watch *watch);
-void weir_device_unwatch(struct weir_device *device, struct weir_watch *watch);
+/* A window that is new may begin with being away. The device's lock is held. */
+void weir_away_tell_window(const struct weir_device *device, struct weir_window *window);
 
 /* @why: WEIR_AWAY_..., beside what is the reason already. */
 void weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why);

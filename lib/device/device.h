@@ -23,8 +23,7 @@ struct weir_device {
 	uint32_t num_regions;
 
 	_Atomic uint32_t away; /* WEIR_AWAY_...; written with the host's lock and the device's, by away.c */
-	struct weir_watch *watches;          /* guarded by the host's lock */
-	struct weir_config_caps config_caps; /* likewise */
+	struct weir_config_caps config_caps; /* guarded by the host's lock */
 	_Atomic uint8_t power_at;            /* config_caps.power, for those without the lock */
 
 	/* Guards what follows; taken after the host's lock. */

@@ -3,11 +3,13 @@
 #include "device/region.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "device/away.h"
 #include "error.h"
 #include "kernel/info_chain.h"
 #include "kernel/vfio_device.h"
@@ -135,35 +137,6 @@ int weir_device_config(struct weir_device *device, struct weir_region **ret_conf
 	return weir_device_region(device, WEIR_REGION_CONFIG, ret_config);
 }
 
-static int drop(struct weir_region *region)
-{
-	const struct weir_sys *sys = weir_device_sys(region->device);
-	int error = 0;
-
-	if (region->mapped) {
-		weir_mapped_remove(region->mapped);
-		error = sys->munmap(sys->ctx, region->mapped, region->mapped_len);
-	}
-	if (error)
-		weir_error_set("unmapping region %u of %s: %s", region->info.index,
-			       region->device->function->address, strerror(-error));
-	free(region->areas);
-	free(region);
-	return error;
-}
-
-int weir_device_drop_regions(struct weir_device *device)
-{
-	struct weir_first first = { 0 };
-
-	for (uint32_t i = 0; i < device->num_regions; i++) {
-		if (device->regions[i])
-			weir_first_note(&first, drop(device->regions[i]));
-		device->regions[i] = NULL;
-	}
-	return weir_first_error(&first);
-}
-
 int weir_region_info(struct weir_region *region, struct weir_region_info *ret_info, size_t size)
 {
 	weir_result_write(ret_info, size, &region->info, sizeof(region->info));
@@ -194,6 +167,66 @@ void weir_device_open_or_shut_regions(struct weir_device *device)
 			open_or_shut(device->regions[i]);
 }
 
+static int unmap_locked(struct weir_region *region)
+{
+	const struct weir_sys *sys = weir_device_sys(region->device);
+	int error;
+
+	weir_mapped_remove(region->mapped);
+	weir_window_put(region->window);
+	region->window = NULL;
+	error = sys->munmap(sys->ctx, region->mapped, region->mapped_len);
+	if (error)
+		weir_error_set("unmapping region %u of %s: %s", region->info.index,
+			       region->device->function->address, strerror(-error));
+	region->mapped = NULL;
+	open_or_shut(region);
+	return error;
+}
+
+static int drop(struct weir_region *region)
+{
+	int error = region->mapped ? unmap_locked(region) : 0;
+
+	free(region->areas);
+	free(region);
+	return error;
+}
+
+int weir_device_drop_regions(struct weir_device *device)
+{
+	struct weir_first first = { 0 };
+
+	for (uint32_t i = 0; i < device->num_regions; i++) {
+		if (device->regions[i])
+			weir_first_note(&first, drop(device->regions[i]));
+		device->regions[i] = NULL;
+	}
+	return weir_first_error(&first);
+}
+
+/* For other devices: what can be mapped of it, in whole pages. */
+static int open_window(struct weir_region *region, void *mapped, uint64_t mapped_len, uint64_t len)
+{
+	struct weir_device *device = region->device;
+	char name[64];
+	int error;
+
+	snprintf(name, sizeof(name), "region %u of %s", region->info.index, device->function->address);
+	error = weir_window_open(weir_device_sys(device), device->function->fd, region->info.index, name,
+				 mapped, len, &region->window);
+	if (error)
+		return error;
+	error = weir_mapped_add(region, region->window, mapped, mapped_len);
+	if (error) {
+		weir_window_put(region->window);
+		region->window = NULL;
+		return weir_fail(error, "no memory for a mapping of %s", name);
+	}
+	weir_away_tell_window(device, region->window);
+	return 0;
+}
+
 static int map_locked(struct weir_region *region)
 {
 	const struct weir_sys *sys = weir_device_sys(region->device);
@@ -218,16 +251,46 @@ static int map_locked(struct weir_region *region)
 	if (error)
 		return weir_fail(error, "mapping region %u of %s: %s", region->info.index,
 				 region->device->function->address, strerror(-error));
-	error = weir_mapped_add(region, mapped, len);
+	error = open_window(region, mapped, len, region->areas[0].len & ~(page - 1));
 	if (error) {
 		sys->munmap(sys->ctx, mapped, len);
-		return weir_fail(error, "no memory for a mapping of region %u of %s", region->info.index,
-				 region->device->function->address);
+		return error;
 	}
 	region->mapped_len = len;
 	region->mapped = mapped;
 	open_or_shut(region);
 	return 0;
+}
+
+int weir_region_unmap(struct weir_region *region)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&region->device->lock);
+	if (region->mapped) {
+		/* Nobody finds it by its addresses meanwhile. */
+		weir_mapped_remove(region->mapped);
+		error = weir_window_is_used(region->window)
+				? weir_fail(-EBUSY, "%s is mapped, or registered, for other devices' DMA",
+					    region->window->name)
+				: unmap_locked(region);
+		if (region->mapped)
+			weir_mapped_add(region, region->window, region->mapped, region->mapped_len);
+	}
+	pthread_mutex_unlock(&region->device->lock);
+	return error;
+}
+
+struct weir_window *weir_region_window(struct weir_region *region)
+{
+	struct weir_window *window;
+
+	pthread_mutex_lock(&region->device->lock);
+	window = region->window;
+	if (window)
+		weir_window_get(window);
+	pthread_mutex_unlock(&region->device->lock);
+	return window;
 }
 
 int weir_region_map(struct weir_region *region, void **ret_addr, uint64_t *ret_len)

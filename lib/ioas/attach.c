@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "ioas/flaw.h"
+#include "ioas/window.h"
 
 static void begin_transition(struct weir_ioas *ioas)
 {
@@ -54,23 +55,33 @@ static int check_width(const struct weir_ioas *ioas, const struct weir_function 
 }
 
 /* What is no device memory is to stay none: the memory may be another than when it was mapped, and the kernel would take it. */
+static int install_memory(struct weir_ioas *ioas, const struct weir_function *function,
+			  const struct weir_map *map)
+{
+	int error = weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
+
+	if (error)
+		return weir_fail_within(error, "the mapping at IOVA %#" PRIx64 " cannot be put in force",
+					weir_map_start(map));
+	error = ioas->space.kernel->ops->install(&ioas->space, &map->backing, weir_map_size(map),
+						 weir_map_start(map), map->prot);
+	return error ? weir_explain_replay(ioas, map, function->group->number, error) : 0;
+}
+
 static int install_all(struct weir_ioas *ioas, const struct weir_function *function)
 {
-	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
+	int error = 0;
 
-	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));) {
-		int error = weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
-
+	for (struct weir_map *map = NULL; !error && (map = weir_ioas_next_map(ioas, map));) {
+		if (!map->held || !map->held->window) {
+			error = install_memory(ioas, function, map);
+			continue;
+		}
+		error = weir_window_replay(map);
 		if (error)
-			return weir_fail_within(error,
-						"the mapping at IOVA %#" PRIx64 " cannot be put in force",
-						weir_map_start(map));
-		error = ops->install(&ioas->space, &map->backing, weir_map_size(map), weir_map_start(map),
-				     map->prot);
-		if (error)
-			return weir_explain_replay(ioas, map, function->group->number, error);
+			error = weir_explain_replay(ioas, map, function->group->number, error);
 	}
-	return 0;
+	return error;
 }
 
 /* Bring a sleeping space to life with @function, its table in force. */

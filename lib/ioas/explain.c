@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Why a mapping was refused, in words. */
 #include "ioas/flaw.h"
+#include "ioas/window.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,6 +28,8 @@ int weir_explain_memory(struct weir_ioas *ioas, const struct weir_map *map)
 
 int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
+	if (map->held && map->held->window && error != -ENOSPC)
+		return weir_window_explain(map, error);
 	/* A kernel that maps files says this of one that is too short. */
 	if (error == -EINVAL && weir_explain_shrunk(ioas, map))
 		return -EFAULT;

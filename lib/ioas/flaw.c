@@ -210,10 +210,15 @@ static bool may_lock(const struct weir_sys *sys, uint64_t len)
 int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map)
 {
 	const struct weir_sys *sys = sys_of(ioas);
-	int error = weir_probe_memory(ioas, map);
-	uint64_t mapped = weir_ioas_mapped_bytes(ioas);
 	struct weir_memlock memlock;
+	uint64_t mapped;
+	int error;
 
+	/* Of a device's own memory, only a device can tell. */
+	if (map->held && map->held->window)
+		return 0;
+	error = weir_probe_memory(ioas, map);
+	mapped = weir_ioas_mapped_bytes(ioas);
 	if (error || may_lock(sys, mapped))
 		return error;
 	if (!weir_procself_memlock(sys, &memlock) && !memlock.exempt && mapped > memlock.limit)

@@ -26,7 +26,7 @@ int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map);
 static inline bool weir_would_take_any(const struct weir_ioas *ioas, const struct weir_map *map)
 {
 	return ioas->space.kernel->ops->device_memory && map->backing.fd < 0 &&
-	       !(map->prot & WEIR_MAP_DEVICE_MEMORY);
+	       !(map->prot & WEIR_MAP_DEVICE_MEMORY) && !(map->held && map->held->window);
 }
 
 #endif

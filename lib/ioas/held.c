@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "ioas/window.h"
 
 static int close_file(const struct weir_sys *sys, const struct weir_held *held)
 {
@@ -32,6 +33,8 @@ int weir_held_close(const struct weir_sys *sys, struct weir_held *list, int erro
 		list = held->next;
 		if (held->fd >= 0)
 			weir_first_note(&first, close_file(sys, held));
+		if (held->window)
+			weir_window_closed(held);
 		free(held);
 	}
 	return weir_first_error(&first);

@@ -10,6 +10,7 @@
 #include <weir/sys.h>
 
 struct weir_map;
+struct weir_window;
 
 /* Counted by the mappings that it is for, and ends with the last of them: those of one part of a file, or the pieces of one batch. */
 struct weir_held {
@@ -23,6 +24,13 @@ struct weir_held {
 
 	/* A batch: its pieces lie one after the other. */
 	struct weir_map *first, *last; /* NULL: it is none */
+
+	/* Of a device's window: always one mapping alone. What follows is guarded by the window's lock. */
+	struct weir_window *window; /* NULL: it is of none; never changes */
+	struct weir_map *map;
+	struct weir_held *before; /* in the window's list, which @next links */
+	bool sinks;               /* while the window is away, it leads to the sink */
+	bool away; /* changes only while the mapping is claimed and counted as under way in its space */
 };
 
 static inline void weir_held_get(struct weir_held *held)

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "ioas/address.h"
+#include "ioas/window.h"
 
 /*
  * Where IOVAs are chosen before a device has told what it can reach: clear of the interrupt windows
@@ -140,8 +141,11 @@ static int close_held(struct weir_ioas *ioas)
 	int error = 0;
 
 	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));)
-		if (map->held && weir_held_put(map->held))
+		if (map->held && weir_held_put(map->held)) {
+			if (map->held->window)
+				weir_window_closing(map->held);
 			error = weir_held_close(ioas->host->kernel.sys, map->held, error);
+		}
 	return error;
 }
 

@@ -92,6 +92,10 @@ int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *bac
 			  const struct weir_map_opts *o, const struct weir_map *source,
 			  struct weir_map **ret_map);
 
+/* map.c: the same, with something held for it, of which the mapping becomes the only user. */
+int weir_ioas_map_held(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
+		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map);
+
 /*
  * unmap.c: a mapping leaves the table. @lost: the kernel failed to unmap it, and its range is not given back. The lock is held.
  */

@@ -7,6 +7,25 @@
 #include "error.h"
 #include "ioas/flaw.h"
 #include "ioas/map.h"
+#include "ioas/window.h"
+#include "mapped.h"
+
+/* Memory of a device of ours: it is mapped as that. */
+static __attribute__((noinline)) int map_window(struct weir_ioas *ioas, struct weir_window *window,
+						void *addr, uint64_t len, const struct weir_map_opts *o,
+						struct weir_map **ret_map)
+{
+	uint64_t offset = (uint64_t)((char *)addr - (char *)window->addr);
+	int error;
+
+	if (offset > window->len || len > window->len - offset)
+		error = weir_fail(-EFAULT, "%#" PRIx64 " bytes at %p are %s in part only", len, addr,
+				  window->name);
+	else
+		error = weir_window_map(window, ioas, offset, len, o, ret_map);
+	weir_window_put(window);
+	return error;
+}
 
 static inline int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
@@ -28,7 +47,7 @@ static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct
 			struct weir_map_opts *o)
 {
 	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK |
-			       WEIR_MAP_DEVICE_MEMORY;
+			       WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_SINK;
 	const uint64_t mask = ioas->page_size - 1;
 	int error = weir_opts_read(opts, o, sizeof(*o));
 
@@ -281,13 +300,17 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 		  struct weir_map **ret_map)
 {
 	const struct weir_backing backing = { .addr = addr, .fd = -1 };
-	struct weir_map_opts o;
+	struct weir_map_opts o = { 0 };
+	struct weir_window *window;
 	int error = check_memory(ioas, addr, len);
 
 	if (!error && opts)
 		error = read_options(ioas, len, opts, &o);
 	if (error)
 		return error;
+	window = weir_mapped_window(addr, len);
+	if (__builtin_expect(window != NULL, 0))
+		return map_window(ioas, window, addr, len, &o, ret_map);
 	if (opts && (o.flags & WEIR_MAP_DEVICE_MEMORY) && !ioas->space.kernel->ops->device_memory)
 		return weir_fail_device_memory();
 	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, NULL, ret_map);
@@ -306,6 +329,12 @@ int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *bac
 	if (error && held)
 		weir_held_put(held); /* it is not the last: @source has it still */
 	return error;
+}
+
+int weir_ioas_map_held(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
+		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map)
+{
+	return map_backing(ioas, backing, held, len, o, NULL, ret_map);
 }
 
 static int check_part(const struct weir_ioas *ioas, uint64_t offset, uint64_t len)

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "ioas/map.h"
+#include "ioas/window.h"
 
 /*
  * @source stays as it is meanwhile, being counted in its space. While a transition is on there, this does not wait: whoever moves a device has
@@ -56,6 +57,14 @@ static int share_batch(const struct weir_map *map, struct weir_ioas *ioas, const
 	return error;
 }
 
+static int share_window(const struct weir_map *map, struct weir_ioas *ioas, struct weir_map_opts *o,
+			struct weir_map **ret_map)
+{
+	if (map->held->sinks)
+		o->flags |= WEIR_MAP_SINK;
+	return weir_window_map(map->held->window, ioas, map->backing.offset, weir_map_size(map), o, ret_map);
+}
+
 int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct weir_map_opts *opts,
 		   struct weir_map **ret_map)
 {
@@ -67,6 +76,8 @@ int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct we
 		error = check_prot(map, &o);
 	if (error)
 		return error;
+	if (held && held->window)
+		return share_window(map, ioas, &o, ret_map);
 	if (held && held->last)
 		return share_batch(map, ioas, &o, ret_map);
 	if (held && map->ioas->host->kernel.sys != ioas->host->kernel.sys)

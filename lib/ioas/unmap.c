@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "ioas/address.h"
+#include "ioas/window.h"
 
 /* The mapping's handle ends here. */
 static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, bool lost)
@@ -36,17 +37,19 @@ static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int 
 			 len, iova, strerror(-error));
 }
 
-/* The kernel's part of taking [iova, iova + len) back. */
-static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
+/* The kernel's part of taking [iova, iova + len) back. @absent: there may be nothing. */
+static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
 {
 	int error = ioas->space.live ? ioas->space.kernel->ops->remove(&ioas->space, iova, len) : 0;
 
-	return error ? explain_unmap(iova, len, error) : 0;
+	if (!error || (error == -ENOENT && absent))
+		return 0;
+	return explain_unmap(iova, len, error);
 }
 
 int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 {
-	return take_back(ioas, iova, len);
+	return take_back(ioas, iova, len, false);
 }
 
 static __attribute__((cold)) int busy(void)
@@ -88,7 +91,7 @@ static inline int close_plain(struct weir_map *map)
 		weir_gate_arrive(&ioas->gate);
 		return busy();
 	}
-	error = take_back(ioas, weir_map_start(map), weir_map_size(map));
+	error = take_back(ioas, weir_map_start(map), weir_map_size(map), false);
 
 	weir_gate_lock(&ioas->gate);
 	leave_table(ioas, map, error != 0);
@@ -203,18 +206,36 @@ static struct weir_held *drop_all(struct weir_ioas *ioas, const struct extent *e
 	}
 }
 
+/* Are there any of windows among them? Then nobody withdraws or restores those any more. No lock is held, or that of the one window there is. */
+static bool leave_windows(struct weir_ioas *ioas, const struct extent *extent)
+{
+	bool any = false;
+
+	for (struct weir_map *map = extent->first;; map = weir_ioas_next_map(ioas, map)) {
+		if (map->held && map->held->window) {
+			weir_window_closing(map->held);
+			any = true;
+		}
+		if (map == extent->last)
+			return any;
+	}
+}
+
 /* Of mappings that are claimed and hidden. The lock is held, and given up; and this has set out, and arrives. */
 static int end_extent(struct weir_ioas *ioas, const struct extent *extent)
 {
 	uint64_t start = weir_map_start(extent->first);
 	struct weir_held *list;
+	bool absent;
 	int error;
 
 	/* One system call takes the whole extent, so nothing may be mapped into its gaps meanwhile. */
 	if (extent->gaps)
 		weir_gate_hold_up(&ioas->gate);
 	weir_gate_unlock(&ioas->gate);
-	error = take_back(ioas, start, weir_map_last(extent->last) - start + 1);
+	/* Of a window that is away, nothing may be there. */
+	absent = leave_windows(ioas, extent);
+	error = take_back(ioas, start, weir_map_last(extent->last) - start + 1, absent);
 
 	weir_gate_lock(&ioas->gate);
 	list = drop_all(ioas, extent, error != 0);
@@ -282,9 +303,19 @@ static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error
 
 static __attribute__((noinline)) int close_held(struct weir_map *map)
 {
+	struct weir_window *window = map->held->window;
 	int error;
 
+	/* Whoever withdraws or restores it has claimed it meanwhile. */
+	if (window) {
+		weir_window_get(window);
+		pthread_mutex_lock(&window->lock);
+	}
 	close_run(&map, 1, &error);
+	if (window) {
+		pthread_mutex_unlock(&window->lock);
+		weir_window_put(window);
+	}
 	return error;
 }
 

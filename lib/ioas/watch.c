@@ -91,7 +91,7 @@ void weir_watches_tell(struct weir_window *window, uint32_t kind, bool written)
 	pthread_mutex_unlock(&window->lock);
 }
 
-int weir_watch_open(struct weir_window *window, const struct weir_watch_opts *o,
+int weir_watch_open(struct weir_window *window, uint32_t *count, const struct weir_watch_opts *o,
 		    struct weir_watch **ret_watch)
 {
 	const struct weir_sys *sys = window->sys;
@@ -100,8 +100,9 @@ int weir_watch_open(struct weir_window *window, const struct weir_watch_opts *o,
 
 	if (!error) {
 		watch->window = window;
+		watch->count = count;
 		watch->opts = *o;
-		watch->fd = sys->eventfd(sys->ctx, EFD_CLOEXEC | EFD_NONBLOCK);
+		watch->fd = sys->eventfd(sys->ctx, 0, EFD_CLOEXEC | EFD_NONBLOCK);
 		error = watch->fd < 0 ? watch->fd : 0;
 	}
 	if (error) {
@@ -116,6 +117,7 @@ int weir_watch_open(struct weir_window *window, const struct weir_watch_opts *o,
 		watch->next = window->watches;
 		window->watches = watch;
 		window->users++;
+		++*count;
 	}
 	pthread_mutex_unlock(&window->lock);
 	if (error) {
@@ -139,6 +141,7 @@ int weir_watch_close(struct weir_watch *watch)
 	for (link = &window->watches; *link != watch;)
 		link = &(*link)->next;
 	*link = watch->next;
+	--*watch->count;
 	while (watch->running)
 		pause_unlocked(window);
 	pthread_mutex_unlock(&window->lock);

@@ -11,6 +11,7 @@ enum { WEIR_WATCH_ROOM = 16 };
 struct weir_watch {
 	struct weir_watch *next;
 	struct weir_window *window;
+	uint32_t *count;
 	struct weir_watch_opts opts;
 	int fd; /* an eventfd */
 	struct weir_peer_event events[WEIR_WATCH_ROOM];
@@ -23,8 +24,8 @@ struct weir_watch {
 /* Tell all that watch; @kind: enum weir_peer_event_kind. Waits for callbacks, and those with patience. The lock is not held. */
 void weir_watches_tell(struct weir_window *window, uint32_t kind, bool written);
 
-/* The window's part of weir_peer_watch(). */
-int weir_watch_open(struct weir_window *window, const struct weir_watch_opts *o,
+/* The window's part of weir_peer_watch(). *@count, guarded by the window's lock: how many there are. */
+int weir_watch_open(struct weir_window *window, uint32_t *count, const struct weir_watch_opts *o,
 		    struct weir_watch **ret_watch);
 
 #endif

@@ -81,7 +81,8 @@ static int explain_export(const struct weir_window *window, int error)
 	case -ENOTTY:
 	case -EOPNOTSUPP:
 		return weir_fail(-EOPNOTSUPP,
-				 "this kernel, or the driver that holds the device, does not export %s: that takes vfio-pci "
+				 "this kernel, or the driver that holds the device, does not export %s: that "
+				 "takes vfio-pci "
 				 "of Linux 6.19 with CONFIG_VFIO_PCI_DMABUF",
 				 window->name);
 	case -ENODEV:
@@ -92,17 +93,15 @@ static int explain_export(const struct weir_window *window, int error)
 	}
 }
 
-int weir_window_export(struct weir_window *window)
+int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len, int *ret_fd)
 {
 	int fd;
 
-	if (window->dmabuf >= 0)
-		return 0;
 	if (window->no_dmabuf)
 		return explain_export(window, window->no_dmabuf);
-	fd = weir_vfio_device_dmabuf(window->sys, window->device_fd, window->region, 0, window->len);
+	fd = weir_vfio_device_dmabuf(window->sys, window->device_fd, window->region, offset, len);
 	if (fd >= 0) {
-		window->dmabuf = fd;
+		*ret_fd = fd;
 		return 0;
 	}
 	/* Descriptors and memory may be there another time. */
@@ -119,8 +118,8 @@ static int prepare(struct weir_window *window, uint32_t flags)
 {
 	int error = weir_window_check(window);
 
-	if (!error)
-		error = weir_window_export(window);
+	if (!error && window->dmabuf < 0)
+		error = weir_window_export(window, 0, window->len, &window->dmabuf);
 	if (error == -EOPNOTSUPP)
 		error = 0;
 	if (!error && (flags & WEIR_MAP_SINK) && !window->sink)
@@ -240,7 +239,9 @@ static bool take_hold(struct weir_map *map)
 {
 	uint32_t ready = WEIR_MAP_READY;
 
-	weir_gate_set_out(&map->ioas->gate);
+	/* Whoever waits for the window's lock may have a transition on. */
+	if (!weir_gate_try_set_out(&map->ioas->gate))
+		return false;
 	if (atomic_compare_exchange_strong_explicit(&map->state, &ready, WEIR_MAP_LEAVING,
 						    memory_order_acquire, memory_order_relaxed))
 		return true;
@@ -425,4 +426,37 @@ int weir_window_replay(struct weir_map *map)
 	/* Somebody has reset the device without us. */
 	atomic_store_explicit(&held->window->missing, true, memory_order_relaxed);
 	return 0;
+}
+
+bool weir_window_is_used(struct weir_window *window)
+{
+	bool used;
+
+	pthread_mutex_lock(&window->lock);
+	used = window->users > 1;
+	pthread_mutex_unlock(&window->lock);
+	return used;
+}
+
+int weir_window_explain(const struct weir_map *map, int error)
+{
+	const struct weir_window *window = map->held->window;
+
+	switch (error) {
+	case -ENODEV:
+		return weir_fail(-EAGAIN, "the kernel has taken %s away: weir_device_resync() finds out why",
+				 window->name);
+	case -EFAULT:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+		return weir_fail(-EOPNOTSUPP,
+				 "the kernel does not map %s for other devices (%s): iommufd does it for "
+				 "what vfio-pci "
+				 "exports as a dma-buf, from Linux 6.19; the VFIO container does it while "
+				 "the device answers",
+				 window->name, strerror(-error));
+	default:
+		return weir_fail(error, "the kernel refused to map %s to IOVA %#" PRIx64 ": %s", window->name,
+				 weir_map_start(map), strerror(-error));
+	}
 }

@@ -43,7 +43,7 @@ struct weir_window {
 	struct weir_held *mappings; /* here or away */
 	uint64_t num_mappings;
 	_Atomic bool missing; /* the kernel has turned out to have taken it away without us */
-	uint64_t closing; /* mappings that are off the list, and not out of their space yet */
+	uint64_t closing;     /* mappings that are off the list, and not out of their space yet */
 	struct weir_sink *sink;
 	struct weir_watch *watches;
 	uint64_t tellings;
@@ -62,8 +62,11 @@ int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t
 /* It is here: 0; or -EAGAIN, -ENODEV, with a text. Its lock is held. */
 int weir_window_check(const struct weir_window *window);
 
-/* A dma-buf of the window, which stays the window's. Its lock is held. -EOPNOTSUPP and others, with a text. */
-int weir_window_export(struct weir_window *window);
+/* Has anybody but the region to do with it? Of a window that nobody can find meanwhile. */
+bool weir_window_is_used(struct weir_window *window);
+
+/* A new dma-buf of a part of the window. Its lock is held. -EOPNOTSUPP and others, with a text. */
+int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len, int *ret_fd);
 
 /*
  * Take its mappings away, everywhere, before the device is touched. Runs to its end; the first error (a kernel that failed to unmap).
@@ -79,6 +82,9 @@ void weir_window_lose(struct weir_window *window, const char *reason);
 
 /* The window's mappings that are to be put in force with a space that comes to life: what there is to install of one now. */
 int weir_window_replay(struct weir_map *map);
+
+/* What the kernel meant when it refused such a mapping: an errno as promised, with a text. */
+int weir_window_explain(const struct weir_map *map, int error);
 
 /* A mapping of a window is about to be taken back, claimed or by its handle; and has been. */
 void weir_window_closing(struct weir_held *held);

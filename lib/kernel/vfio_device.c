@@ -3,6 +3,7 @@
 #include "kernel/vfio_device.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,5 +165,20 @@ int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_
 		return -EINVAL;
 	if (len)
 		memcpy(cmd.data, data, len);
+	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
+}
+
+int weir_vfio_device_dmabuf(const struct weir_sys *sys, int device, uint32_t region, uint64_t offset,
+			    uint64_t len)
+{
+	struct {
+		struct abi_vfio_device_feature head;
+		struct abi_vfio_device_feature_dma_buf dmabuf;
+		struct abi_vfio_region_dma_range range;
+	} cmd = { .head = { .argsz = sizeof(cmd),
+			    .flags = ABI_VFIO_DEVICE_FEATURE_DMA_BUF | ABI_VFIO_DEVICE_FEATURE_GET },
+		  .dmabuf = { .region_index = region, .open_flags = O_CLOEXEC | O_RDWR, .nr_ranges = 1 },
+		  .range = { .offset = offset, .length = len } };
+
 	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
 }

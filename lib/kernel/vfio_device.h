@@ -47,4 +47,8 @@ int weir_vfio_device_hot_reset(const struct weir_sys *sys, int device, const int
 int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_t feature, const void *data,
 				 size_t len);
 
+/* A dma-buf of @len bytes of a BAR from @offset on: its descriptor, close-on-exec. -ENOTTY, -EOPNOTSUPP: the kernel or driver has none. */
+int weir_vfio_device_dmabuf(const struct weir_sys *sys, int device, uint32_t region, uint64_t offset,
+			    uint64_t len);
+
 #endif

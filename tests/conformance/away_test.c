@@ -311,49 +311,39 @@ CONFORMANCE(away, request_for_the_device_leaves_its_registers, NEEDS(NVME0))
 
 /* Who is told ---------------------------------------------------------------------------------------------------- */
 
+/* Of a page of a device's first BAR. */
 struct watcher {
-	struct weir_watch watch;
-	unsigned int withdrawn, given_back;
-	uint32_t away; /* the last reasons */
+	struct weir_peer *peer;
+	struct weir_watch *watch;
 };
-
-static void note_withdraw(struct weir_watch *watch, struct weir_device *device, uint32_t away)
-{
-	struct watcher *watcher = (struct watcher *)watch;
-
-	EXPECT_EQ(weir_device_away(device), away);
-	watcher->away = away;
-	watcher->withdrawn++;
-}
-
-static void note_give_back(struct weir_watch *watch, struct weir_device *device)
-{
-	EXPECT_EQ(weir_device_away(device), 0);
-	((struct watcher *)watch)->given_back++;
-}
 
 static void watch(struct watcher *watcher, struct weir_device *device)
 {
-	*watcher = (struct watcher){ .watch = { .withdraw = note_withdraw, .give_back = note_give_back } };
-	pthread_mutex_lock(&device->host->lock);
-	weir_device_watch(device, &watcher->watch);
-	pthread_mutex_unlock(&device->host->lock);
+	struct weir_region *bar;
+
+	ASSERT_OK(weir_device_region(device, WEIR_REGION_BAR0, &bar));
+	ASSERT_OK(weir_peer_open(bar, 0, (uint64_t)sysconf(_SC_PAGESIZE), &watcher->peer));
+	ASSERT_OK(weir_peer_watch(watcher->peer, NULL, &watcher->watch));
 }
 
-static void unwatch(struct watcher *watcher, struct weir_device *device)
+static void unwatch(struct watcher *watcher)
 {
-	pthread_mutex_lock(&device->host->lock);
-	weir_device_unwatch(device, &watcher->watch);
-	pthread_mutex_unlock(&device->host->lock);
+	EXPECT_OK(weir_watch_close(watcher->watch));
+	EXPECT_OK(weir_peer_close(watcher->peer));
 }
 
-static void expect_told(struct watcher *watcher, unsigned int withdrawn, unsigned int given_back,
-			uint32_t away)
+/* How often, since it was last asked. */
+static void expect_told(struct watcher *watcher, unsigned int withdrawn, unsigned int restored,
+			unsigned int lost)
 {
-	EXPECT_EQ(watcher->withdrawn, withdrawn);
-	EXPECT_EQ(watcher->given_back, given_back);
-	EXPECT_EQ(watcher->away, away);
-	watcher->withdrawn = watcher->given_back = 0;
+	unsigned int told[3] = { 0 };
+	struct weir_peer_event event;
+
+	while (!weir_watch_next(watcher->watch, &event, sizeof(event)))
+		told[event.kind]++;
+	EXPECT_EQ(told[WEIR_PEER_WITHDRAWN], withdrawn);
+	EXPECT_EQ(told[WEIR_PEER_RESTORED], restored);
+	EXPECT_EQ(told[WEIR_PEER_IS_LOST], lost);
 }
 
 CONFORMANCE(away, watchers_are_told_before_and_after, NEEDS(NVME0, RESET))
@@ -363,17 +353,17 @@ CONFORMANCE(away, watchers_are_told_before_and_after, NEEDS(NVME0, RESET))
 
 	watch(&watcher, device);
 	EXPECT_OK(weir_device_reset(device));
-	expect_told(&watcher, 1, 1, WEIR_AWAY_RESET);
+	expect_told(&watcher, 1, 1, 0);
 	EXPECT_OK(weir_device_set_memory(device, false));
-	expect_told(&watcher, 1, 0, WEIR_AWAY_MEMORY);
+	expect_told(&watcher, 1, 0, 0);
 	EXPECT_OK(weir_device_reset(device));
-	expect_told(&watcher, 1, 0, WEIR_AWAY_RESET | WEIR_AWAY_MEMORY);
+	expect_told(&watcher, 0, 0, 0);
 	EXPECT_OK(weir_device_set_memory(device, true));
-	expect_told(&watcher, 0, 1, WEIR_AWAY_RESET | WEIR_AWAY_MEMORY);
+	expect_told(&watcher, 0, 1, 0);
 	EXPECT_OK(weir_device_set_bus_master(device, true));
 	EXPECT_OK(weir_device_resync(device));
-	expect_told(&watcher, 0, 0, WEIR_AWAY_RESET | WEIR_AWAY_MEMORY);
-	unwatch(&watcher, device);
+	expect_told(&watcher, 0, 0, 0);
+	unwatch(&watcher);
 }
 
 CONFORMANCE(away, closing_tells_watchers_for_the_last_time, NEEDS(EDU0))
@@ -384,7 +374,8 @@ CONFORMANCE(away, closing_tells_watchers_for_the_last_time, NEEDS(EDU0))
 	ASSERT_OK(weir_device_open(new_ioas(t), address_of(t, "EDU0"), NULL, &device));
 	watch(&watcher, device);
 	EXPECT_OK(weir_device_close(device));
-	expect_told(&watcher, 1, 0, WEIR_AWAY_CLOSING);
+	expect_told(&watcher, 1, 0, 1);
+	unwatch(&watcher);
 }
 
 CONFORMANCE(away, hot_reset_tells_of_every_function_in_reach, NEEDS(TWIN0, TWIN1))
@@ -398,9 +389,9 @@ CONFORMANCE(away, hot_reset_tells_of_every_function_in_reach, NEEDS(TWIN0, TWIN1
 	watch(&watchers[1], twin);
 	EXPECT_OK(weir_device_hot_reset(device));
 	for (int i = 0; i < 2; i++)
-		expect_told(&watchers[i], 1, 1, WEIR_AWAY_RESET);
-	unwatch(&watchers[0], device);
-	unwatch(&watchers[1], twin);
+		expect_told(&watchers[i], 1, 1, 0);
+	unwatch(&watchers[0]);
+	unwatch(&watchers[1]);
 }
 
 /* Two hosts on one iommufd: a hot reset by the one reaches what is open on the other. */
@@ -430,9 +421,9 @@ CONFORMANCE(away, hot_reset_tells_of_functions_on_another_host, NEEDS(TWIN0, TWI
 	}
 	EXPECT_OK(weir_device_hot_reset(devices[0]));
 	for (int i = 0; i < 2; i++)
-		expect_told(&watchers[i], 1, 1, WEIR_AWAY_RESET);
+		expect_told(&watchers[i], 1, 1, 0);
 	for (int i = 1; i >= 0; i--) {
-		unwatch(&watchers[i], devices[i]);
+		unwatch(&watchers[i]);
 		EXPECT_OK(weir_device_close(devices[i]));
 		EXPECT_OK(weir_ioas_close(spaces[i]));
 		EXPECT_OK(weir_host_close(hosts[i]));
