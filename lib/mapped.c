@@ -32,7 +32,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of those that change
 
 _Atomic uintptr_t weir_mapped_lowest = UINTPTR_MAX, weir_mapped_highest;
 
-static void set(struct entry *entry, struct weir_region *region, struct weir_window *window, uintptr_t start, uintptr_t end)
+static void set(struct entry *entry, struct weir_region *region, struct weir_window *window, uintptr_t start,
+		uintptr_t end)
 {
 	uint32_t sequence = atomic_load_explicit(&entry->sequence, memory_order_relaxed);
 

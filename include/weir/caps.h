@@ -19,6 +19,7 @@ enum weir_cap {
 	WEIR_CAP_MANY_MAPS, /* no limit on the number of mappings other than memory */
 	WEIR_CAP_EXACT_UNMAP, /* unmapping is exact: the kernel refuses what would cut a mapping (not so on type1 v1) */
 	WEIR_CAP_DEVICE_MEMORY, /* weir_ioas_map() takes device memory, with WEIR_MAP_DEVICE_MEMORY */
+	WEIR_CAP_PEER, /* weir_peer_map(): other devices can be let into this one's memory, by spaces of the kind it is in */
 };
 
 /* "move", "reset", ... Static text. Since 0.1. */

@@ -126,8 +126,8 @@ enum weir_peer_event_kind {
 };
 
 struct weir_peer_event {
-	uint32_t kind;       /* enum weir_peer_event_kind */
-	uint32_t written;    /* RESTORED, IS_LOST: a device wrote to a sink of this window while it was away */
+	uint32_t kind;    /* enum weir_peer_event_kind */
+	uint32_t written; /* RESTORED, IS_LOST: a device wrote to a sink of this window while it was away */
 	uint64_t generation; /* WITHDRAWN: the one that ends; RESTORED: the one that begins */
 	char reason[160];
 };
@@ -140,7 +140,8 @@ struct weir_watch_opts {
 	size_t size;                  /* sizeof(struct weir_watch_opts); set by WEIR_OPTS() */
 	weir_peer_callback *callback; /* may be NULL */
 	void *callback_ctx;
-	uint64_t patience_ns; /* how long what takes the window away waits for weir_watch_ack() after WITHDRAWN; 0: not at all */
+	uint64_t
+		patience_ns; /* how long what takes the window away waits for weir_watch_ack() after WITHDRAWN; 0: not at all */
 };
 
 /*

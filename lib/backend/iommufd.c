@@ -449,7 +449,6 @@ static int iommufd_remove(struct weir_space *space, uint64_t iova, uint64_t len)
 
 static int iommufd_can(struct weir_function *function, enum weir_cap cap)
 {
-	(void)function;
 	switch (cap) {
 	case WEIR_CAP_MOVE:
 	case WEIR_CAP_MANY_MAPS:
@@ -457,6 +456,15 @@ static int iommufd_can(struct weir_function *function, enum weir_cap cap)
 		return 0;
 	case WEIR_CAP_DEVICE_MEMORY:
 		return weir_fail_device_memory();
+	case WEIR_CAP_PEER:
+		if (!weir_vfio_device_probe_feature(function->kernel->sys, function->fd,
+						    ABI_VFIO_DEVICE_FEATURE_DMA_BUF,
+						    ABI_VFIO_DEVICE_FEATURE_GET))
+			return 0;
+		return weir_fail(-EOPNOTSUPP,
+				 "the kernel exports no memory of %s: that takes vfio-pci of Linux 6.19 with "
+				 "CONFIG_VFIO_PCI_DMABUF",
+				 function->address);
 	default:
 		return -ENOTTY;
 	}

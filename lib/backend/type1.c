@@ -375,6 +375,11 @@ static int container_can(struct weir_function *function, enum weir_cap cap)
 			"this kernel has type1 v1 only, which unmaps more or less than it was asked to");
 	case WEIR_CAP_DEVICE_MEMORY:
 		return kernel->ops->device_memory ? 0 : weir_fail_device_memory();
+	case WEIR_CAP_PEER:
+		if (kernel->ops->device_memory)
+			return 0;
+		return weir_fail(-EOPNOTSUPP,
+				 "the container's ioctls on /dev/iommu do not map devices' memory: iommufd's own do");
 	default:
 		return -ENOTTY;
 	}

@@ -22,6 +22,8 @@ const char *weir_cap_name(enum weir_cap cap)
 		return "exact-unmap";
 	case WEIR_CAP_DEVICE_MEMORY:
 		return "device-memory";
+	case WEIR_CAP_PEER:
+		return "peer";
 	}
 	return "unknown";
 }

@@ -182,3 +182,13 @@ int weir_vfio_device_dmabuf(const struct weir_sys *sys, int device, uint32_t reg
 
 	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
 }
+
+int weir_vfio_device_probe_feature(const struct weir_sys *sys, int device, uint32_t feature, uint32_t how)
+{
+	struct {
+		struct abi_vfio_device_feature head;
+		struct abi_vfio_device_feature_dma_buf dmabuf; /* as long as any that is probed for */
+	} cmd = { .head = { .argsz = sizeof(cmd), .flags = feature | how | ABI_VFIO_DEVICE_FEATURE_PROBE } };
+
+	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
+}

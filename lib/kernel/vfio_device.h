@@ -47,6 +47,9 @@ int weir_vfio_device_hot_reset(const struct weir_sys *sys, int device, const int
 int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_t feature, const void *data,
 				 size_t len);
 
+/* Could such a feature be had? @how: ABI_VFIO_DEVICE_FEATURE_GET or _SET. -ENOTTY and others: no. */
+int weir_vfio_device_probe_feature(const struct weir_sys *sys, int device, uint32_t feature, uint32_t how);
+
 /* A dma-buf of @len bytes of a BAR from @offset on: its descriptor, close-on-exec. -ENOTTY, -EOPNOTSUPP: the kernel or driver has none. */
 int weir_vfio_device_dmabuf(const struct weir_sys *sys, int device, uint32_t region, uint64_t offset,
 			    uint64_t len);

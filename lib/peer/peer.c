@@ -28,11 +28,13 @@ static int check_place(struct weir_region *region, uint64_t offset, uint64_t len
 	if (info->index > WEIR_REGION_BAR5)
 		return weir_fail(-EINVAL, "region %u of %s is no BAR", info->index, address);
 	if (!len || ((offset | len) & mask))
-		return weir_fail(-EINVAL, "%#" PRIx64 " bytes from %#" PRIx64 " on are not whole pages of %#" PRIx64,
+		return weir_fail(-EINVAL,
+				 "%#" PRIx64 " bytes from %#" PRIx64 " on are not whole pages of %#" PRIx64,
 				 len, offset, mask + 1);
 	if (offset > info->size || len > info->size - offset)
 		return weir_fail(-EINVAL,
-				 "%#" PRIx64 " bytes from %#" PRIx64 " on go beyond BAR %u of %s, which has %#" PRIx64,
+				 "%#" PRIx64 " bytes from %#" PRIx64
+				 " on go beyond BAR %u of %s, which has %#" PRIx64,
 				 len, offset, info->index, address, info->size);
 	return 0;
 }
@@ -105,10 +107,13 @@ int weir_peer_map(struct weir_peer *peer, struct weir_ioas *ioas, uint64_t offse
 	int error = 0;
 
 	if (!len || ((offset | len) & (ioas->page_size - 1)))
-		return weir_fail(-EINVAL, "%#" PRIx64 " bytes from %#" PRIx64 " on are not whole pages of %#" PRIx64,
+		return weir_fail(-EINVAL,
+				 "%#" PRIx64 " bytes from %#" PRIx64 " on are not whole pages of %#" PRIx64,
 				 len, offset, ioas->page_size);
 	if (offset > peer->len || len > peer->len - offset)
-		return weir_fail(-EINVAL, "%#" PRIx64 " bytes from %#" PRIx64 " on go beyond the window, which has %#" PRIx64,
+		return weir_fail(-EINVAL,
+				 "%#" PRIx64 " bytes from %#" PRIx64
+				 " on go beyond the window, which has %#" PRIx64,
 				 len, offset, peer->len);
 	if (opts)
 		error = weir_map_read_options(ioas, len, opts, &o);

@@ -386,6 +386,8 @@ static bool can_have(struct t *t, const char *capability)
 		return device_can(t, "EDU0", WEIR_CAP_MOVE) || device_can(t, "NVME0", WEIR_CAP_MOVE);
 	if (!strcmp(capability, "RESET"))
 		return device_can(t, "NVME0", WEIR_CAP_RESET);
+	if (!strcmp(capability, "PEER"))
+		return address_or_null("NVME1") && device_can(t, "NVME1", WEIR_CAP_PEER);
 	if (!strcmp(capability, "HOT_RESET"))
 		return device_can(t, "NVME0", WEIR_CAP_HOT_RESET);
 	if (!strcmp(capability, "MANY_MAPS"))

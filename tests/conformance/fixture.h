@@ -8,6 +8,7 @@
  *   EDU0, EDU1, NVME0, NVME1, IGB0, EDU_PAIR, ...  the machine has that device (EDU_PAIR: EDU0 and EDU1 share an IOMMU group)
  *   DMA_DEVICE                                     EDU0
  *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
+ *   PEER                                           NVME1, and weir_caps_check() says yes for it: its memory buffer is a window
  *   ROOT                                           the case may change user and limits
  *   SYS_RESOURCE                                   it has CAP_SYS_RESOURCE
  *   LOCKED_MEMORY                                  this process may have half a GiB locked

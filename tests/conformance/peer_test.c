@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: MIT
+/* Peer windows: one device's memory in other devices' spaces, and what becomes of it when the device is reset, switched off, closed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conformance/dma.h"
+
+enum { PAGE = 4096, WINDOW = 16 * PAGE, CMB_BAR = 2, NVME_CMBMSC = 0x50, CMB_ENABLED = 3 };
+
+/* An NVMe controller with a memory buffer, which is the window. */
+struct target {
+	struct weir_device *device;
+	struct weir_region *registers, *bar;
+	unsigned char *memory;
+	struct weir_peer *peer;
+	struct weir_watch *watch;
+};
+
+/* The controller forgets it in a reset. */
+static void enable_buffer(struct target *target)
+{
+	ASSERT_OK(weir_region_write32(target->registers, NVME_CMBMSC, CMB_ENABLED));
+	ASSERT_OK(weir_region_write32(target->registers, NVME_CMBMSC + 4, 0));
+}
+
+static void close_target(void *arg)
+{
+	struct target *target = arg;
+
+	EXPECT_OK(weir_watch_close(target->watch));
+	EXPECT_OK(weir_peer_close(target->peer));
+	EXPECT_OK(weir_device_close(target->device));
+	free(target);
+}
+
+static struct target *new_target(struct t *t, struct weir_ioas *ioas)
+{
+	struct target *target = calloc(1, sizeof(*target));
+	void *memory;
+
+	ASSERT_TRUE(target != NULL);
+	t_defer(t, close_target, target);
+	ASSERT_OK(weir_device_open(ioas, address_of(t, "NVME1"), NULL, &target->device));
+	ASSERT_OK(weir_device_region(target->device, WEIR_REGION_BAR0, &target->registers));
+	ASSERT_OK(weir_device_region(target->device, CMB_BAR, &target->bar));
+	enable_buffer(target);
+	ASSERT_OK(weir_region_map(target->bar, &memory, NULL));
+	target->memory = memory;
+	ASSERT_OK(weir_peer_open(target->bar, 0, WINDOW, &target->peer));
+	ASSERT_OK(weir_peer_watch(target->peer, NULL, &target->watch));
+	return target;
+}
+
+static struct weir_map *map_window(struct t *t, struct target *target, struct weir_ioas *ioas, uint32_t flags)
+{
+	struct weir_map *map = NULL;
+
+	(void)t;
+	ASSERT_OK(weir_peer_map(target->peer, ioas, 0, WINDOW, &WEIR_OPTS(weir_map_opts, .flags = flags),
+				&map));
+	return map;
+}
+
+static struct weir_peer_info info_of(struct target *target)
+{
+	struct weir_peer_info info;
+
+	ASSERT_OK(weir_peer_info(target->peer, &info, sizeof(info)));
+	return info;
+}
+
+static struct weir_peer_event next_event(struct target *target)
+{
+	struct weir_peer_event event = { .kind = UINT32_MAX };
+
+	ASSERT_OK(weir_watch_next(target->watch, &event, sizeof(event)));
+	return event;
+}
+
+static void expect_no_event(struct target *target)
+{
+	struct weir_peer_event event;
+
+	EXPECT_ERR(-EAGAIN, weir_watch_next(target->watch, &event, sizeof(event)));
+}
+
+CONFORMANCE(peer, another_device_reaches_the_window, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t), *other = new_ioas(t);
+	struct target *target;
+	struct edu *edu;
+	struct weir_map *map;
+
+	target = new_target(t, ioas);
+	edu = new_edu(t, other, "EDU1", 0);
+	map = map_window(t, target, other, 0);
+	EXPECT_EQ(weir_map_len(map), WINDOW);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map) + PAGE, target->memory + PAGE, PAGE));
+	EXPECT_EQ(info_of(target).num_mappings, 1);
+	EXPECT_EQ(info_of(target).generation, 1);
+	EXPECT_OK(weir_map_close(map));
+	EXPECT_EQ(info_of(target).num_mappings, 0);
+}
+
+CONFORMANCE(peer, both_devices_may_be_in_one_space, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct edu *edu;
+	struct weir_map *map;
+
+	target = new_target(t, ioas);
+	edu = new_edu(t, ioas, "EDU1", 0);
+	map = map_window(t, target, ioas, 0);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory, PAGE));
+	EXPECT_OK(weir_map_close(map));
+}
+
+CONFORMANCE(peer, an_address_in_a_mapped_region_is_a_window_by_itself, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct edu *edu;
+	struct weir_map *map;
+
+	target = new_target(t, new_ioas(t));
+	edu = new_edu(t, ioas, "EDU1", 0);
+	ASSERT_OK(weir_ioas_map(ioas, target->memory + PAGE, PAGE, NULL, &map));
+	EXPECT_EQ(info_of(target).num_mappings, 1);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory + PAGE, PAGE));
+	EXPECT_OK(weir_device_reset(target->device));
+	enable_buffer(target);
+	EXPECT_EQ(info_of(target).generation, 2);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory + PAGE, PAGE));
+	EXPECT_OK(weir_map_close(map));
+}
+
+CONFORMANCE(peer, a_reset_withdraws_the_window_and_brings_it_back_where_it_was, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct weir_peer_event event;
+	struct edu *edu;
+	struct weir_map *map;
+	uint64_t iova;
+
+	target = new_target(t, new_ioas(t));
+	edu = new_edu(t, ioas, "EDU1", 0);
+	map = map_window(t, target, ioas, 0);
+	iova = weir_map_iova(map);
+	for (uint64_t generation = 1; generation <= 3; generation++) {
+		EXPECT_OK(weir_device_reset(target->device));
+		event = next_event(target);
+		EXPECT_EQ(event.kind, WEIR_PEER_WITHDRAWN);
+		EXPECT_EQ(event.generation, generation);
+		EXPECT_CONTAINS(event.reason, "reset");
+		event = next_event(target);
+		EXPECT_EQ(event.kind, WEIR_PEER_RESTORED);
+		EXPECT_EQ(event.generation, generation + 1);
+		EXPECT_STREQ(event.reason, "");
+		expect_no_event(target);
+	}
+	enable_buffer(target);
+	EXPECT_EQ(weir_map_iova(map), iova);
+	EXPECT_TRUE(dma_reaches(t, edu, iova, target->memory, PAGE));
+	EXPECT_OK(weir_map_close(map));
+}
+
+CONFORMANCE(peer, while_the_memory_is_off_dma_is_blocked, NEEDS(PEER, EDU1, FAULT_COUNT))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct edu *edu;
+	struct weir_map *map, *late;
+
+	target = new_target(t, new_ioas(t));
+	edu = new_edu(t, ioas, "EDU1", 0);
+	map = map_window(t, target, ioas, 0);
+	memset(target->memory, 0x11, PAGE);
+	ASSERT_OK(weir_device_set_memory(target->device, false));
+	EXPECT_EQ(info_of(target).state, WEIR_PEER_AWAY);
+	EXPECT_CONTAINS(info_of(target).reason, "switched off");
+	EXPECT_ERR(-EAGAIN, weir_peer_map(target->peer, ioas, 0, WINDOW, NULL, &late));
+	faults_begin(t);
+	dma_writes(t, edu, weir_map_iova(map), 0x22, PAGE);
+	EXPECT_TRUE(faults_reported(t));
+	ASSERT_OK(weir_device_set_memory(target->device, true));
+	EXPECT_TRUE(all_bytes(target->memory, 0x11, PAGE));
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory, PAGE));
+	EXPECT_OK(weir_map_close(map));
+}
+
+CONFORMANCE(peer, a_sink_takes_what_is_written_meanwhile, NEEDS(PEER, EDU1, FAULT_COUNT))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct weir_peer_event event;
+	struct edu *edu;
+	struct weir_map *map;
+
+	target = new_target(t, new_ioas(t));
+	edu = new_edu(t, ioas, "EDU1", 0);
+	map = map_window(t, target, ioas, WEIR_MAP_SINK);
+	memset(target->memory, 0x11, PAGE);
+	for (uint32_t written = 0; written < 2; written++) {
+		ASSERT_OK(weir_device_set_memory(target->device, false));
+		EXPECT_EQ(next_event(target).kind, WEIR_PEER_WITHDRAWN);
+		faults_begin(t);
+		if (written)
+			dma_writes(t, edu, weir_map_iova(map), 0x22, PAGE);
+		EXPECT_FALSE(faults_reported(t));
+		ASSERT_OK(weir_device_set_memory(target->device, true));
+		event = next_event(target);
+		EXPECT_EQ(event.kind, WEIR_PEER_RESTORED);
+		EXPECT_EQ(event.written, written);
+		EXPECT_EQ(info_of(target).sunk, written);
+	}
+	EXPECT_TRUE(all_bytes(target->memory, 0x11, PAGE));
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory, PAGE));
+	EXPECT_OK(weir_map_close(map));
+}
+
+CONFORMANCE(peer, a_window_of_a_closed_device_is_lost, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct weir_peer_event event;
+	struct weir_map *map, *late;
+	int fd;
+
+	target = new_target(t, new_ioas(t));
+	new_edu(t, ioas, "EDU1", 0);
+	map = map_window(t, target, ioas, 0);
+	EXPECT_ERR(-EBUSY, weir_peer_close(target->peer));
+	EXPECT_OK(weir_device_close(target->device));
+	target->device = NULL;
+	EXPECT_EQ(next_event(target).kind, WEIR_PEER_WITHDRAWN);
+	event = next_event(target);
+	EXPECT_EQ(event.kind, WEIR_PEER_IS_LOST);
+	EXPECT_CONTAINS(event.reason, "closed");
+	EXPECT_EQ(info_of(target).state, WEIR_PEER_LOST);
+	EXPECT_ERR(-ENODEV, weir_peer_map(target->peer, ioas, 0, WINDOW, NULL, &late));
+	EXPECT_ERR(-ENODEV, weir_peer_dmabuf(target->peer, &fd));
+	EXPECT_OK(weir_map_close(map));
+}
+
+CONFORMANCE(peer, what_is_away_stays_away_when_devices_come, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas_with(t, &WEIR_OPTS(weir_ioas_opts, .address_bits = EDU1_BITS));
+	struct target *target;
+	struct weir_map *fault, *sink;
+	struct edu *edu;
+
+	target = new_target(t, new_ioas(t));
+	fault = map_window(t, target, ioas, 0);
+	sink = map_window(t, target, ioas, WEIR_MAP_SINK);
+	ASSERT_OK(weir_device_set_memory(target->device, false));
+	edu = new_edu(t, ioas, "EDU1", 0);
+	dma_writes(t, edu, weir_map_iova(sink), 0x22, PAGE);
+	ASSERT_OK(weir_device_set_memory(target->device, true));
+	EXPECT_EQ(info_of(target).sunk, 1);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(sink), target->memory, PAGE));
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(fault), target->memory, PAGE));
+	EXPECT_OK(weir_map_close(fault));
+	EXPECT_OK(weir_map_close(sink));
+}
+
+CONFORMANCE(peer, a_mapping_may_end_while_its_window_is_away, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct weir_map *maps[3];
+
+	target = new_target(t, new_ioas(t));
+	new_edu(t, ioas, "EDU1", 0);
+	for (uint32_t i = 0; i < 3; i++)
+		maps[i] = map_window(t, target, ioas, i == 1 ? WEIR_MAP_SINK : 0);
+	ASSERT_OK(weir_device_set_memory(target->device, false));
+	EXPECT_OK(weir_map_close(maps[0]));
+	EXPECT_OK(weir_map_close(maps[1]));
+	EXPECT_OK(weir_ioas_unmap(ioas, weir_map_iova(maps[2]), WINDOW));
+	EXPECT_EQ(info_of(target).num_mappings, 0);
+	ASSERT_OK(weir_device_set_memory(target->device, true));
+}
+
+CONFORMANCE(peer, a_second_space_can_share_the_mapping, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t), *second = new_ioas(t);
+	struct target *target;
+	struct weir_map *map, *shared;
+	struct edu *edu;
+
+	target = new_target(t, ioas);
+	edu = new_edu(t, second, "EDU1", 0);
+	map = map_window(t, target, ioas, 0);
+	ASSERT_OK(weir_map_share(map, second, NULL, &shared));
+	EXPECT_EQ(info_of(target).num_mappings, 2);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(shared), target->memory, PAGE));
+	EXPECT_OK(weir_device_reset(target->device));
+	enable_buffer(target);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(shared), target->memory, PAGE));
+	EXPECT_OK(weir_map_close(map));
+	EXPECT_OK(weir_map_close(shared));
+}
+
+struct told {
+	unsigned int num;
+	uint32_t kinds[4];
+};
+
+static void note(void *ctx, const struct weir_peer_event *event)
+{
+	struct told *told = ctx;
+
+	if (told->num < 4)
+		told->kinds[told->num] = event->kind;
+	told->num++;
+}
+
+CONFORMANCE(peer, a_callback_is_told_and_patience_ends, NEEDS(PEER))
+{
+	enum { PATIENCE_NS = 20 * 1000 * 1000 };
+	struct target *target;
+	struct told told = { 0 };
+	struct weir_watch *called, *patient;
+
+	target = new_target(t, new_ioas(t));
+	ASSERT_OK(weir_peer_watch(
+		target->peer, &WEIR_OPTS(weir_watch_opts, .callback = note, .callback_ctx = &told), &called));
+	ASSERT_OK(weir_peer_watch(target->peer, &WEIR_OPTS(weir_watch_opts, .patience_ns = PATIENCE_NS),
+				  &patient));
+	EXPECT_OK(weir_device_reset(target->device));
+	EXPECT_EQ(told.num, 2);
+	EXPECT_EQ(told.kinds[0], WEIR_PEER_WITHDRAWN);
+	EXPECT_EQ(told.kinds[1], WEIR_PEER_RESTORED);
+	EXPECT_OK(weir_watch_close(called));
+	EXPECT_OK(weir_watch_close(patient));
+	EXPECT_OK(weir_device_reset(target->device));
+	EXPECT_EQ(told.num, 2);
+}
+
+CONFORMANCE(peer, what_makes_no_window_is_refused, NEEDS(PEER))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct weir_region *config;
+	struct target *target;
+	struct weir_peer *peer;
+	struct weir_map *map;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	target = new_target(t, ioas);
+	ASSERT_OK(weir_device_region(target->device, WEIR_REGION_CONFIG, &config));
+	EXPECT_ERR(-EINVAL, weir_peer_open(config, 0, page, &peer));
+	EXPECT_ERR(-EINVAL, weir_peer_open(target->bar, 0, 0, &peer));
+	EXPECT_ERR(-EINVAL, weir_peer_open(target->bar, 1, page, &peer));
+	EXPECT_ERR(-EINVAL, weir_peer_open(target->bar, 0, page + 1, &peer));
+	EXPECT_ERR(-EINVAL, weir_peer_open(target->bar, 0, (uint64_t)1 << 40, &peer));
+	EXPECT_ERR(-EINVAL, weir_peer_open(target->bar, -page, 2 * page, &peer));
+	EXPECT_ERR(-EINVAL, weir_peer_map(target->peer, ioas, 0, 0, NULL, &map));
+	EXPECT_ERR(-EINVAL, weir_peer_map(target->peer, ioas, 1, page, NULL, &map));
+	EXPECT_ERR(-EINVAL, weir_peer_map(target->peer, ioas, 0, WINDOW + page, NULL, &map));
+	EXPECT_ERR(-EINVAL, weir_peer_map(target->peer, ioas, -page, 2 * page, NULL, &map));
+	EXPECT_ERR(-EFAULT, weir_ioas_map(ioas, target->memory - page, 2 * page, NULL, &map));
+	ASSERT_OK(weir_device_set_memory(target->device, false));
+	EXPECT_ERR(-EAGAIN, weir_peer_open(target->bar, 0, page, &peer));
+	ASSERT_OK(weir_device_set_memory(target->device, true));
+}
+
+CONFORMANCE(peer, the_same_window_may_be_made_twice, NEEDS(PEER))
+{
+	struct target *target;
+	struct weir_peer *again;
+
+	target = new_target(t, new_ioas(t));
+	ASSERT_OK(weir_peer_open(target->bar, 0, WINDOW, &again));
+	EXPECT_OK(weir_peer_close(again));
+}
+
+CONFORMANCE(peer, a_region_in_use_is_not_unmapped, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct weir_device *device = new_device(t, new_ioas(t), "NVME1", 0);
+	struct weir_region *bar;
+	struct weir_map *map;
+	void *memory;
+
+	new_edu(t, ioas, "EDU1", 0);
+	ASSERT_OK(weir_device_region(device, CMB_BAR, &bar));
+	EXPECT_OK(weir_region_unmap(bar));
+	ASSERT_OK(weir_region_map(bar, &memory, NULL));
+	ASSERT_OK(weir_ioas_map(ioas, memory, PAGE, NULL, &map));
+	EXPECT_ERR(-EBUSY, weir_region_unmap(bar));
+	EXPECT_OK(weir_map_close(map));
+	EXPECT_OK(weir_region_unmap(bar));
+	EXPECT_OK(weir_region_unmap(bar));
+}
