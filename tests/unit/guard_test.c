@@ -41,7 +41,7 @@ static unsigned char *bad_region(struct t *t)
 {
 	unsigned char *page = bad_page(t);
 
-	ASSERT_EQ(weir_mapped_add((struct weir_region *)page, page, PAGE), 0);
+	ASSERT_EQ(weir_mapped_add((struct weir_region *)page, NULL, page, PAGE), 0);
 	return page;
 }
 

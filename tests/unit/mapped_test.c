@@ -26,7 +26,7 @@ UNIT(mapped, a_range_that_meets_a_region_finds_it)
 	struct weir_mapped found = { 0 };
 
 	EXPECT_FALSE(weir_mapped_find(at(BASE), 1, &found));
-	ASSERT_EQ(weir_mapped_add(region(1), at(BASE + 0x1000), 0x2000), 0);
+	ASSERT_EQ(weir_mapped_add(region(1), NULL, at(BASE + 0x1000), 0x2000), 0);
 	EXPECT_FALSE(weir_mapped_find(at(BASE), 0x1000, &found));
 	EXPECT_FALSE(weir_mapped_find(at(BASE + 0x3000), 0x1000, &found));
 	EXPECT_TRUE(weir_mapped_find(at(BASE), 0x1001, &found));
@@ -45,8 +45,8 @@ UNIT(mapped, of_several_the_lowest_is_found)
 {
 	struct weir_mapped found = { 0 };
 
-	ASSERT_EQ(weir_mapped_add(region(2), at(BASE + 0x5000), 0x1000), 0);
-	ASSERT_EQ(weir_mapped_add(region(1), at(BASE + 0x1000), 0x1000), 0);
+	ASSERT_EQ(weir_mapped_add(region(2), NULL, at(BASE + 0x5000), 0x1000), 0);
+	ASSERT_EQ(weir_mapped_add(region(1), NULL, at(BASE + 0x1000), 0x1000), 0);
 	EXPECT_TRUE(weir_mapped_find(at(BASE), 0x10000, &found));
 	EXPECT_EQ(found.region, region(1));
 	/* Between them, though inside the box around both. */
@@ -64,7 +64,7 @@ UNIT(mapped, there_is_room_for_any_number)
 	struct weir_mapped found = { 0 };
 
 	for (uintptr_t i = 0; i < MANY; i++)
-		ASSERT_EQ(weir_mapped_add(region(i), at(BASE + i * 0x2000), 0x1000), 0);
+		ASSERT_EQ(weir_mapped_add(region(i), NULL, at(BASE + i * 0x2000), 0x1000), 0);
 	for (uintptr_t i = 0; i < MANY; i++) {
 		ASSERT_TRUE(weir_mapped_find(at(BASE + i * 0x2000), 1, &found));
 		ASSERT_EQ(found.region, region(i));
@@ -100,7 +100,7 @@ UNIT(mapped, an_entry_that_changes_is_never_half_of_two)
 	for (uintptr_t round = 0; round < 1000; round++) {
 		uintptr_t i = round * 7 % 4;
 
-		if (weir_mapped_add(region(i), at(BASE + i * 0x10000), 0x1000 * (i + 1)))
+		if (weir_mapped_add(region(i), NULL, at(BASE + i * 0x10000), 0x1000 * (i + 1)))
 			FAIL("no memory");
 		weir_mapped_remove(at(BASE + i * 0x10000));
 	}
