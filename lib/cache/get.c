@@ -113,23 +113,20 @@ static bool is_exact(const struct wanted *wanted, const struct plan *plan)
 	       plan->range.prot == wanted->range.prot;
 }
 
-/* Returns 0 when it is worth looking again, the lock having been given up; or -ENOSPC. */
+/* There are no dead. Returns 0 when it is worth looking again, the lock having been given up or not; or -ENOSPC. */
 static int make_room(struct weir_cache *cache, const struct wanted *wanted, struct plan *plan)
 {
 	uint64_t bytes = bytes_of(cache, &plan->range), left = cache->limit - cache->info.bytes;
 
-	if (bytes_of(cache, &wanted->range) > cache->limit)
-		return refuse(cache, wanted);
-	if (!cache->dead && cache->leaving) {
+	if (cache->leaving) {
 		pthread_cond_wait(&cache->changed, &cache->lock);
 		return 0;
 	}
-	if (!cache->dead && !weir_cache_evict(cache, bytes > left ? bytes - left : 0, 1) && !cache->dead) {
-		if (is_exact(wanted, plan))
-			return refuse(cache, wanted);
-		plan->exact = true;
-	}
-	weir_cache_reap(cache);
+	if (weir_cache_evict(cache, bytes > left ? bytes - left : 0, 1) || cache->dead)
+		return 0;
+	if (is_exact(wanted, plan))
+		return refuse(cache, wanted);
+	plan->exact = true;
 	return 0;
 }
 
@@ -153,6 +150,10 @@ static int enter(struct weir_cache *cache, const struct wanted *wanted, struct p
 		}
 		if (wanted->keep)
 			replace_others(cache, wanted, plan);
+		if (cache->dead) {
+			weir_cache_reap(cache);
+			continue;
+		}
 		if (bytes_of(cache, &plan->range) <= cache->limit - cache->info.bytes) {
 			*ret_entry = weir_cache_new_entry(cache, &plan->range, wanted->file, wanted->keep);
 			if (*ret_entry)
@@ -211,6 +212,8 @@ static int get_with_lock(struct weir_cache *cache, const struct wanted *wanted, 
 {
 	struct plan plan = { .range = wanted->range, .generation = cache->info.generation };
 
+	if (bytes_of(cache, &wanted->range) > cache->limit)
+		return refuse(cache, wanted);
 	for (;;) {
 		int error = enter(cache, wanted, &plan, ret_entry);
 
@@ -223,7 +226,7 @@ static int get_with_lock(struct weir_cache *cache, const struct wanted *wanted, 
 			plan.exact = true;
 		else if ((error == -ENOMEM || error == -ENOSPC) &&
 			 (weir_cache_evict(cache, bytes_of(cache, &wanted->range), 1) || cache->dead))
-			weir_cache_reap(cache);
+			continue;
 		else
 			return error;
 	}
