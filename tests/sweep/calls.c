@@ -274,6 +274,26 @@ CALL(weir_memory_share, (struct weir_memory * memory, struct weir_ioas *ioas), (
 CALL(weir_memory_unshare, (struct weir_memory * memory, struct weir_ioas *ioas), (memory, ioas),
      .releases = true)
 
+CALL(weir_cache_open, (struct weir_ioas * ioas, const struct weir_cache_opts *opts, struct weir_cache **ret),
+     (ioas, opts, ret), GIVES(ret), .ioas = ioas)
+CALL(weir_cache_close, (struct weir_cache * cache), (cache), .releases = true)
+CALL(weir_cache_get,
+     (struct weir_cache * cache, const void *addr, uint64_t len, uint32_t flags, struct weir_cached *ret),
+     (cache, addr, len, flags, ret), .ioas = NULL)
+CALL(weir_cache_get_file,
+     (struct weir_cache * cache, int fd, uint64_t offset, uint64_t len, uint32_t flags,
+      struct weir_cached *ret),
+     (cache, fd, offset, len, flags, ret), .ioas = NULL)
+CALL(weir_cache_put, (struct weir_cache * cache, const struct weir_cached *cached), (cache, cached),
+     .releases = true)
+CALL(weir_cache_invalidate, (struct weir_cache * cache, const void *addr, uint64_t len, uint64_t *ret),
+     (cache, addr, len, ret), .releases = true)
+CALL(weir_cache_invalidate_file,
+     (struct weir_cache * cache, int fd, uint64_t offset, uint64_t len, uint64_t *ret),
+     (cache, fd, offset, len, ret), .ioas = NULL)
+CALL(weir_cache_trim, (struct weir_cache * cache, uint64_t bytes), (cache, bytes), .releases = true)
+CALL(weir_cache_watch, (struct weir_cache * cache, int timeout_ms), (cache, timeout_ms), .ioas = NULL)
+
 CALL(weir_device_open,
      (struct weir_ioas * ioas, const char *address, const struct weir_device_opts *opts,
       struct weir_device **ret),

@@ -19,6 +19,7 @@ static const struct {
 } left_out[] = {
 	{ "threads.*", "which thread makes the n-th call is a matter of chance" },
 	{ "memory.threads_*", "which thread makes the n-th call is chance" },
+	{ "cache_watch.threads_*", "which thread makes the n-th call is chance" },
 	{ "region.first_asked_for_by_many_threads_*",
 	  "which thread makes the n-th call is a matter of chance" },
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
