@@ -24,7 +24,7 @@
  *   left alone. Not told, and to be invalidated by hand: holes that are punched and files that are cut by descriptor (fallocate(), ftruncate()); pages that become
  *   read-only (mprotect()). Memory must not be asked for while it is being emptied by madvise(): the pages to go may be mapped once more.
  *
- *   Needs Linux 5.19 with CONFIG_USERFAULTFD, and no privilege: the descriptor is one for user mode only, which vm.unprivileged_userfaultfd does not restrict, and
+ *   Needs Linux 5.11 with CONFIG_USERFAULTFD on x86-64 or arm64 (6.10), with CONFIG_PTE_MARKER_UFFD_WP (5.19) for memory that is a file; and no privilege: the descriptor is one for user mode only, which vm.unprivileged_userfaultfd does not restrict, and
  *   the three events need no CAP_SYS_PTRACE (only that of fork() would). Where a seccomp filter (a container's) forbids the system call, /dev/userfaultfd
  *   (Linux 6.1) is tried, which file permissions guard. Watched ranges are borders of the kernel's: each may take two more of vm.max_map_count.
  *
@@ -101,7 +101,7 @@ struct weir_cached {
  * holds, those that were not used for long first; also when the kernel has no room for another.
  *
  * Some memory is mapped for this one time, and unmapped by the put: that for which a change is on its way, and that which the kernel cannot
- * watch (mappings of files on disks, of devices, of System V shared memory, or more of them than vm.max_map_count allows). weir_cache_info() counts these.
+ * watch (mappings of files on disks, of devices, of System V shared memory, of any file before Linux 5.19, or more of them than vm.max_map_count allows). weir_cache_info() counts these.
  *
  * Returns 0 and the mapping in @ret_cached, which the caller gives back with weir_cache_put(); or
  *   -EINVAL    @len is 0, or an unknown flag

@@ -139,8 +139,10 @@ int weir_cache_close(struct weir_cache *cache)
 		return weir_fail(-EBUSY, "%" PRIu32 " of the cache's mappings are held: put them first",
 				 held);
 	}
-	while ((entry = weir_cache_first_in(cache, 0, UINT64_MAX)))
+	while ((entry = weir_cache_first_in(cache, 0, UINT64_MAX))) {
+		entry->registered = false; /* that ends with the descriptor */
 		weir_cache_kill(cache, entry);
+	}
 	error = weir_cache_reap(cache);
 	pthread_mutex_unlock(&cache->lock);
 	free_cache(cache);

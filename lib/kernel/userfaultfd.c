@@ -10,8 +10,7 @@
 #include "error.h"
 
 static const uint64_t wanted = UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMAP |
-			       UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-			       UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
+			       UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP;
 
 static int open_node(const struct weir_sys *sys)
 {
@@ -38,7 +37,7 @@ static int open_fd(const struct weir_sys *sys)
 
 int weir_userfaultfd_open(const struct weir_sys *sys)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = wanted };
+	struct uffdio_api api = { .api = UFFD_API, .features = wanted | UFFD_FEATURE_WP_HUGETLBFS_SHMEM };
 	int fd = open_fd(sys), error;
 
 	if (fd == -EPERM)
@@ -53,12 +52,17 @@ int weir_userfaultfd_open(const struct weir_sys *sys)
 	if (fd < 0)
 		return weir_fail(fd, "userfaultfd: %s", strerror(-fd));
 	error = sys->ioctl(sys->ctx, fd, UFFDIO_API, &api);
+	if (error == -EINVAL) {
+		/* Anonymous memory alone, then: other memory will not be registered. */
+		api = (struct uffdio_api){ .api = UFFD_API, .features = wanted };
+		error = sys->ioctl(sys->ctx, fd, UFFDIO_API, &api);
+	}
 	if (!error)
 		return fd;
 	sys->close(sys->ctx, fd);
 	if (error == -EINVAL)
 		return weir_fail(-EOPNOTSUPP,
-				 "this kernel's userfaultfd does not tell of all that matters (Linux 5.19 on "
+				 "this kernel's userfaultfd does not tell of all that matters (Linux 5.11 on "
 				 "x86-64, 6.10 on arm64): invalidate by hand");
 	return weir_fail(error, "userfaultfd's handshake: %s", strerror(-error));
 }
