@@ -79,7 +79,8 @@ static struct weir_cache *new_cache(struct weir_ioas *ioas, const struct weir_ca
 	pthread_mutex_init(&cache->watch_lock, NULL);
 	pthread_mutex_init(&cache->lock, NULL);
 	pthread_cond_init(&cache->changed, NULL);
-	cache->slots = (_Atomic uint64_t *)calloc((size_t)1 << (32 - cache->slot_shift), sizeof(uint64_t));
+	cache->slots =
+		(_Atomic uint64_t *)calloc((size_t)1 << (32 - cache->slot_shift), sizeof(*cache->slots));
 	/* Zeros, of which a large piece takes no memory before it is used; and they begin at a multiple of 64. */
 	cache->memory = calloc((size_t)o->most + 1, sizeof(*cache->entries));
 	cache->entries = (struct weir_entry *)(((uintptr_t)cache->memory + 63) & ~(uintptr_t)63);
