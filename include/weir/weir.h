@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, device.h, region.h, irq.h;
+ * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, cache.h, device.h, region.h, irq.h;
  * then away.h, guard.h, caps.h, reach.h, broker.h.
  */
 #ifndef WEIR_WEIR_H
@@ -11,6 +11,7 @@
 #include <weir/host.h>
 #include <weir/ioas.h>
 #include <weir/memory.h>
+#include <weir/cache.h>
 #include <weir/device.h>
 #include <weir/region.h>
 #include <weir/irq.h>
