@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
@@ -114,6 +115,14 @@ static int real_madvise(void *ctx, void *addr, size_t len, int advice)
 {
 	(void)ctx;
 	return madvise(addr, len, advice) < 0 ? -errno : 0;
+}
+
+static int real_userfaultfd(void *ctx, int flags)
+{
+	int fd = (int)syscall(SYS_userfaultfd, flags | O_CLOEXEC);
+
+	(void)ctx;
+	return fd < 0 ? -errno : fd;
 }
 
 static int real_memfd_create(void *ctx, const char *name, unsigned int flags)
@@ -240,6 +249,7 @@ static const struct weir_sys real = {
 	.mmap = real_mmap,
 	.munmap = real_munmap,
 	.madvise = real_madvise,
+	.userfaultfd = real_userfaultfd,
 	.memfd_create = real_memfd_create,
 	.ftruncate = real_ftruncate,
 	.fcntl = real_fcntl,

@@ -45,6 +45,7 @@ struct weir_sys {
 		    void **ret_addr);
 	int (*munmap)(void *ctx, void *addr, size_t len);
 	int (*madvise)(void *ctx, void *addr, size_t len, int advice);
+	int (*userfaultfd)(void *ctx, int flags);
 
 	/* Memory that is a file, and what there is to know of one. */
 	int (*memfd_create)(void *ctx, const char *name, unsigned int flags);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, device.h, region.h, irq.h;
- * then away.h, guard.h, caps.h, reach.h, broker.h.
+ * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, cache.h, device.h, region.h, irq.h;
+ * then away.h, guard.h, caps.h, reach.h, peer.h, broker.h.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
@@ -11,7 +11,7 @@
 #include <weir/host.h>
 #include <weir/ioas.h>
 #include <weir/memory.h>
-#include <weir/peer.h>
+#include <weir/cache.h>
 #include <weir/device.h>
 #include <weir/region.h>
 #include <weir/irq.h>
@@ -19,6 +19,7 @@
 #include <weir/guard.h>
 #include <weir/caps.h>
 #include <weir/reach.h>
+#include <weir/peer.h>
 #include <weir/broker.h>
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <weir/memory.h>
 
-#include "ioas/index.h"
+#include "memory/index.h"
 #include "ioas/ioas.h"
 
 /*

@@ -307,6 +307,13 @@ static int sys_madvise(void *ctx, void *addr, size_t len, int advice)
 	return error ? error : end;
 }
 
+static int sys_userfaultfd(void *ctx, int flags)
+{
+	int error = pass(ctx);
+
+	return error ? error : real()->userfaultfd(NULL, flags);
+}
+
 static int sys_memfd_create(void *ctx, const char *name, unsigned int flags)
 {
 	int error = pass(ctx);
@@ -434,6 +441,7 @@ void sim_sys_init(struct weir_sim *sim)
 		.mmap = sys_mmap,
 		.munmap = sys_munmap,
 		.madvise = sys_madvise,
+		.userfaultfd = sys_userfaultfd,
 		.memfd_create = sys_memfd_create,
 		.ftruncate = sys_ftruncate,
 		.fcntl = sys_fcntl,

@@ -193,6 +193,12 @@ static int no_madvise(void *ctx, void *addr, size_t len, int advice)
 	return unexpected(ctx, "madvise");
 }
 
+static int no_userfaultfd(void *ctx, int flags)
+{
+	(void)flags;
+	return unexpected(ctx, "userfaultfd");
+}
+
 static int no_memfd_create(void *ctx, const char *name, unsigned int flags)
 {
 	(void)name, (void)flags;
@@ -270,6 +276,7 @@ struct fake_sys *fake_sys_new(struct t *t)
 		.mmap = no_mmap,
 		.munmap = no_munmap,
 		.madvise = no_madvise,
+		.userfaultfd = no_userfaultfd,
 		.memfd_create = no_memfd_create,
 		.ftruncate = no_ftruncate,
 		.fcntl = no_fcntl,

@@ -113,6 +113,13 @@ static int log_madvise(void *ctx, void *addr, size_t len, int advice)
 	return (int)note(log, "madvise", 0, NULL, log->below->madvise(log->below->ctx, addr, len, advice));
 }
 
+static int log_userfaultfd(void *ctx, int flags)
+{
+	struct sys_log *log = ctx;
+
+	return (int)note(log, "userfaultfd", 0, NULL, log->below->userfaultfd(log->below->ctx, flags));
+}
+
 static int log_memfd_create(void *ctx, const char *name, unsigned int flags)
 {
 	struct sys_log *log = ctx;
@@ -206,6 +213,7 @@ void sys_log_init(struct sys_log *log, const struct weir_sys *below)
 		.mmap = log_mmap,
 		.munmap = log_munmap,
 		.madvise = log_madvise,
+		.userfaultfd = log_userfaultfd,
 		.memfd_create = log_memfd_create,
 		.ftruncate = log_ftruncate,
 		.fcntl = log_fcntl,

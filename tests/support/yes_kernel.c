@@ -289,6 +289,13 @@ static int yes_madvise(void *ctx, void *addr, size_t len, int advice)
 	return begin(ctx);
 }
 
+static int yes_userfaultfd(void *ctx, int flags)
+{
+	int error = begin(ctx);
+
+	return error ? error : weir_sys_real()->userfaultfd(NULL, flags);
+}
+
 static int yes_memfd_create(void *ctx, const char *name, unsigned int flags)
 {
 	int error = begin(ctx);
@@ -433,6 +440,7 @@ void yes_kernel_init(struct yes_kernel *yes)
 		.mmap = yes_mmap,
 		.munmap = yes_munmap,
 		.madvise = yes_madvise,
+		.userfaultfd = yes_userfaultfd,
 		.memfd_create = yes_memfd_create,
 		.ftruncate = yes_ftruncate,
 		.fcntl = yes_fcntl,

@@ -20,6 +20,13 @@ static const struct {
 	{ "threads.*", "which thread makes the n-th call is a matter of chance" },
 	{ "memory.threads_*", "which thread makes the n-th call is chance" },
 	{ "guard.threads_*", "which thread makes the n-th call is chance" },
+	{ "cache_watch.threads_*", "which thread makes the n-th call is chance" },
+	{ "cache_watch.memory_that_is_not_*", "how often its watching thread looks is chance" },
+	{ "cache_watch.so_it_is_*", "likewise" },
+	{ "cache_watch.memory_of_files_*", "likewise" },
+	{ "cache_watch.what_is_held_*", "likewise" },
+	{ "cache_watch.what_is_about_*", "likewise" },
+	{ "cache_watch.the_watching_thread_*", "likewise" },
 	{ "region.first_asked_for_by_many_threads_*",
 	  "which thread makes the n-th call is a matter of chance" },
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
@@ -60,6 +67,16 @@ static const struct {
 	{ "memory.large_pages_that_are_missing_*", NULL },
 	{ "memory.it_grows_by_smaller_pages_*", NULL },
 	{ "memory.a_limit_that_is_no_multiple_*", NULL },
+	/* What the kernel cannot watch, or does not answer for, is mapped for once; and what it failed to tell makes all out of date. */
+	{ "cache_watch.*", "ioctl 0xc020aa00" }, /* UFFDIO_REGISTER */
+	{ "cache_watch.*", "ioctl 0xc018aa06" }, /* UFFDIO_WRITEPROTECT */
+	{ "cache_watch.*", "read" },
+	/* What the kernel has no memory for makes room in the cache, and what went for it is not found again. */
+	{ "cache.files_are_known_by_themselves", NULL },
+	{ "cache.entries_are_limited_and_used_again", NULL },
+	{ "cache.room_is_made_where_nobody_has_been_for_long", NULL },
+	{ "cache.ranges_that_overlap_become_one", NULL },
+	{ "cache.what_was_put_is_found_again_*", NULL },
 	/* Of a function whose group cannot be read, the answer is that the kernel does not say which it is. */
 	{ "reset.bus_reset_reaches_the_lone_device_below_its_port", "readlink" },
 	{ "reset.bus_reset_takes_the_group_along", "readlink" },

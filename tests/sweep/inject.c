@@ -56,6 +56,7 @@ static const struct call {
 	{ "mmap", { ENOMEM, EAGAIN, EIO } },
 	{ "munmap", { ENOMEM } },
 	{ "madvise", { ENOMEM, EAGAIN } },
+	{ "userfaultfd", { EPERM, ENOSYS, EMFILE, ENOMEM } },
 	{ "memfd_create", { EMFILE, ENFILE, ENOMEM } },
 	{ "ftruncate", { EINTR, ENOMEM } },
 	{ "fcntl", { EMFILE, EBUSY, ENOMEM } },
@@ -82,6 +83,7 @@ enum {
 	MMAP,
 	MUNMAP,
 	MADVISE,
+	USERFAULTFD,
 	MEMFD_CREATE,
 	FTRUNCATE,
 	FCNTL,
@@ -275,6 +277,14 @@ static int do_madvise(void *ctx, void *addr, size_t len, int advice)
 	return error ? error : below->madvise(below->ctx, addr, len, advice);
 }
 
+static int do_userfaultfd(void *ctx, int flags)
+{
+	const struct weir_sys *below = ctx;
+	int error = fails(USERFAULTFD, 0);
+
+	return error ? error : below->userfaultfd(below->ctx, flags);
+}
+
 static int do_memfd_create(void *ctx, const char *name, unsigned int flags)
 {
 	const struct weir_sys *below = ctx;
@@ -370,6 +380,7 @@ static const struct weir_sys failing = {
 	.mmap = do_mmap,
 	.munmap = do_munmap,
 	.madvise = do_madvise,
+	.userfaultfd = do_userfaultfd,
 	.memfd_create = do_memfd_create,
 	.ftruncate = do_ftruncate,
 	.fcntl = do_fcntl,

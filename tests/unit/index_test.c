@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The hash table of what is taken, beside an array. */
-#include "ioas/index.h"
+#include "memory/index.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
  *
  * It saves a walk and nothing depends on it: it is not there until somebody fills it, and it goes when it cannot grow.
  */
-#ifndef WEIR_IOAS_INDEX_H
-#define WEIR_IOAS_INDEX_H
+#ifndef WEIR_MEMORY_INDEX_H
+#define WEIR_MEMORY_INDEX_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which segment begins at an IOVA: open addressing, the next free slot taken, no tombstones. */
-#include "ioas/index.h"
+#include "memory/index.h"
 
 #include <stdlib.h>
 
