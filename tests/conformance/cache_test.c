@@ -272,7 +272,7 @@ static int keep(struct t *t, int fd)
 	return fd;
 }
 
-static int new_file(struct t *t)
+static int new_empty_file(struct t *t)
 {
 	int fd = keep(t, memfd_create("case", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
@@ -301,7 +301,7 @@ static uint64_t file_iova(struct t *t, struct weir_cache *cache, int fd, uint64_
 static void check_file(struct t *t, struct weir_ioas *ioas)
 {
 	struct weir_cache *cache = new_cache(t, ioas, NULL);
-	int fd = new_file(t), other = new_file(t), reads = reopened(t, fd, O_RDONLY);
+	int fd = new_empty_file(t), other = new_empty_file(t), reads = reopened(t, fd, O_RDONLY);
 	uint64_t iova = file_iova(t, cache, fd, 2 * PAGE + 8, 4 * PAGE, 0), generation = 0;
 	struct weir_cached cached;
 
