@@ -36,12 +36,10 @@ static const char *reason_of(uint32_t away)
 	return reasons[i].text;
 }
 
-static void withdraw(struct weir_window *window, uint32_t away)
+static int withdraw(struct weir_window *window, uint32_t away)
 {
-	if (away & WEIR_AWAY_CLOSING)
-		weir_window_lose(window, reason_of(away));
-	else
-		weir_window_withdraw(window, reason_of(away));
+	return away & WEIR_AWAY_CLOSING ? weir_window_lose(window, reason_of(away))
+					: weir_window_withdraw(window, reason_of(away));
 }
 
 void weir_away_tell_window(const struct weir_device *device, struct weir_window *window)
@@ -62,40 +60,48 @@ static struct weir_window *window_of(struct weir_device *device, uint32_t index)
 	return region ? weir_region_window(region) : NULL;
 }
 
-/* What others have mapped of the device is taken from them; or they have it back. */
-static void tell_windows(struct weir_device *device, uint32_t away)
+/* What others have mapped of the device is taken from them; or they have it back. The first error. */
+static int tell_windows(struct weir_device *device, uint32_t away)
 {
+	struct weir_first first = { 0 };
+
 	for (uint32_t i = 0; i < device->num_regions; i++) {
 		struct weir_window *window = window_of(device, i);
 
 		if (!window)
 			continue;
 		if (away)
-			withdraw(window, away);
+			weir_first_note(&first, withdraw(window, away));
 		else
 			weir_window_restore(window);
 		weir_window_put(window);
 	}
+	return weir_first_error(&first);
 }
 
-static void change(struct weir_device *device, uint32_t away)
+static int change(struct weir_device *device, uint32_t away)
 {
 	uint32_t old = atomic_load(&device->away);
 
 	if (away == old)
-		return;
+		return 0;
 	pthread_mutex_lock(&device->lock);
 	atomic_store_explicit(&device->away, away, memory_order_release);
 	weir_device_open_or_shut_regions(device);
 	pthread_mutex_unlock(&device->lock);
-	if (away & ~old || !away)
-		tell_windows(device, away);
+	return away & ~old || !away ? tell_windows(device, away) : 0;
 }
 
-void weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why)
+int weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why)
 {
-	for (size_t i = 0; i < num; i++)
-		change(devices[i], atomic_load(&devices[i]->away) | why);
+	struct weir_first first = { 0 };
+
+	for (size_t i = 0; i < num && !first.error; i++) {
+		weir_first_note(&first, change(devices[i], atomic_load(&devices[i]->away) | why));
+		if (first.error && why != WEIR_AWAY_CLOSING)
+			weir_away_end(devices, i + 1, why, 0);
+	}
+	return weir_first_error(&first);
 }
 
 static int end_one(struct weir_device *device, uint32_t why, uint32_t left)
@@ -152,7 +158,7 @@ int weir_device_resync(struct weir_device *device)
 	pthread_mutex_lock(&device->host->lock);
 	error = weir_away_end(&device, 1, WEIR_AWAY_REQUESTED, requested ? WEIR_AWAY_REQUESTED : 0);
 	if (!error && requested)
-		weir_away_begin(&device, 1, WEIR_AWAY_REQUESTED);
+		weir_away_begin(&device, 1, WEIR_AWAY_REQUESTED); /* it is asked for again */
 	pthread_mutex_unlock(&device->host->lock);
 	if (error)
 		return weir_fail(-EIO, "reading COMMAND or the power state of %s: %s",

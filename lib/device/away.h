@@ -30,8 +30,11 @@ struct weir_window;
 /* A window that is new may begin with being away. The device's lock is held. */
 void weir_away_tell_window(const struct weir_device *device, struct weir_window *window);
 
-/* @why: WEIR_AWAY_..., beside what is the reason already. */
-void weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why);
+/*
+ * @why: WEIR_AWAY_..., beside what is the reason already. 0; or, with all as it was, -EIO, with a text: the kernel failed to take what others
+ * have mapped from them. With WEIR_AWAY_CLOSING it has begun all the same.
+ */
+int weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why);
 
 /*
  * @why no longer holds, and of what the registers tell, that holds which they tell now. @left: what of @why to believe in when they

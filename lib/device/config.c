@@ -203,8 +203,9 @@ int weir_config_write(struct weir_device *device, uint64_t offset, const void *b
 			return weir_region_explain(config, "writing the configuration space", error);
 	}
 	effect = effect_of(device, offset, bytes, len);
-	if (effect.takes)
-		weir_away_begin(&device, 1, effect.takes);
+	error = effect.takes ? weir_away_begin(&device, 1, effect.takes) : 0;
+	if (error)
+		return error;
 	error = weir_region_put(config, offset, bytes, len);
 	if (effect.about)
 		weir_away_end(&device, 1, effect.about, (error ? before : effect.takes) & ~WEIR_AWAY_RESET);

@@ -198,7 +198,7 @@ int weir_device_close(struct weir_device *device)
 	/* DMA stops first: what follows takes the memory away that it may still be using. */
 	weir_first_note(&first, weir_device_set_bus_master(device, false));
 	pthread_mutex_lock(&host->lock);
-	weir_away_begin(&device, 1, WEIR_AWAY_CLOSING);
+	weir_first_note(&first, weir_away_begin(&device, 1, WEIR_AWAY_CLOSING));
 	weir_first_note(&first, weir_device_drop_irqs(device));
 	weir_first_note(&first, weir_device_drop_regions(device));
 	weir_first_note(&first, weir_ioas_detach(device->ioas, device->function, device->address_bits));

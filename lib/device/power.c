@@ -30,6 +30,22 @@ static int enter(struct weir_device *device, int wakeup_fd)
 					    sizeof(wakeup));
 }
 
+static int fall_asleep(struct weir_device *device, int wakeup_fd)
+{
+	int error = enter(device, wakeup_fd);
+
+	if (error == -EINVAL || error == -EBADF)
+		error = weir_fail(-EINVAL,
+				  "%s cannot sleep: descriptor %d is no eventfd, or it sleeps without "
+				  "weir_device_sleep()",
+				  device->function->address, wakeup_fd);
+	else if (error)
+		error = explain(device, "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY", error);
+	if (error)
+		weir_away_end(&device, 1, WEIR_AWAY_ASLEEP, 0);
+	return error;
+}
+
 int weir_device_sleep(struct weir_device *device, int wakeup_fd)
 {
 	int error = 0;
@@ -38,18 +54,9 @@ int weir_device_sleep(struct weir_device *device, int wakeup_fd)
 	if (weir_device_away(device) & WEIR_AWAY_ASLEEP) {
 		error = weir_fail(-EALREADY, "%s sleeps", device->function->address);
 	} else {
-		weir_away_begin(&device, 1, WEIR_AWAY_ASLEEP);
-		error = enter(device, wakeup_fd);
-		if (error == -EINVAL || error == -EBADF) {
-			error = weir_fail(-EINVAL,
-					  "%s cannot sleep: descriptor %d is no eventfd, or it sleeps "
-					  "without weir_device_sleep()",
-					  device->function->address, wakeup_fd);
-		} else if (error) {
-			error = explain(device, "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY", error);
-		}
-		if (error)
-			weir_away_end(&device, 1, WEIR_AWAY_ASLEEP, 0);
+		error = weir_away_begin(&device, 1, WEIR_AWAY_ASLEEP);
+		if (!error)
+			error = fall_asleep(device, wakeup_fd);
 	}
 	pthread_mutex_unlock(&device->host->lock);
 	return error;

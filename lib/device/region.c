@@ -170,18 +170,20 @@ void weir_device_open_or_shut_regions(struct weir_device *device)
 static int unmap_locked(struct weir_region *region)
 {
 	const struct weir_sys *sys = weir_device_sys(region->device);
+	struct weir_first first = { 0 };
 	int error;
 
 	weir_mapped_remove(region->mapped);
-	weir_window_put(region->window);
+	weir_first_note(&first, weir_window_put(region->window));
 	region->window = NULL;
 	error = sys->munmap(sys->ctx, region->mapped, region->mapped_len);
 	if (error)
 		weir_error_set("unmapping region %u of %s: %s", region->info.index,
 			       region->device->function->address, strerror(-error));
+	weir_first_note(&first, error);
 	region->mapped = NULL;
 	open_or_shut(region);
-	return error;
+	return weir_first_error(&first);
 }
 
 static int drop(struct weir_region *region)

@@ -13,9 +13,24 @@
  */
 enum { TRIES = 100, PAUSE_NS = 10 * 1000 * 1000 };
 
-int weir_device_reset(struct weir_device *device)
+static int reset_function(struct weir_device *device)
 {
 	const struct weir_sys *sys = weir_device_sys(device);
+	int error = weir_vfio_device_reset(sys, device->function->fd);
+
+	for (int i = 1; error == -EAGAIN && i < TRIES; i++) {
+		sys->sleep(sys->ctx, PAUSE_NS);
+		error = weir_vfio_device_reset(sys, device->function->fd);
+	}
+	weir_away_end(&device, 1, WEIR_AWAY_RESET, 0);
+	if (error)
+		return weir_fail(error == -EAGAIN || error == -ENODEV ? error : -EIO,
+				 "VFIO_DEVICE_RESET of %s: %s", device->function->address, strerror(-error));
+	return 0;
+}
+
+int weir_device_reset(struct weir_device *device)
+{
 	int error;
 
 	if (!(device->flags & ABI_VFIO_DEVICE_FLAGS_RESET))
@@ -23,18 +38,11 @@ int weir_device_reset(struct weir_device *device)
 				 "%s cannot be reset by itself; weir_device_hot_reset() resets its whole bus",
 				 device->function->address);
 	pthread_mutex_lock(&device->host->lock);
-	weir_away_begin(&device, 1, WEIR_AWAY_RESET);
-	error = weir_vfio_device_reset(sys, device->function->fd);
-	for (int i = 1; error == -EAGAIN && i < TRIES; i++) {
-		sys->sleep(sys->ctx, PAUSE_NS);
-		error = weir_vfio_device_reset(sys, device->function->fd);
-	}
-	weir_away_end(&device, 1, WEIR_AWAY_RESET, 0);
+	error = weir_away_begin(&device, 1, WEIR_AWAY_RESET);
+	if (!error)
+		error = reset_function(device);
 	pthread_mutex_unlock(&device->host->lock);
-	if (error)
-		return weir_fail(error == -EAGAIN || error == -ENODEV ? error : -EIO,
-				 "VFIO_DEVICE_RESET of %s: %s", device->function->address, strerror(-error));
-	return 0;
+	return error;
 }
 
 static int explain_targets(const struct weir_device *device, int error)
@@ -110,7 +118,9 @@ static int reset_bus(struct weir_device *device, struct weir_host *hosts)
 	if (error)
 		return error;
 	find_devices(&reach, hosts);
-	weir_away_begin(reach.devices, reach.num_devices, WEIR_AWAY_RESET);
+	error = weir_away_begin(reach.devices, reach.num_devices, WEIR_AWAY_RESET);
+	if (error)
+		return error;
 	error = device->host->kernel.ops->hot_reset(device->function);
 	for (int i = 1; error == -EBUSY && i < TRIES; i++) {
 		sys->sleep(sys->ctx, PAUSE_NS);

@@ -34,7 +34,7 @@ int weir_held_close(const struct weir_sys *sys, struct weir_held *list, int erro
 		if (held->fd >= 0)
 			weir_first_note(&first, close_file(sys, held));
 		if (held->window)
-			weir_window_closed(held);
+			weir_first_note(&first, weir_window_closed(held));
 		free(held);
 	}
 	return weir_first_error(&first);

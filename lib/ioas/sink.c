@@ -43,13 +43,19 @@ int weir_sink_open(const struct weir_sys *sys, struct weir_sink **ret_sink)
 	return 0;
 }
 
-void weir_sink_close(const struct weir_sys *sys, struct weir_sink *sink)
+int weir_sink_close(const struct weir_sys *sys, struct weir_sink *sink)
 {
+	int error;
+
 	if (!sink)
-		return;
-	sys->munmap(sys->ctx, sink->backing.addr, WEIR_SINK_SIZE);
+		return 0;
+	error = sys->munmap(sys->ctx, sink->backing.addr, WEIR_SINK_SIZE);
+	if (error)
+		weir_error_set("a sink of %d bytes stays in this process at %p: %s", WEIR_SINK_SIZE,
+			       sink->backing.addr, strerror(-error));
 	sys->close(sys->ctx, sink->backing.fd);
 	free(sink);
+	return error;
 }
 
 /* A pattern that a device does not write by chance; another one each time, so that what it wrote last time shows, too. */

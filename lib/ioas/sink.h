@@ -14,7 +14,8 @@ struct weir_sink {
 
 /* All its pages are brought in. -ENOMEM, -EMFILE, with a text. */
 int weir_sink_open(const struct weir_sys *sys, struct weir_sink **ret_sink);
-void weir_sink_close(const struct weir_sys *sys, struct weir_sink *sink);
+/* NULL is allowed. Runs to its end; the first error, with a text. */
+int weir_sink_close(const struct weir_sys *sys, struct weir_sink *sink);
 
 /* Make it such that a write would show; nothing else writes to it. */
 void weir_sink_smooth(struct weir_sink *sink);

@@ -304,6 +304,7 @@ static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error
 static __attribute__((noinline)) int close_held(struct weir_map *map)
 {
 	struct weir_window *window = map->held->window;
+	struct weir_first first = { 0 };
 	int error;
 
 	/* Whoever withdraws or restores it has claimed it meanwhile. */
@@ -312,11 +313,12 @@ static __attribute__((noinline)) int close_held(struct weir_map *map)
 		pthread_mutex_lock(&window->lock);
 	}
 	close_run(&map, 1, &error);
-	if (window) {
-		pthread_mutex_unlock(&window->lock);
-		weir_window_put(window);
-	}
-	return error;
+	if (!window)
+		return error;
+	pthread_mutex_unlock(&window->lock);
+	weir_first_note(&first, error);
+	weir_first_note(&first, weir_window_put(window));
+	return weir_first_error(&first);
 }
 
 int weir_map_close(struct weir_map *map)

@@ -147,8 +147,7 @@ int weir_watch_close(struct weir_watch *watch)
 	pthread_mutex_unlock(&window->lock);
 	window->sys->close(window->sys->ctx, watch->fd);
 	free(watch);
-	weir_window_put(window);
-	return 0;
+	return weir_window_put(window);
 }
 
 int weir_watch_fd(const struct weir_watch *watch)

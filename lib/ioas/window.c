@@ -47,20 +47,22 @@ void weir_window_get(struct weir_window *window)
 	pthread_mutex_unlock(&window->lock);
 }
 
-void weir_window_put(struct weir_window *window)
+int weir_window_put(struct weir_window *window)
 {
 	bool last;
+	int error;
 
 	pthread_mutex_lock(&window->lock);
 	last = !--window->users;
 	pthread_mutex_unlock(&window->lock);
 	if (!last)
-		return;
+		return 0;
 	if (window->dmabuf >= 0)
 		window->sys->close(window->sys->ctx, window->dmabuf);
-	weir_sink_close(window->sys, window->sink);
+	error = weir_sink_close(window->sys, window->sink);
 	pthread_mutex_destroy(&window->lock);
 	free(window);
+	return error;
 }
 
 int weir_window_check(const struct weir_window *window)
@@ -104,8 +106,8 @@ int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len
 		*ret_fd = fd;
 		return 0;
 	}
-	/* Descriptors and memory may be there another time. */
-	if (fd != -EMFILE && fd != -ENFILE && fd != -ENOMEM)
+	/* Everything else may be different another time. */
+	if (fd == -ENOTTY || fd == -EOPNOTSUPP || fd == -ENODEV)
 		window->no_dmabuf = fd;
 	return explain_export(window, fd);
 }
@@ -189,14 +191,14 @@ void weir_window_closing(struct weir_held *held)
 	pthread_mutex_unlock(&window->lock);
 }
 
-void weir_window_closed(struct weir_held *held)
+int weir_window_closed(struct weir_held *held)
 {
 	struct weir_window *window = held->window;
 
 	pthread_mutex_lock(&window->lock);
 	window->closing--;
 	pthread_mutex_unlock(&window->lock);
-	weir_window_put(window);
+	return weir_window_put(window);
 }
 
 /* What the mapping leads to while its window is away. Pieces of a sink's size; the last one may be shorter. */
@@ -263,47 +265,50 @@ static int withdraw_mapping(struct weir_window *window, struct weir_held *held)
 	struct weir_map *map = held->map;
 	int error = map->ioas->space.live ? remove_installed(map) : 0;
 
-	held->away = true;
 	if (error)
-		return weir_fail(error,
+		return weir_fail(-EIO,
 				 "the kernel failed to unmap %s at IOVA %#" PRIx64
 				 " (%s): devices may still reach it",
 				 window->name, weir_map_start(map), strerror(-error));
+	held->away = true;
 	/* A sink that cannot be had leaves nothing, which is safe, too. */
 	if (map->ioas->space.live && held->sinks)
 		install_sink(map, window->sink);
 	return 0;
 }
 
-static bool withdraw_those_that_can_be_held(struct weir_window *window, struct weir_first *first)
+/* *@ret_all: none was left out because somebody else is closing it. */
+static int withdraw_those_that_can_be_held(struct weir_window *window, bool *ret_all)
 {
-	bool all = true;
+	int error = 0;
 
-	for (struct weir_held *held = window->mappings; held; held = held->next) {
+	*ret_all = !window->closing;
+	for (struct weir_held *held = window->mappings; held && !error; held = held->next) {
 		if (held->away)
 			continue;
 		if (!take_hold(held->map)) {
-			all = false;
+			*ret_all = false;
 			continue;
 		}
-		weir_first_note(first, withdraw_mapping(window, held));
+		error = withdraw_mapping(window, held);
 		let_go(held->map);
 	}
-	return all && !window->closing;
+	return error;
 }
 
 /* The lock is held, and given up now and then while somebody else is closing mappings: that is rare, and soon over. */
 static int withdraw_all(struct weir_window *window)
 {
 	enum { PAUSE_NS = 100 * 1000 };
-	struct weir_first first = { 0 };
+	bool all;
+	int error;
 
-	while (!withdraw_those_that_can_be_held(window, &first)) {
+	while (!(error = withdraw_those_that_can_be_held(window, &all)) && !all) {
 		pthread_mutex_unlock(&window->lock);
 		window->sys->sleep(window->sys->ctx, PAUSE_NS);
 		pthread_mutex_lock(&window->lock);
 	}
-	return weir_first_error(&first);
+	return error;
 }
 
 /* From one state to another, with a reason; if that is the one it is in. */
@@ -400,17 +405,18 @@ void weir_window_restore(struct weir_window *window)
 	weir_watches_tell(window, back ? WEIR_PEER_RESTORED : WEIR_PEER_IS_LOST, written);
 }
 
-void weir_window_lose(struct weir_window *window, const char *reason)
+int weir_window_lose(struct weir_window *window, const char *reason)
 {
+	int error = weir_window_withdraw(window, reason);
 	bool written;
 
-	weir_window_withdraw(window, reason);
 	if (!move_on(window, WEIR_PEER_AWAY, WEIR_PEER_LOST, reason))
-		return;
+		return error;
 	pthread_mutex_lock(&window->lock);
 	written = has_been_written(window);
 	pthread_mutex_unlock(&window->lock);
 	weir_watches_tell(window, WEIR_PEER_IS_LOST, written);
+	return error;
 }
 
 int weir_window_replay(struct weir_map *map)

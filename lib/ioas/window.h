@@ -53,7 +53,8 @@ struct weir_window {
 int weir_window_open(const struct weir_sys *sys, int device_fd, uint32_t region, const char *name, void *addr,
 		     uint64_t len, struct weir_window **ret_window);
 void weir_window_get(struct weir_window *window);
-void weir_window_put(struct weir_window *window);
+/* Runs to its end; an error, with a text, when this was the last user and something stays behind. */
+int weir_window_put(struct weir_window *window);
 
 /* As weir_peer_map() with @offset in the window; @o: options that were read. */
 int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t offset, uint64_t len,
@@ -69,7 +70,7 @@ bool weir_window_is_used(struct weir_window *window);
 int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len, int *ret_fd);
 
 /*
- * Take its mappings away, everywhere, before the device is touched. Runs to its end; the first error (a kernel that failed to unmap).
+ * Take its mappings away, everywhere, before the device is touched. -EIO: the kernel failed to unmap one, which is as it was, like those after it.
  * @reason: for people, in a few words. No lock but the host's and the device's may be held. Nothing happens when it is not here.
  */
 int weir_window_withdraw(struct weir_window *window, const char *reason);
@@ -77,8 +78,8 @@ int weir_window_withdraw(struct weir_window *window, const char *reason);
 /* Put them back; those that cannot be are lost with the window. Nothing happens when it is not away. */
 void weir_window_restore(struct weir_window *window);
 
-/* It does not come back. */
-void weir_window_lose(struct weir_window *window, const char *reason);
+/* It does not come back. Runs to its end; the first error. */
+int weir_window_lose(struct weir_window *window, const char *reason);
 
 /* The window's mappings that are to be put in force with a space that comes to life: what there is to install of one now. */
 int weir_window_replay(struct weir_map *map);
@@ -88,6 +89,6 @@ int weir_window_explain(const struct weir_map *map, int error);
 
 /* A mapping of a window is about to be taken back, claimed or by its handle; and has been. */
 void weir_window_closing(struct weir_held *held);
-void weir_window_closed(struct weir_held *held);
+int weir_window_closed(struct weir_held *held); /* as weir_window_put() */
 
 #endif

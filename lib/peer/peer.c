@@ -95,9 +95,8 @@ int weir_peer_close(struct weir_peer *peer)
 	pthread_mutex_unlock(&window->lock);
 	if (error)
 		return error;
-	weir_window_put(window);
 	free(peer);
-	return 0;
+	return weir_window_put(window);
 }
 
 int weir_peer_map(struct weir_peer *peer, struct weir_ioas *ioas, uint64_t offset, uint64_t len,

@@ -357,6 +357,21 @@ CALL(weir_device_region, (struct weir_device * device, uint32_t index, struct we
      (device, index, ret), OF_DEVICE(device), GIVES(ret))
 CALL(weir_region_map, (struct weir_region * region, void **ret, uint64_t *ret_len), (region, ret, ret_len),
      GIVES(ret))
+CALL(weir_region_unmap, (struct weir_region * region), (region), .ioas = NULL)
+CALL(weir_peer_open, (struct weir_region * region, uint64_t offset, uint64_t len, struct weir_peer **ret),
+     (region, offset, len, ret), GIVES(ret))
+CALL(weir_peer_close, (struct weir_peer * peer), (peer), .releases = true)
+CALL(weir_peer_map,
+     (struct weir_peer * peer, struct weir_ioas *ioas, uint64_t offset, uint64_t len,
+      const struct weir_map_opts *opts, struct weir_map **ret),
+     (peer, ioas, offset, len, opts, ret), GIVES(ret), .ioas = ioas, .maps = true)
+CALL(weir_peer_dmabuf, (struct weir_peer * peer, int *ret), (peer, ret), .ioas = NULL)
+CALL(weir_peer_watch, (struct weir_peer * peer, const struct weir_watch_opts *opts, struct weir_watch **ret),
+     (peer, opts, ret), GIVES(ret))
+CALL(weir_watch_close, (struct weir_watch * watch), (watch), .releases = true)
+CALL(weir_watch_next, (struct weir_watch * watch, struct weir_peer_event *ret, size_t size),
+     (watch, ret, size), .ioas = NULL)
+
 CALL(weir_region_read8, (struct weir_region * region, uint64_t offset, uint8_t *ret), (region, offset, ret),
      .ioas = NULL)
 CALL(weir_region_read16, (struct weir_region * region, uint64_t offset, uint16_t *ret), (region, offset, ret),

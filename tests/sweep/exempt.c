@@ -57,6 +57,13 @@ static const struct {
 	{ "calls.what_is_mapped_without_a_refusal_*", NULL },
 	{ "ioas_device_memory.asking_is_one_call_more", NULL },
 	{ "calls.opening_a_device_makes_those_listed_once_each", NULL },
+	/* A window that cannot be mapped again is lost, which its watchers are told; a reset that fails withdraws and restores, too. */
+	{ "peer.*", "ioctl 0x3b8f" },
+	{ "peer.*", "ioctl 0x3b71" },
+	{ "peer.*", "ioctl 0x3b72" },
+	{ "peer.*", "ioctl 0x3b86" },
+	{ "peer.a_reset_*", "ioctl 0x3b6f" },
+	{ "peer.a_callback_*", "ioctl 0x3b6f" },
 	/* What a batch had mapped before it was refused stays, and counts as lost, when the kernel fails to unmap it. */
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b86" },
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b72" },
