@@ -23,8 +23,8 @@ UNIT_PROGRAMS = [("shim", "tests/shim/weir-shim-selftest"), ("unit", "tests/unit
                  ("core", "tests/unit/weir-unit-core"), ("nvme", "tests/unit/weir-nvme-unit"),
                  ("sim", "tests/unit/weir-sim-unit"), ("sim-iommu", "tests/unit/weir-sim-iommu-unit"),
                  ("sim-vfio", "tests/unit/weir-sim-vfio-unit"), ("sim-model", "tests/unit/weir-sim-model-unit"),
-                 ("sim-drivers", "tests/unit/weir-sim-drivers-unit"), ("sim-decode", "tests/unit/weir-sim-decode-unit"),
-                 ("guard", "tests/unit/weir-guard-unit")]
+                 ("sim-rdma", "tests/unit/weir-rdma-unit"), ("sim-drivers", "tests/unit/weir-sim-drivers-unit"),
+                 ("sim-decode", "tests/unit/weir-sim-decode-unit"), ("guard", "tests/unit/weir-guard-unit")]
 
 
 def units(below="", arguments="", without=()):
