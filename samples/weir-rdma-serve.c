@@ -78,7 +78,7 @@ static void catch_signals(void)
 static int open_disk(struct server *s)
 {
 	struct nvme_controller_opts opts = WEIR_OPTS(nvme_controller_opts, .wait = NVME_WAIT_AUTO);
-	struct nvme_controller_info info;
+	struct nvme_controller_info info = { 0 };
 	uint64_t size = s->options.request_size;
 	int r = open_device(&s->options.open, &s->opened);
 
