@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,13 @@ int weir_rdma_memory_close(struct weir_rdma_memory *m)
 	return weir_first_error(&first);
 }
 
+/* A buffer of another memory has another address there. */
+static bool lies_in(const struct region *region, const struct weir_buffer *buffer)
+{
+	return buffer->len <= region->len && buffer->offset <= region->len - buffer->len &&
+	       (uintptr_t)buffer->addr == region->addr + buffer->offset;
+}
+
 /* The lock is held. */
 static int find(struct weir_rdma_memory *m, const struct weir_buffer *buffer, struct region *ret_region)
 {
@@ -109,10 +117,9 @@ static int find(struct weir_rdma_memory *m, const struct weir_buffer *buffer, st
 
 	if (error)
 		return error;
-	if (buffer->chunk >= m->num || buffer->len > m->regions[buffer->chunk].len ||
-	    buffer->offset > m->regions[buffer->chunk].len - buffer->len)
-		return weir_fail(-ENOENT, "a buffer in chunk %u, of a memory that has %u", buffer->chunk,
-				 m->num);
+	if (buffer->chunk >= m->num || !lies_in(&m->regions[buffer->chunk], buffer))
+		return weir_fail(-ENOENT, "at %p in chunk %u there is no buffer of this memory", buffer->addr,
+				 buffer->chunk);
 	*ret_region = m->regions[buffer->chunk];
 	return 0;
 }

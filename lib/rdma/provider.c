@@ -19,6 +19,10 @@ static const char pins[] = "its driver pins what it imports and cannot let go of
 static const char paging[] = "mlx5 takes windows only on hardware with on-demand paging and UMR, with "
 			     "CONFIG_INFINIBAND_ON_DEMAND_PAGING";
 
+static const char old_irdma[] =
+	"the kernel's irdma takes windows, but this rdma-core's part of it knows no dma-bufs "
+	"(that of Debian 12 does not)";
+
 const char *weir_provider_refusal(const char *driver)
 {
 	static const struct {
@@ -31,7 +35,8 @@ const char *weir_provider_refusal(const char *driver)
 		{ "cxgb4", no_dmabuf },     { "hns3", no_dmabuf },
 		{ "qede", no_dmabuf },      { "erdma", no_dmabuf },
 		{ "mlx4_core", no_dmabuf }, { "vmw_pvrdma", no_dmabuf },
-		{ "hfi1", no_dmabuf },
+		{ "hfi1", no_dmabuf },      { "ice", old_irdma },
+		{ "i40e", old_irdma },      { "idpf", old_irdma },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

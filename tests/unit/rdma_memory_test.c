@@ -174,6 +174,10 @@ UNIT(rdma_memory, what_is_no_part_of_a_buffer_has_no_address)
 	other.chunk = 1;
 	EXPECT_ERR(-ENOENT, weir_rdma_memory_range(s->shown, &other, 0, 1, &range));
 	other.chunk = 0;
+	other.addr = (char *)buffer.addr + 64;
+	EXPECT_ERR(-ENOENT, weir_rdma_memory_range(s->shown, &other, 0, 1, &range));
+	EXPECT_CONTAINS(weir_error(), "no buffer of this memory");
+	other.addr = (char *)buffer.addr + CHUNK - 1;
 	other.offset = CHUNK - 1;
 	EXPECT_ERR(-ENOENT, weir_rdma_memory_range(s->shown, &other, 0, 1, &range));
 }

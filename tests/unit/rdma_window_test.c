@@ -17,6 +17,7 @@ enum {
 };
 
 struct setting {
+	struct weir_sim *sim;
 	struct fake_rdma *fake;
 	struct weir_rdma *rdma;
 	struct weir_device *device;
@@ -51,6 +52,7 @@ static struct setting *begin_on(struct t *t, enum weir_backend backend, enum fak
 
 	ASSERT_TRUE(s != NULL);
 	t_defer(t, end, s);
+	s->sim = host->sim;
 	s->fake = fake;
 	ASSERT_OK(weir_sim_add_nvme(host->sim, &WEIR_OPTS(weir_sim_nvme_opts, .cmb_mib = 1), NULL, NULL));
 	ASSERT_OK(weir_device_open(host->ioas, "0000:00:01.0", NULL, &s->device));
@@ -223,7 +225,7 @@ UNIT(rdma_window, those_that_take_none_say_why)
 		{ "rdma_rxe", "no dma-bufs at all" }, { "siw", "no dma-bufs at all" },
 		{ "efa", "cannot let go" },           { "bnxt_en", "cannot let go" },
 		{ "mlx5_core", "on-demand paging" },  { "something_new", "takes no dma-bufs, or none" },
-		{ "", "an unknown driver" },
+		{ "ice", "this rdma-core" },          { "", "an unknown driver" },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -420,6 +422,64 @@ UNIT(rdma_window, what_is_registered_keeps_the_window_and_the_domain)
 
 	EXPECT_ERR(-EBUSY, weir_peer_close(s->peer));
 	EXPECT_ERR(-EBUSY, weir_rdma_close(s->rdma));
+}
+
+UNIT(rdma_window, a_system_call_that_fails_leaves_nothing_registered)
+{
+	struct setting *s = begin(t, FAKE_DIES, "ice");
+	uint64_t calls = weir_sim_num_calls(s->sim), num;
+
+	ASSERT_OK(register_it(s));
+	num = weir_sim_num_calls(s->sim) - calls;
+	EXPECT_OK(weir_rdma_window_close(s->window));
+	ASSERT_NE(num, 0);
+	for (uint64_t n = 1; n <= num; n++) {
+		t_note(t, "call %d of %d", (int)n, (int)num);
+		s->window = NULL;
+		weir_sim_fail_call(s->sim, n, -EMFILE, false);
+		EXPECT_ERR(-EMFILE, register_it(s));
+		weir_sim_fail_call(s->sim, 0, 0, false);
+		EXPECT_EQ(fake_rdma_mrs(s->fake), 0);
+		EXPECT_TRUE(s->window == NULL);
+		ASSERT_OK(register_it(s));
+		EXPECT_OK(other_side_reads(s));
+		EXPECT_OK(weir_rdma_window_close(s->window));
+	}
+	s->window = NULL;
+}
+
+static uint64_t calls_of_a_reset(struct t *t)
+{
+	struct setting *s = registered(t, FAKE_DIES, "ice");
+	uint64_t before = weir_sim_num_calls(s->sim);
+
+	ASSERT_OK(weir_device_reset(s->device));
+	return weir_sim_num_calls(s->sim) - before;
+}
+
+/* Whichever call of a reset fails: what is said to be there is there, and for all else there is no key. */
+UNIT(rdma_window, a_system_call_that_fails_in_a_reset_leaves_no_key_that_leads_nowhere)
+{
+	uint64_t num = calls_of_a_reset(t);
+
+	ASSERT_GT(num, 1);
+	for (uint64_t n = 1; n <= num; n++) {
+		struct setting *s = registered(t, FAKE_DIES, "ice");
+		struct weir_rdma_range range;
+		int error;
+
+		t_note(t, "call %d of %d", (int)n, (int)num);
+		weir_sim_fail_call(s->sim, n, -EIO, false);
+		weir_device_reset(s->device);
+		weir_sim_fail_call(s->sim, 0, 0, false);
+		error = weir_rdma_window_range(s->window, 0, PAGE, &range);
+		EXPECT_EQ(info_of(s).state == WEIR_PEER_HERE, error == 0);
+		EXPECT_EQ(fake_rdma_mrs(s->fake), error == 0);
+		if (!error)
+			EXPECT_OK(fake_rdma_reach(s->fake, range.rkey, range.addr, PAGE, READ));
+		if (s->num > 0)
+			EXPECT_EQ(s->events[s->num - 1].kind == WEIR_RDMA_RESTORED, error == 0);
+	}
 }
 
 /* ---- Threads ---- */
