@@ -151,7 +151,7 @@ LANES = [
     vm("vm-bench", "a map and an unmap beside the bare system calls, and together: ratios of times, for a quiet machine",
        machine="vtd", hosts="iommufd,type1", budget=480, parts="bench", long=True),
     vm("vm-rdma", "a disk by RDMA from a userspace driver to another host, by soft-RoCE between two network namespaces; a BAR refused",
-       machine="vtd", hosts="iommufd,type1", budget=420, parts="rdma"),
+       machine="vtd", hosts="iommufd,type1", budget=240, parts="rdma"),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     # A boot and a lane are to take about a minute where little else runs, so each host has its own.
