@@ -30,8 +30,8 @@ struct weir_first {
 	char text[WEIR_ERROR_SIZE];
 };
 
-void weir_first_note(struct weir_first *first, int error);
-int weir_first_error(const struct weir_first *first);
+WEIR_PRIVATE_API void weir_first_note(struct weir_first *first, int error);
+WEIR_PRIVATE_API int weir_first_error(const struct weir_first *first);
 
 /*
  * Bring a caller's option struct of any age into one of ours (@size bytes at @ret_opts, zeroed first).

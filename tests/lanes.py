@@ -23,8 +23,8 @@ UNIT_PROGRAMS = [("shim", "tests/shim/weir-shim-selftest"), ("unit", "tests/unit
                  ("core", "tests/unit/weir-unit-core"), ("nvme", "tests/unit/weir-nvme-unit"),
                  ("sim", "tests/unit/weir-sim-unit"), ("sim-iommu", "tests/unit/weir-sim-iommu-unit"),
                  ("sim-vfio", "tests/unit/weir-sim-vfio-unit"), ("sim-model", "tests/unit/weir-sim-model-unit"),
-                 ("sim-drivers", "tests/unit/weir-sim-drivers-unit"), ("sim-decode", "tests/unit/weir-sim-decode-unit"),
-                 ("guard", "tests/unit/weir-guard-unit")]
+                 ("sim-rdma", "tests/unit/weir-rdma-unit"), ("sim-drivers", "tests/unit/weir-sim-drivers-unit"),
+                 ("sim-decode", "tests/unit/weir-sim-decode-unit"), ("guard", "tests/unit/weir-guard-unit")]
 
 
 def units(below="", arguments="", without=()):
@@ -150,6 +150,8 @@ LANES = [
          steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-bench", "a map and an unmap beside the bare system calls, and together: ratios of times, for a quiet machine",
        machine="vtd", hosts="iommufd,type1", budget=480, parts="bench", long=True),
+    vm("vm-rdma", "a disk by RDMA from a userspace driver to another host, by soft-RoCE between two network namespaces; a BAR refused",
+       machine="vtd", hosts="iommufd,type1", budget=240, parts="rdma"),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     # A boot and a lane are to take about a minute where little else runs, so each host has its own.

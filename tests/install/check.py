@@ -75,6 +75,13 @@ class Installed:
         (self.scratch / "first.c").write_text(program)
         self.run("cc", *STRICT, self.scratch / "first.c", "-o", self.scratch / "first", *self.pkg_config("--cflags", "--libs"))
 
+    def rdma_program(self):
+        """The add-on, where it is built."""
+        flags = self.run("pkg-config", "--cflags", "--libs", "weir-rdma").split()
+        (self.scratch / "rdma.c").write_text("#include <weir/rdma.h>\nint main(void)\n{\n\treturn !weir_verbs_real()->reg_mr;\n}\n")
+        self.run("cc", *STRICT, self.scratch / "rdma.c", "-o", self.scratch / "rdma", *flags)
+        self.run(self.scratch / "rdma")
+
     def cxx_program(self):
         self.compile("c++", "-std=c++17", "-x", "c++", flags=["-x", "none", *self.pkg_config("--libs")], to="cxx")
 
@@ -103,7 +110,8 @@ def main():
     tests = []
     with tempfile.TemporaryDirectory(prefix="weir-install-") as scratch:
         copy = Installed(options.build, Path(scratch))
-        for way in (copy.install, copy.version_in_pkg_config, copy.c_program, copy.first_program, copy.cxx_program, copy.static_program,
+        for way in (copy.install, copy.version_in_pkg_config, copy.c_program, copy.first_program, copy.rdma_program,
+                    copy.cxx_program, copy.static_program,
                     copy.cmake_project):
             try:
                 way()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 # Each library, its version script, and how the names may begin that its static twin shares with its user.
 LIBRARIES = (("lib/libweir", "lib/weir.map", ("weir_",)),
-             ("lib/sim/libweir-sim", "lib/sim/weir-sim.map", ("weir_", "sim_")))
+             ("lib/sim/libweir-sim", "lib/sim/weir-sim.map", ("weir_", "sim_")),
+             ("lib/rdma/libweir-rdma", "lib/rdma/weir-rdma.map", ("weir_",)))
 # The version of what only our own add-on libraries use.
 PRIVATE = "WEIR_PRIVATE"
 

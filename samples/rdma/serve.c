@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve.h"
+
+#include <argp.h>
+#include <stdlib.h>
+
+#include "common/units.h"
+
+enum { KEY_BACKEND = 256, KEY_SIMULATE, KEY_GID, KEY_CLIENTS };
+
+static const char doc[] = "Offer a whole NVMe namespace, read through VFIO, to weir-rdma-fetch on other "
+			  "machines: what the controller "
+			  "writes into memory, they read from there by RDMA.\n"
+			  "\n"
+			  "ADDRESS is the controller's PCI address, such as 0000:01:00.0; it has to be bound "
+			  "to vfio-pci. Nothing is "
+			  "written to it. With --simulate, it can be left out. Whoever reaches the TCP port "
+			  "may read the disk.\v"
+			  "Exit status: 0 when it was stopped or has served as many as it was to; 1 when it "
+			  "could not be set up; 2 for a "
+			  "command line that makes no sense; 3 when the disk failed.";
+
+static const struct argp_option table[] = {
+	{ "namespace", 'n', "N", 0, "Namespace (default 1)", 0 },
+	{ "queue-depth", 'q', "N", 0, "Requests in flight (default 8)", 0 },
+	{ "request-size", 's', "SIZE", 0, "Of each, in bytes, or with K or M (default 128K)", 0 },
+	{ "backend", KEY_BACKEND, "NAME", 0, "auto, iommufd, type1 or compat (default auto)", 0 },
+	{ "simulate", KEY_SIMULATE, "IMAGE", 0,
+	  "Not a real controller but a simulated one, inside this program, with IMAGE as its disk", 0 },
+	{ "device", 'd', "NAME", 0, "RDMA device (default: the first)", 0 },
+	{ "gid-index", KEY_GID, "N", 0, "Of this side's address (default: one of RoCE v2, if there is any)",
+	  0 },
+	{ "listen", 'l', "HOST", 0, "Wait for clients at this address (default: all of this machine)", 0 },
+	{ "port", 'p', "PORT", 0, "At this TCP port (default 7471)", 0 },
+	{ "clients", KEY_CLIENTS, "N", 0, "Serve so many, then end (default: any number)", 0 },
+	{ 0 },
+};
+
+/* A number of at least 1 that fits 32 bits, or the end. */
+static uint32_t number(const char *text, const char *what, struct argp_state *state)
+{
+	uint64_t value;
+
+	if (!unit_parse(text, &value) || value > UINT32_MAX)
+		argp_error(state, "%s: a number from 1 on, not \"%s\"", what, text);
+	return (uint32_t)value;
+}
+
+static error_t take_network(int key, char *arg, struct argp_state *state, struct serve_options *options)
+{
+	char *rest;
+
+	switch (key) {
+	case 'd':
+		options->device = arg;
+		return 0;
+	case 'l':
+		options->listen = arg;
+		return 0;
+	case 'p':
+		options->port = arg;
+		return 0;
+	case KEY_CLIENTS:
+		options->clients = number(arg, "clients", state);
+		return 0;
+	case KEY_GID:
+		options->gid_index = (int)strtol(arg, &rest, 10);
+		if (*arg == '\0' || *rest != '\0' || options->gid_index < 0 || options->gid_index > 255)
+			argp_error(state, "gid-index: a number from 0 to 255, not \"%s\"", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t take(int key, char *arg, struct argp_state *state)
+{
+	struct serve_options *options = state->input;
+
+	switch (key) {
+	case 'n':
+		options->namespace_id = number(arg, "namespace", state);
+		return 0;
+	case 'q':
+		options->queue_depth = number(arg, "queue-depth", state);
+		return 0;
+	case 's':
+		options->request_size = number(arg, "request-size", state);
+		return 0;
+	case KEY_BACKEND:
+		if (!open_backend(arg, &options->open.backend))
+			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
+		return 0;
+	case KEY_SIMULATE:
+		options->open.simulate = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->open.address)
+			argp_error(state, "one ADDRESS, not also \"%s\"", arg);
+		options->open.address = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!options->open.address && options->open.simulate)
+			options->open.address = "0000:00:01.0";
+		if (!options->open.address)
+			argp_error(state, "the ADDRESS of a controller is missing");
+		return 0;
+	default:
+		return take_network(key, arg, state, options);
+	}
+}
+
+struct serve_options serve_options_parse(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = table, .parser = take, .args_doc = "ADDRESS", .doc = doc
+	};
+	struct serve_options options = {
+		.port = "7471",
+		.gid_index = -1,
+		.namespace_id = 1,
+		.queue_depth = 8,
+		.request_size = 128 << 10,
+	};
+
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		exit(EXIT_USAGE);
+	return options;
+}
