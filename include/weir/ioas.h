@@ -80,7 +80,8 @@ WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 	(1u << 4) /* weir_ioas_map(): memory of a device will do, though its mapping can go stale */
 
 #define WEIR_MAP_SINK                                                                                        \
-	(1u << 5) /* a device's memory (weir/peer.h): while it is away, DMA goes to scratch memory instead of being blocked */
+	(1u                                                                                                  \
+	 << 5) /* a device's memory (weir/peer.h): while it is away, DMA goes to scratch memory instead of being blocked */
 
 /* What a mapping allows and where it goes. Leave out what you do not care about. */
 struct weir_map_opts {

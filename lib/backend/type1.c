@@ -378,8 +378,9 @@ static int container_can(struct weir_function *function, enum weir_cap cap)
 	case WEIR_CAP_PEER:
 		if (kernel->ops->device_memory)
 			return 0;
-		return weir_fail(-EOPNOTSUPP,
-				 "the container's ioctls on /dev/iommu do not map devices' memory: iommufd's own do");
+		return weir_fail(
+			-EOPNOTSUPP,
+			"the container's ioctls on /dev/iommu do not map devices' memory: iommufd's own do");
 	default:
 		return -ENOTTY;
 	}
