@@ -119,7 +119,8 @@ WEIR_API int weir_device_set_bus_master(struct weir_device *device, bool enable)
 
 /*
  * Let the device answer at its memory BARs, or not (PCI COMMAND, bit 1). It is on after opening. While it
- * is off, the device's memory is away (weir/away.h). Returns 0, -EIO, or -ENODEV when the device has gone. Since 0.1.
+ * is off, the device's memory is away (weir/away.h). Returns 0, -EIO, or -ENODEV when the device has gone; or as
+ * weir_device_reset() for its windows. Since 0.1.
  */
 WEIR_API int weir_device_set_memory(struct weir_device *device, bool enable);
 
@@ -132,6 +133,7 @@ WEIR_API int weir_device_set_memory(struct weir_device *device, bool enable);
  *   -EAGAIN      the kernel could not get hold of the device for a second
  *   -ENODEV      the device has gone
  *   -EIO         the reset failed
+ * or, with nothing reset, the error with which the kernel failed to take a window of the device from others (weir/peer.h)
  *
  * Kernel: VFIO_DEVICE_RESET. Since 0.1.
  */

@@ -31,7 +31,7 @@ struct weir_window;
 void weir_away_tell_window(const struct weir_device *device, struct weir_window *window);
 
 /*
- * @why: WEIR_AWAY_..., beside what is the reason already. 0; or, with all as it was, -EIO, with a text: the kernel failed to take what others
+ * @why: WEIR_AWAY_..., beside what is the reason already. 0; or, with all as it was, an error, with a text: the kernel failed to take what others
  * have mapped from them. With WEIR_AWAY_CLOSING it has begun all the same.
  */
 int weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why);

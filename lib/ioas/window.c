@@ -266,7 +266,7 @@ static int withdraw_mapping(struct weir_window *window, struct weir_held *held)
 	int error = map->ioas->space.live ? remove_installed(map) : 0;
 
 	if (error)
-		return weir_fail(-EIO,
+		return weir_fail(error,
 				 "the kernel failed to unmap %s at IOVA %#" PRIx64
 				 " (%s): devices may still reach it",
 				 window->name, weir_map_start(map), strerror(-error));

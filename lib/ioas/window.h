@@ -70,7 +70,7 @@ bool weir_window_is_used(struct weir_window *window);
 int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len, int *ret_fd);
 
 /*
- * Take its mappings away, everywhere, before the device is touched. -EIO: the kernel failed to unmap one, which is as it was, like those after it.
+ * Take its mappings away, everywhere, before the device is touched. An error: the kernel failed to unmap one, which is as it was, like those after it.
  * @reason: for people, in a few words. No lock but the host's and the device's may be held. Nothing happens when it is not here.
  */
 int weir_window_withdraw(struct weir_window *window, const char *reason);
