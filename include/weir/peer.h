@@ -79,7 +79,10 @@ WEIR_API int weir_peer_map(struct weir_peer *peer, struct weir_ioas *ioas, uint6
 /*
  * Let the devices of @ioas reach @len bytes from @offset on of a dma-buf that somebody else exported.
  *
- * Who exports it can take it away, and the kernel tells nobody: such a mapping can go stale.
+ * Who exports it can take it away, and the kernel tells nobody: such a mapping can go stale. The library keeps a descriptor of its own until the
+ * mapping ends. weir_map_addr() gives addresses by which this process cannot reach what is in the buffer.
+ *
+ * Without a device in @ioas, what the kernel makes of the buffer shows only when one comes.
  *
  * Returns as weir_peer_map(), and
  *   -EBADF       no descriptor

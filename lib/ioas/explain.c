@@ -26,10 +26,34 @@ int weir_explain_memory(struct weir_ioas *ioas, const struct weir_map *map)
 			 (weir_ioas_mapped_bytes(ioas) - weir_map_size(map)) / 1024);
 }
 
+static int explain_dmabuf(const struct weir_map *map, int error)
+{
+	switch (error) {
+	case -ENODEV:
+		return weir_fail(error, "whoever exported the dma-buf has taken it away");
+	case -EINVAL:
+		return weir_fail(error,
+				 "the descriptor is no dma-buf, or shorter than %#" PRIx64
+				 " bytes from %#" PRIx64 " on",
+				 weir_map_size(map), map->backing.offset);
+	case -EFAULT:
+	case -EOPNOTSUPP:
+		return weir_fail(
+			-EOPNOTSUPP,
+			"the kernel does not map this dma-buf for devices: iommufd takes those that vfio-pci "
+			"exports (Linux 6.19), the VFIO container takes none");
+	default:
+		return weir_fail(error, "the kernel refused to map a dma-buf to IOVA %#" PRIx64 ": %s",
+				 weir_map_start(map), strerror(-error));
+	}
+}
+
 int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
 	if (map->held && map->held->window && error != -ENOSPC)
 		return weir_window_explain(map, error);
+	if (map->held && map->held->dmabuf && error != -ENOSPC)
+		return explain_dmabuf(map, error);
 	/* A kernel that maps files says this of one that is too short. */
 	if (error == -EINVAL && weir_explain_shrunk(ioas, map))
 		return -EFAULT;

@@ -215,7 +215,7 @@ int weir_check_memory(struct weir_ioas *ioas, const struct weir_map *map)
 	int error;
 
 	/* Of a device's own memory, only a device can tell. */
-	if (map->held && map->held->window)
+	if (map->held && (map->held->window || map->held->dmabuf))
 		return 0;
 	error = weir_probe_memory(ioas, map);
 	mapped = weir_ioas_mapped_bytes(ioas);

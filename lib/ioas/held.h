@@ -20,7 +20,8 @@ struct weir_held {
 	/* A part of a file, mapped into this process. */
 	void *base; /* whole pages of the file's own size */
 	uint64_t len;
-	int fd; /* our own; -1: there is no file */
+	int fd;      /* our own; -1: there is no file */
+	bool dmabuf; /* it is no file, but a dma-buf, and its addresses are nothing but addresses */
 
 	/* A batch: its pieces lie one after the other. */
 	struct weir_map *first, *last; /* NULL: it is none */
