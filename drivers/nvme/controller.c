@@ -83,6 +83,8 @@ static int start(struct nvme_controller *c, const struct nvme_controller_opts *o
 
 	r = nvme_disable(&c->registers);
 	if (r == 0)
+		r = nvme_cmb_disable(&c->registers);
+	if (r == 0)
 		r = nvme_memory_open(&c->memory, c->device, opts->memory);
 	if (r == 0)
 		r = nvme_admin_open(c);
@@ -216,6 +218,7 @@ static void stop(struct nvme_controller *c, int *first, char text[DETAIL_SIZE])
 		note(first, text, r);
 	}
 	note(first, text, nvme_disable(&c->registers));
+	note(first, text, nvme_cmb_disable(&c->registers));
 	r = weir_device_set_bus_master(c->device, false);
 	c->memory.reachable = r < 0;
 	if (r < 0)
