@@ -150,6 +150,8 @@ LANES = [
          steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-bench", "a map and an unmap beside the bare system calls, and together: ratios of times, for a quiet machine",
        machine="vtd", hosts="iommufd,type1", budget=480, parts="bench", long=True),
+    vm("vm-resets", "a disk copied from device to device, with a thousand resets of the target on the way",
+       machine="vtd", hosts="iommufd,type1", budget=2400, parts="resets", long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     # A boot and a lane are to take about a minute where little else runs, so each host has its own.

@@ -200,3 +200,35 @@ CONFORMANCE(peer_stream, a_controller_writes_from_its_own_buffer_what_another_ha
 	EXPECT_OK(weir_map_close(own));
 	EXPECT_OK(weir_map_close(map));
 }
+
+/* The region of persistent memory, which only QEMU's controller has: enabled by one register, and gone with a reset. */
+CONFORMANCE(peer_stream, persistent_memory_is_a_window_like_any_other, NEEDS(PEER, NVME0, REAL_SYSTEM))
+{
+	enum { PMR_BAR = 4, PMRCTL = 0xe04, PMRSTS = 0xe08, NOT_READY = 1 << 8, LEN = HALF * PAGE };
+	struct weir_ioas *ioas = new_ioas(t), *other = space_of_stream(t, ioas);
+	struct target *target = new_target(t, ioas);
+	struct weir_region *bar;
+	struct weir_peer *peer;
+	struct weir_map *map;
+	unsigned char *memory;
+	void *addr;
+	uint32_t status;
+
+	begin_stream(t, other, false);
+	ASSERT_OK(weir_region_write32(target->registers, PMRCTL, 1));
+	ASSERT_OK(weir_region_read32(target->registers, PMRSTS, &status));
+	ASSERT_EQ(status & NOT_READY, 0);
+	ASSERT_OK(weir_device_region(target->device, PMR_BAR, &bar));
+	ASSERT_OK(weir_region_map(bar, &addr, NULL));
+	memory = addr;
+	ASSERT_OK(weir_peer_open(bar, 0, LEN, &peer));
+	ASSERT_OK(weir_peer_map(peer, other, 0, LEN, NULL, &map));
+	memset(memory, 0x11, LEN);
+	stream.iova = weir_map_iova(map);
+	submit(0);
+	drain();
+	for (unsigned int page = 0; page < HALF; page++)
+		EXPECT_FALSE(all_bytes(memory + page * PAGE, 0x11, PAGE));
+	EXPECT_OK(weir_map_close(map));
+	EXPECT_OK(weir_peer_close(peer));
+}
