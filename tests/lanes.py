@@ -152,6 +152,8 @@ LANES = [
        machine="vtd", hosts="iommufd,type1", budget=480, parts="bench", long=True),
     vm("vm-rdma", "a disk by RDMA from a userspace driver to another host, by soft-RoCE between two network namespaces; a BAR refused",
        machine="vtd", hosts="iommufd,type1", budget=240, parts="rdma"),
+    vm("vm-resets", "a disk copied from device to device, with a thousand resets of the target on the way",
+       machine="vtd", hosts="iommufd,type1", budget=2400, parts="resets", long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
        machine="stock", hosts="auto", budget=450, parts="conformance programs", kernel="tests/vm/lib/kernel-stock"),
     # A boot and a lane are to take about a minute where little else runs, so each host has its own.

@@ -83,6 +83,8 @@ static int start(struct nvme_controller *c, const struct nvme_controller_opts *o
 
 	r = nvme_disable(&c->registers);
 	if (r == 0)
+		r = nvme_cmb_disable(&c->registers);
+	if (r == 0)
 		r = nvme_memory_open(&c->memory, c->device, opts->memory);
 	if (r == 0)
 		r = nvme_admin_open(c);
@@ -200,22 +202,32 @@ static void note(int *first, char text[DETAIL_SIZE], int r)
 	memcpy(text, nvme_detail, DETAIL_SIZE);
 }
 
+/* One that was reset, is gone or has failed hears no command: it is not waited for. */
+static bool hears(struct nvme_controller *c, int *first, char text[DETAIL_SIZE])
+{
+	int r;
+
+	if (!c->was_enabled || c->dead)
+		return false;
+	r = nvme_controller_check(c);
+	note(first, text, r);
+	return r == 0;
+}
+
 /* Queues deleted, then shut down, then disabled: each only as far as the controller still answers. */
 static void stop(struct nvme_controller *c, int *first, char text[DETAIL_SIZE])
 {
 	uint32_t i;
 	int r;
 
-	for (i = 0; i < c->info.num_queues; i++)
-		if (c->queues[i] && !c->queues[i]->lost)
-			note(first, text, nvme_queue_delete(c->queues[i]));
-	if (c->was_enabled && !c->dead) {
-		r = nvme_controller_check(c);
-		if (r == 0)
-			r = nvme_shut_down(&c->registers, c->shutdown_timeout_ms);
-		note(first, text, r);
-	}
+	if (hears(c, first, text))
+		for (i = 0; i < c->info.num_queues; i++)
+			if (c->queues[i] && !c->queues[i]->lost)
+				note(first, text, nvme_queue_delete(c->queues[i]));
+	if (hears(c, first, text))
+		note(first, text, nvme_shut_down(&c->registers, c->shutdown_timeout_ms));
 	note(first, text, nvme_disable(&c->registers));
+	note(first, text, nvme_cmb_disable(&c->registers));
 	r = weir_device_set_bus_master(c->device, false);
 	c->memory.reachable = r < 0;
 	if (r < 0)

@@ -33,6 +33,9 @@ struct nvme_controller {
 /* What CSTS says: 0, -ENODEV or -EIO. Any thread. */
 int nvme_controller_state(const struct nvme_controller *c);
 
+/* Have the controller forget that its memory buffer was ever shown or enabled. Returns 0, -ENODEV or -EIO. */
+int nvme_cmb_disable(const struct nvme_registers *registers);
+
 /* Delete a queue pair and take it out of the table, or mark it lost: see nvme_queue_close(). */
 int nvme_queue_delete(struct nvme_queue *queue);
 

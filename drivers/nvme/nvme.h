@@ -168,6 +168,52 @@ struct nvme_namespace {
 int nvme_namespace_info(struct nvme_controller *controller, uint32_t nsid, struct nvme_namespace *ret_ns,
 			size_t size);
 
+/* Controller memory buffer ------------------------------------------------------------------------------- */
+
+/*
+ * Memory of the controller in one of its BARs. Other devices reach it through a window (weir/peer.h); the
+ * controller itself, without going through the IOMMU, at addresses that the host gives it.
+ *
+ *     nvme_controller_cmb(controller, &cmb, sizeof cmb);
+ *     weir_device_region(device, cmb.bar, &bar);
+ *     weir_peer_open(bar, cmb.offset, cmb.len, &peer);
+ *     weir_peer_map(peer, weir_device_ioas(device), 0, cmb.len, NULL, &own);
+ *     nvme_controller_enable_cmb(controller, weir_map_iova(own));
+ *     nvme_queue_write(queue, &ns, block, weir_map_iova(own) + offset, len, timeout_ms);
+ *
+ * The window is mapped in the controller's own space so that nothing else gets these addresses.
+ */
+struct nvme_cmb {
+	uint64_t offset; /* in the BAR */
+	uint64_t len;
+	uint32_t bar;                                     /* as weir_device_region() takes it */
+	bool submission_queues, completion_queues, lists; /* what may lie in it */
+	bool reads, writes; /* the data of commands that read, of commands that write */
+	bool mixed;         /* a command's data may lie partly in it, partly elsewhere */
+};
+
+/*
+ * Ask the controller where its memory buffer is. @size: sizeof *@ret_cmb.
+ *
+ * Returns 0 and fills in @ret_cmb; or
+ *   -EOPNOTSUPP  it has none, or none whose address the host may choose (CAP.CMBS)
+ *   -EPROTO      what it says does not fit its BAR, or covers its registers
+ *   -ENODEV, -EIO
+ *
+ * Base 2.0, 3.1.3.12 to 3.1.3.14 and 8.5.
+ */
+int nvme_controller_cmb(struct nvme_controller *controller, struct nvme_cmb *ret_cmb, size_t size);
+
+/*
+ * Have the controller find its memory buffer from @address on, a multiple of 4 KiB: what its commands name
+ * there is the buffer, and no IOVA any more. It stays until the controller is closed, or the device reset.
+ *
+ * Returns 0; or, with the buffer not enabled,
+ *   -EINVAL  @address is no multiple of 4 KiB or wraps; the controller does not take it (CMBSTS.CBAI)
+ * and as nvme_controller_cmb().
+ */
+int nvme_controller_enable_cmb(struct nvme_controller *controller, uint64_t address);
+
 /* I/O queue pair ----------------------------------------------------------------------------------------- */
 
 /*

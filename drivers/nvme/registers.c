@@ -12,7 +12,7 @@
 #define SQE_SHIFT            6u
 #define CQE_SHIFT            4u
 
-static int read32(const struct nvme_registers *regs, uint32_t offset, uint32_t *ret_value)
+int nvme_read32(const struct nvme_registers *regs, uint32_t offset, uint32_t *ret_value)
 {
 	uint32_t value;
 	int r = weir_region_read32(regs->bar, offset, &value);
@@ -25,7 +25,7 @@ static int read32(const struct nvme_registers *regs, uint32_t offset, uint32_t *
 	return 0;
 }
 
-static int write32(const struct nvme_registers *regs, uint32_t offset, uint32_t value)
+int nvme_write32(const struct nvme_registers *regs, uint32_t offset, uint32_t value)
 {
 	int r = weir_region_write32(regs->bar, offset, value);
 
@@ -35,9 +35,9 @@ static int write32(const struct nvme_registers *regs, uint32_t offset, uint32_t 
 /* Two halves, the lower first: always allowed, and right where 64-bit accesses are split on their way. */
 static int write64(const struct nvme_registers *regs, uint32_t offset, uint64_t value)
 {
-	int r = write32(regs, offset, (uint32_t)value);
+	int r = nvme_write32(regs, offset, (uint32_t)value);
 
-	return r < 0 ? r : write32(regs, offset + 4, (uint32_t)(value >> 32));
+	return r < 0 ? r : nvme_write32(regs, offset + 4, (uint32_t)(value >> 32));
 }
 
 /* Opening ------------------------------------------------------------------------------------------------ */
@@ -49,7 +49,7 @@ static int find_ready_timeout(struct nvme_registers *regs, uint32_t most)
 	int r;
 
 	if (NVME_CAP_CRMS(regs->cap) & NVME_CAP_CRWMS) {
-		r = read32(regs, NVME_REG_CRTO, &crto);
+		r = nvme_read32(regs, NVME_REG_CRTO, &crto);
 		if (r < 0)
 			return r;
 		if ((crto & NVME_CRTO_CRWMT_MASK) > units)
@@ -93,7 +93,7 @@ static int check_capabilities(struct nvme_registers *regs)
 	uint32_t low = 0, high = 0;
 	int r;
 
-	r = read32(regs, NVME_REG_VS, &regs->version);
+	r = nvme_read32(regs, NVME_REG_VS, &regs->version);
 	if (r == 0)
 		r = weir_region_read32(regs->bar, NVME_REG_CAP, &low);
 	if (r == 0)
@@ -148,7 +148,7 @@ struct nvme_doorbell nvme_doorbell(const struct nvme_registers *regs, uint16_t q
 
 int nvme_status(const struct nvme_registers *regs, uint32_t *ret_csts)
 {
-	return read32(regs, NVME_REG_CSTS, ret_csts);
+	return nvme_read32(regs, NVME_REG_CSTS, ret_csts);
 }
 
 /*
@@ -181,12 +181,12 @@ static int wait_status(const struct nvme_registers *regs, uint32_t mask, uint32_
 int nvme_disable(const struct nvme_registers *regs)
 {
 	uint32_t cc;
-	int r = read32(regs, NVME_REG_CC, &cc);
+	int r = nvme_read32(regs, NVME_REG_CC, &cc);
 
 	if (r < 0)
 		return r;
 	if (NVME_CC_EN(cc)) {
-		r = write32(
+		r = nvme_write32(
 			regs, NVME_REG_CC,
 			cc & ~(NVME_CC_EN_MASK << NVME_CC_EN_SHIFT | NVME_CC_SHN_MASK << NVME_CC_SHN_SHIFT));
 		if (r < 0)
@@ -203,13 +203,13 @@ int nvme_enable(const struct nvme_registers *regs, uint64_t asq, uint64_t acq, u
 		      NVME_SET(CQE_SHIFT, CC_IOCQES);
 	int r;
 
-	r = write32(regs, NVME_REG_AQA, last << 16 | last);
+	r = nvme_write32(regs, NVME_REG_AQA, last << 16 | last);
 	if (r == 0)
 		r = write64(regs, NVME_REG_ASQ, asq);
 	if (r == 0)
 		r = write64(regs, NVME_REG_ACQ, acq);
 	if (r == 0)
-		r = write32(regs, NVME_REG_CC, cc);
+		r = nvme_write32(regs, NVME_REG_CC, cc);
 	if (r < 0)
 		return r;
 	return wait_status(regs, NVME_CSTS_RDY_MASK, 1, regs->ready_timeout_ms, true, "ready");
@@ -218,12 +218,12 @@ int nvme_enable(const struct nvme_registers *regs, uint64_t asq, uint64_t acq, u
 int nvme_shut_down(const struct nvme_registers *regs, uint32_t timeout_ms)
 {
 	uint32_t cc;
-	int r = read32(regs, NVME_REG_CC, &cc);
+	int r = nvme_read32(regs, NVME_REG_CC, &cc);
 
 	if (r < 0)
 		return r;
 	cc &= ~(uint32_t)(NVME_CC_SHN_MASK << NVME_CC_SHN_SHIFT);
-	r = write32(regs, NVME_REG_CC, cc | NVME_SET(NVME_CC_SHN_NORMAL, CC_SHN));
+	r = nvme_write32(regs, NVME_REG_CC, cc | NVME_SET(NVME_CC_SHN_NORMAL, CC_SHN));
 	if (r < 0)
 		return r;
 	return wait_status(regs, NVME_CSTS_SHST_MASK << NVME_CSTS_SHST_SHIFT,

@@ -34,6 +34,10 @@ struct nvme_registers {
 int nvme_registers_open(struct weir_device *device, uint32_t ready_timeout_ms,
 			struct nvme_registers *ret_registers);
 
+/* A register. Returns 0, -EIO, or, when it reads as ones, -ENODEV. */
+int nvme_read32(const struct nvme_registers *regs, uint32_t offset, uint32_t *ret_value);
+int nvme_write32(const struct nvme_registers *regs, uint32_t offset, uint32_t value);
+
 /* The doorbell of submission queue @qid, or of its completion queue (PCIe Transport 1.0, 3.1.2). */
 struct nvme_doorbell nvme_doorbell(const struct nvme_registers *registers, uint16_t qid, bool completion);
 

@@ -41,8 +41,8 @@ struct weir_peer;
  * Make a window of @len bytes from @offset on of a device's BAR.
  *
  * Returns 0 and the window in @ret_peer, which the caller closes with weir_peer_close() before the device; or
- *   -EINVAL      not whole pages, or beyond the region; the region is no memory BAR
- *   -EOPNOTSUPP  the BAR, or that piece of it, cannot be mapped (it is smaller than a page, or holds the interrupt table)
+ *   -EINVAL      not whole pages, or beyond the region; the region is no BAR
+ *   -EOPNOTSUPP  the BAR, or that piece of it, cannot be mapped (it is an I/O BAR or smaller than a page, or holds the interrupt table)
  *   -EAGAIN      the device's memory is away: it is disabled, asleep, or in reset
  *   -ENOMEM
  *

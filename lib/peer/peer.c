@@ -27,6 +27,11 @@ static int check_place(struct weir_region *region, uint64_t offset, uint64_t len
 
 	if (info->index > WEIR_REGION_BAR5)
 		return weir_fail(-EINVAL, "region %u of %s is no BAR", info->index, address);
+	if (!(info->flags & WEIR_REGION_MMAP) || info->size <= mask)
+		return weir_fail(-EOPNOTSUPP,
+				 "BAR %u of %s has %#" PRIx64
+				 " bytes that cannot be mapped: a window takes memory, and whole pages of it",
+				 info->index, address, info->size);
 	if (!len || ((offset | len) & mask))
 		return weir_fail(-EINVAL,
 				 "%#" PRIx64 " bytes from %#" PRIx64 " on are not whole pages of %#" PRIx64,

@@ -6,85 +6,7 @@
 #include <unistd.h>
 
 #include "conformance/dma.h"
-
-enum { PAGE = 4096, WINDOW = 16 * PAGE, CMB_BAR = 2, NVME_CMBMSC = 0x50, CMB_ENABLED = 3 };
-
-/* An NVMe controller with a memory buffer, which is the window. */
-struct target {
-	struct weir_device *device;
-	struct weir_region *registers, *bar;
-	unsigned char *memory;
-	struct weir_peer *peer;
-	struct weir_watch *watch;
-};
-
-/* The controller forgets it in a reset. */
-static void enable_buffer(struct target *target)
-{
-	ASSERT_OK(weir_region_write32(target->registers, NVME_CMBMSC, CMB_ENABLED));
-	ASSERT_OK(weir_region_write32(target->registers, NVME_CMBMSC + 4, 0));
-}
-
-static void close_target(void *arg)
-{
-	struct target *target = arg;
-
-	EXPECT_OK(weir_watch_close(target->watch));
-	EXPECT_OK(weir_peer_close(target->peer));
-	EXPECT_OK(weir_device_close(target->device));
-	free(target);
-}
-
-static struct target *new_target(struct t *t, struct weir_ioas *ioas)
-{
-	struct target *target = calloc(1, sizeof(*target));
-	void *memory;
-
-	ASSERT_TRUE(target != NULL);
-	t_defer(t, close_target, target);
-	ASSERT_OK(weir_device_open(ioas, address_of(t, "NVME1"), NULL, &target->device));
-	ASSERT_OK(weir_device_region(target->device, WEIR_REGION_BAR0, &target->registers));
-	ASSERT_OK(weir_device_region(target->device, CMB_BAR, &target->bar));
-	enable_buffer(target);
-	ASSERT_OK(weir_region_map(target->bar, &memory, NULL));
-	target->memory = memory;
-	ASSERT_OK(weir_peer_open(target->bar, 0, WINDOW, &target->peer));
-	ASSERT_OK(weir_peer_watch(target->peer, NULL, &target->watch));
-	return target;
-}
-
-static struct weir_map *map_window(struct t *t, struct target *target, struct weir_ioas *ioas, uint32_t flags)
-{
-	struct weir_map *map = NULL;
-
-	(void)t;
-	ASSERT_OK(weir_peer_map(target->peer, ioas, 0, WINDOW, &WEIR_OPTS(weir_map_opts, .flags = flags),
-				&map));
-	return map;
-}
-
-static struct weir_peer_info info_of(struct target *target)
-{
-	struct weir_peer_info info;
-
-	ASSERT_OK(weir_peer_info(target->peer, &info, sizeof(info)));
-	return info;
-}
-
-static struct weir_peer_event next_event(struct target *target)
-{
-	struct weir_peer_event event = { .kind = UINT32_MAX };
-
-	ASSERT_OK(weir_watch_next(target->watch, &event, sizeof(event)));
-	return event;
-}
-
-static void expect_no_event(struct target *target)
-{
-	struct weir_peer_event event;
-
-	EXPECT_ERR(-EAGAIN, weir_watch_next(target->watch, &event, sizeof(event)));
-}
+#include "conformance/target.h"
 
 CONFORMANCE(peer, another_device_reaches_the_window, NEEDS(PEER, EDU1))
 {
@@ -98,10 +20,10 @@ CONFORMANCE(peer, another_device_reaches_the_window, NEEDS(PEER, EDU1))
 	map = map_window(t, target, other, 0);
 	EXPECT_EQ(weir_map_len(map), WINDOW);
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map) + PAGE, target->memory + PAGE, PAGE));
-	EXPECT_EQ(info_of(target).num_mappings, 1);
-	EXPECT_EQ(info_of(target).generation, 1);
+	EXPECT_EQ(window_info(target).num_mappings, 1);
+	EXPECT_EQ(window_info(target).generation, 1);
 	EXPECT_OK(weir_map_close(map));
-	EXPECT_EQ(info_of(target).num_mappings, 0);
+	EXPECT_EQ(window_info(target).num_mappings, 0);
 }
 
 CONFORMANCE(peer, both_devices_may_be_in_one_space, NEEDS(PEER, EDU1))
@@ -128,11 +50,11 @@ CONFORMANCE(peer, an_address_in_a_mapped_region_is_a_window_by_itself, NEEDS(PEE
 	target = new_target(t, new_ioas(t));
 	edu = new_edu(t, ioas, "EDU1", 0);
 	ASSERT_OK(weir_ioas_map(ioas, target->memory + PAGE, PAGE, NULL, &map));
-	EXPECT_EQ(info_of(target).num_mappings, 1);
+	EXPECT_EQ(window_info(target).num_mappings, 1);
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory + PAGE, PAGE));
 	EXPECT_OK(weir_device_reset(target->device));
 	enable_buffer(target);
-	EXPECT_EQ(info_of(target).generation, 2);
+	EXPECT_EQ(window_info(target).generation, 2);
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory + PAGE, PAGE));
 	EXPECT_OK(weir_map_close(map));
 }
@@ -180,8 +102,8 @@ CONFORMANCE(peer, while_the_memory_is_off_dma_is_blocked, NEEDS(PEER, EDU1, FAUL
 	map = map_window(t, target, ioas, 0);
 	memset(target->memory, 0x11, PAGE);
 	ASSERT_OK(weir_device_set_memory(target->device, false));
-	EXPECT_EQ(info_of(target).state, WEIR_PEER_AWAY);
-	EXPECT_CONTAINS(info_of(target).reason, "switched off");
+	EXPECT_EQ(window_info(target).state, WEIR_PEER_AWAY);
+	EXPECT_CONTAINS(window_info(target).reason, "switched off");
 	EXPECT_ERR(-EAGAIN, weir_peer_map(target->peer, ioas, 0, WINDOW, NULL, &late));
 	faults_begin(t);
 	dma_writes(t, edu, weir_map_iova(map), 0x22, PAGE);
@@ -215,7 +137,7 @@ CONFORMANCE(peer, a_sink_takes_what_is_written_meanwhile, NEEDS(PEER, EDU1, FAUL
 		event = next_event(target);
 		EXPECT_EQ(event.kind, WEIR_PEER_RESTORED);
 		EXPECT_EQ(event.written, written);
-		EXPECT_EQ(info_of(target).sunk, written);
+		EXPECT_EQ(window_info(target).sunk, written);
 	}
 	EXPECT_TRUE(all_bytes(target->memory, 0x11, PAGE));
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory, PAGE));
@@ -240,7 +162,7 @@ CONFORMANCE(peer, a_window_of_a_closed_device_is_lost, NEEDS(PEER, EDU1))
 	event = next_event(target);
 	EXPECT_EQ(event.kind, WEIR_PEER_IS_LOST);
 	EXPECT_CONTAINS(event.reason, "closed");
-	EXPECT_EQ(info_of(target).state, WEIR_PEER_LOST);
+	EXPECT_EQ(window_info(target).state, WEIR_PEER_LOST);
 	EXPECT_ERR(-ENODEV, weir_peer_map(target->peer, ioas, 0, WINDOW, NULL, &late));
 	EXPECT_ERR(-ENODEV, weir_peer_dmabuf(target->peer, &fd));
 	EXPECT_OK(weir_map_close(map));
@@ -260,7 +182,7 @@ CONFORMANCE(peer, what_is_away_stays_away_when_devices_come, NEEDS(PEER, EDU1))
 	edu = new_edu(t, ioas, "EDU1", 0);
 	dma_writes(t, edu, weir_map_iova(sink), 0x22, PAGE);
 	ASSERT_OK(weir_device_set_memory(target->device, true));
-	EXPECT_EQ(info_of(target).sunk, 1);
+	EXPECT_EQ(window_info(target).sunk, 1);
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(sink), target->memory, PAGE));
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(fault), target->memory, PAGE));
 	EXPECT_OK(weir_map_close(fault));
@@ -281,7 +203,7 @@ CONFORMANCE(peer, a_mapping_may_end_while_its_window_is_away, NEEDS(PEER, EDU1))
 	EXPECT_OK(weir_map_close(maps[0]));
 	EXPECT_OK(weir_map_close(maps[1]));
 	EXPECT_OK(weir_ioas_unmap(ioas, weir_map_iova(maps[2]), WINDOW));
-	EXPECT_EQ(info_of(target).num_mappings, 0);
+	EXPECT_EQ(window_info(target).num_mappings, 0);
 	ASSERT_OK(weir_device_set_memory(target->device, true));
 }
 
@@ -296,7 +218,7 @@ CONFORMANCE(peer, a_second_space_can_share_the_mapping, NEEDS(PEER, EDU1))
 	edu = new_edu(t, second, "EDU1", 0);
 	map = map_window(t, target, ioas, 0);
 	ASSERT_OK(weir_map_share(map, second, NULL, &shared));
-	EXPECT_EQ(info_of(target).num_mappings, 2);
+	EXPECT_EQ(window_info(target).num_mappings, 2);
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(shared), target->memory, PAGE));
 	EXPECT_OK(weir_device_reset(target->device));
 	enable_buffer(target);

@@ -29,6 +29,14 @@ struct weir_region *stub_region(void)
 	return (struct weir_region *)&the_region;
 }
 
+/* BAR 2, which has no registers. */
+static struct weir_region *second_region(void)
+{
+	static char region;
+
+	return (struct weir_region *)&region;
+}
+
 bool stub_is_clean(void)
 {
 	return !stub.num_memories && !stub.num_buffers && !stub.interrupts && !stub.bus_master;
@@ -82,17 +90,16 @@ int weir_device_set_bus_master(struct weir_device *device, bool enable)
 int weir_device_region(struct weir_device *device, uint32_t index, struct weir_region **ret_region)
 {
 	(void)device;
-	if (stub.fails() || index != WEIR_REGION_BAR0)
+	if (stub.fails() || (index != WEIR_REGION_BAR0 && (index != WEIR_REGION_BAR2 || !stub.bar2_size)))
 		return -ENOENT;
-	*ret_region = stub_region();
+	*ret_region = index == WEIR_REGION_BAR0 ? stub_region() : second_region();
 	return 0;
 }
 
 int weir_region_info(struct weir_region *region, struct weir_region_info *ret_info, size_t size)
 {
-	struct weir_region_info info = { .size = stub.bar_size };
+	struct weir_region_info info = { .size = region == stub_region() ? stub.bar_size : stub.bar2_size };
 
-	(void)region;
 	if (stub.fails())
 		return -EIO;
 	memcpy(ret_info, &info, size);

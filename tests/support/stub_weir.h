@@ -20,7 +20,7 @@ struct stub {
 	/* Its ways. */
 	bool (*fails)(void); /* asked by each call that may fail */
 	uint32_t class_code;
-	uint64_t bar_size;
+	uint64_t bar_size, bar2_size; /* 0: there is no BAR 2 */
 	uint32_t num_msix, num_msi;
 	int irq_error;         /* what enabling interrupts fails with */
 	bool bus_master_stays; /* once it is on */

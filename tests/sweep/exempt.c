@@ -30,6 +30,8 @@ static const struct {
 	{ "region.first_asked_for_by_many_threads_*",
 	  "which thread makes the n-th call is a matter of chance" },
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
+	{ "peer_stream.fifty_*", "fifty times the calls of peer.*, while another device does DMA" },
+	{ "peer_stream.with_a_sink_*", "likewise" },
 	{ "limits.there_is_none_to_the_number_of_mappings", "70000 times the calls of ioas_map.*" },
 	{ "limits.the_kernels_number_of_mappings_*", "65536 times the calls of ioas_map.*" },
 };

@@ -30,6 +30,7 @@ void machine_reset(void)
 		.num_queues = MACHINE_QUEUES,
 		.mute = MACHINE_NO_OPCODE,
 		.refused = MACHINE_NO_OPCODE,
+		.cmb_address = UINT64_MAX,
 	};
 	memset(machine.id_ctrl.mn, ' ', sizeof machine.id_ctrl.mn);
 	memcpy(machine.id_ctrl.mn, "Machine", 7);
@@ -173,6 +174,30 @@ static uint32_t csts(void)
 	return value;
 }
 
+static uint32_t read_cmb(uint64_t offset)
+{
+	bool shown = NVME_CMBMSC_CRE(machine.cmbmsc);
+
+	switch (offset) {
+	case NVME_REG_CMBLOC:
+		return shown ? machine.cmbloc : 0;
+	case NVME_REG_CMBSZ:
+		return shown ? machine.cmbsz : 0;
+	case NVME_REG_CMBMSC:
+		return (uint32_t)machine.cmbmsc;
+	case NVME_REG_CMBSTS:
+		return NVME_CMBMSC_CMSE(machine.cmbmsc) && machine.refuses_address;
+	}
+	return 0;
+}
+
+/* The address counts at the moment when the lower half is written. */
+static void write_cmbmsc(void)
+{
+	machine.cmb_address =
+		NVME_CMBMSC_CMSE(machine.cmbmsc) ? machine.cmbmsc & ~(uint64_t)NVME_PAGE_MASK : UINT64_MAX;
+}
+
 /* weir --------------------------------------------------------------------------------------------------- */
 
 int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *ret_value)
@@ -190,8 +215,10 @@ int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *re
 		*ret_value = 0x00010400;
 	else if (offset == NVME_REG_CC)
 		*ret_value = machine.cc;
+	else if (offset == NVME_REG_CSTS)
+		*ret_value = csts();
 	else
-		*ret_value = offset == NVME_REG_CSTS ? csts() : 0;
+		*ret_value = read_cmb(offset);
 	return 0;
 }
 
@@ -216,8 +243,12 @@ int weir_region_write32(struct weir_region *region, uint64_t offset, uint32_t va
 		set_half(&machine.asq, offset != NVME_REG_ASQ, value);
 	else if (offset == NVME_REG_ACQ || offset == NVME_REG_ACQ + 4)
 		set_half(&machine.acq, offset != NVME_REG_ACQ, value);
+	else if (offset == NVME_REG_CMBMSC || offset == NVME_REG_CMBMSC + 4)
+		set_half(&machine.cmbmsc, offset != NVME_REG_CMBMSC, value);
 	else if (offset >= NVME_DOORBELLS && offset % 8 == 0)
 		ring_doorbell((uint32_t)(offset - NVME_DOORBELLS) / 8, value);
+	if (offset == NVME_REG_CMBMSC)
+		write_cmbmsc();
 	return 0;
 }
 

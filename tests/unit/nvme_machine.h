@@ -32,11 +32,14 @@ struct machine {
 	unsigned int refused; /* admin opcode that it answers with refusal */
 	uint16_t refusal;     /* the status */
 	bool never_ready, never_stops, never_shuts_down, fatal, gone, io_mute;
-	int fail_call; /* this call of a weir function from now on fails, counted from 1; 0: none */
+	bool refuses_address;   /* of its memory buffer */
+	uint32_t cmbloc, cmbsz; /* shown when CMBMSC.CRE is set */
+	int fail_call;          /* this call of a weir function from now on fails, counted from 1; 0: none */
 
 	/* What has become of it. */
 	uint32_t cc, aqa, csts_rdy;
-	uint64_t asq, acq;
+	uint64_t asq, acq, cmbmsc;
+	uint64_t cmb_address; /* as it was when the buffer was enabled; UINT64_MAX: it is not */
 	struct ring rings[MACHINE_QUEUES + 1];
 	bool shut_down_seen, dma_without_bus_master;
 };
