@@ -16,6 +16,9 @@ static void close_target(void *arg)
 {
 	struct target *target = arg;
 
+	/* The case has failed before it came to that. */
+	for (unsigned int i = 0; i < target->num_mapped && window_info(target).num_mappings; i++)
+		weir_ioas_unmap(target->mapped[i].ioas, target->mapped[i].iova, WINDOW);
 	EXPECT_OK(weir_watch_close(target->watch));
 	EXPECT_OK(weir_peer_close(target->peer));
 	EXPECT_OK(weir_device_close(target->device));
@@ -47,6 +50,9 @@ struct weir_map *map_window(struct t *t, struct target *target, struct weir_ioas
 	(void)t;
 	ASSERT_OK(weir_peer_map(target->peer, ioas, 0, WINDOW, &WEIR_OPTS(weir_map_opts, .flags = flags),
 				&map));
+	ASSERT_TRUE(target->num_mapped < MOST_MAPPED);
+	target->mapped[target->num_mapped].ioas = ioas;
+	target->mapped[target->num_mapped++].iova = weir_map_iova(map);
 	return map;
 }
 

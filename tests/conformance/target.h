@@ -5,7 +5,7 @@
 
 #include "conformance/fixture.h"
 
-enum { PAGE = 4096, WINDOW = 16 * PAGE, CMB_BAR = 2 };
+enum { PAGE = 4096, WINDOW = 16 * PAGE, CMB_BAR = 2, MOST_MAPPED = 8 };
 
 struct target {
 	struct weir_device *device;
@@ -13,6 +13,11 @@ struct target {
 	unsigned char *memory;
 	struct weir_peer *peer;
 	struct weir_watch *watch;
+	struct {
+		struct weir_ioas *ioas;
+		uint64_t iova;
+	} mapped[MOST_MAPPED]; /* where map_window() has put it */
+	unsigned int num_mapped;
 };
 
 /* Opened into @ioas, with its buffer enabled and its first WINDOW bytes a window, watched. */
@@ -21,7 +26,7 @@ struct target *new_target(struct t *t, struct weir_ioas *ioas);
 /* Once more: the controller forgets it in a reset. */
 void enable_buffer(struct target *target);
 
-/* All of the window, in @ioas. @flags: WEIR_MAP_SINK or 0. */
+/* All of the window, in @ioas, which was made before the target. @flags: WEIR_MAP_SINK or 0. */
 struct weir_map *map_window(struct t *t, struct target *target, struct weir_ioas *ioas, uint32_t flags);
 
 struct weir_peer_info window_info(struct target *target);
