@@ -353,7 +353,10 @@ int weir_map_close_batch(struct weir_map **maps, size_t num)
 	while (at < num) {
 		int error;
 
-		at += close_run(maps + at, num - at, &error);
+		if (maps[at]->held && maps[at]->held->window)
+			error = close_held(maps[at++]);
+		else
+			at += close_run(maps + at, num - at, &error);
 		weir_first_note(&first, error);
 	}
 	return weir_first_error(&first);

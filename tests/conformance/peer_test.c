@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Peer windows: one device's memory in other devices' spaces, and what becomes of it when the device is reset, switched off, closed. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -317,4 +318,45 @@ CONFORMANCE(peer, a_region_in_use_is_not_unmapped, NEEDS(PEER, EDU1))
 	EXPECT_OK(weir_map_close(map));
 	EXPECT_OK(weir_region_unmap(bar));
 	EXPECT_OK(weir_region_unmap(bar));
+}
+
+static void *reset_again_and_again(void *arg)
+{
+	struct weir_device *device = arg;
+
+	for (int i = 0; i < 30; i++)
+		EXPECT_OK(weir_device_reset(device));
+	return NULL;
+}
+
+CONFORMANCE(peer, threads_map_and_unmap_while_the_window_goes_and_comes, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target;
+	struct weir_map *maps[3];
+	pthread_t thread;
+
+	record_no_calls(t);
+	target = new_target(t, new_ioas(t));
+	new_edu(t, ioas, "EDU1", 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, reset_again_and_again, target->device), 0);
+	for (uint64_t generation = 1; generation < 25; generation = window_info(target).generation) {
+		int num = 0;
+
+		for (uint32_t i = 0; i < 3; i++) {
+			int error = weir_peer_map(
+				target->peer, ioas, 0, WINDOW,
+				&WEIR_OPTS(weir_map_opts, .flags = i == 1 ? WEIR_MAP_SINK : 0), &maps[num]);
+
+			if (error != -EAGAIN)
+				EXPECT_EQ(error, 0);
+			num += !error;
+		}
+		EXPECT_OK(generation % 2 ? weir_map_close_batch(maps, (size_t)num) : 0);
+		for (int i = 0; i < num && generation % 2 == 0; i++)
+			EXPECT_OK(weir_map_close(maps[i]));
+	}
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(window_info(target).num_mappings, 0);
+	EXPECT_EQ(window_info(target).generation, 31);
 }
