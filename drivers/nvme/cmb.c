@@ -31,7 +31,7 @@ static int check_place(const struct nvme_controller *c, const struct nvme_cmb *c
 {
 	const struct nvme_registers *regs = &c->registers;
 	uint64_t registers_end = NVME_DOORBELLS + 2ull * (c->info.num_queues + 1) * regs->doorbell_stride;
-	struct weir_region_info info;
+	struct weir_region_info info = { 0 };
 	struct weir_region *bar;
 	int r;
 
@@ -80,7 +80,7 @@ static int understand(uint32_t cmbloc, uint32_t cmbsz, struct nvme_cmb *cmb)
 /* Both registers are zero until they are asked for (CMBMSC.CRE); what is enabled stays so. */
 static int find(struct nvme_controller *c, struct nvme_cmb *cmb)
 {
-	uint32_t cmbmsc, cmbloc, cmbsz;
+	uint32_t cmbmsc = 0, cmbloc = 0, cmbsz = 0;
 	int r;
 
 	if (!NVME_CAP_CMBS(c->registers.cap))
@@ -100,7 +100,7 @@ static int find(struct nvme_controller *c, struct nvme_cmb *cmb)
 
 int nvme_controller_cmb(struct nvme_controller *c, struct nvme_cmb *ret_cmb, size_t size)
 {
-	struct nvme_cmb cmb;
+	struct nvme_cmb cmb = { 0 };
 	int r = find(c, &cmb);
 
 	if (r < 0)
@@ -111,8 +111,8 @@ int nvme_controller_cmb(struct nvme_controller *c, struct nvme_cmb *ret_cmb, siz
 
 int nvme_controller_enable_cmb(struct nvme_controller *c, uint64_t address)
 {
-	struct nvme_cmb cmb;
-	uint32_t cmbsts;
+	struct nvme_cmb cmb = { 0 };
+	uint32_t cmbsts = 0;
 	int r = find(c, &cmb);
 
 	if (r < 0)

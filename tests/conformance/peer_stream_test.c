@@ -51,7 +51,7 @@ static void drain(void)
 /* The device has just been reset, and the library has not yet given the window back. */
 static void at_each_call(const struct sys_log_entry *entry)
 {
-	if (strcmp(entry->call, "ioctl") || entry->request != ABI_VFIO_DEVICE_RESET)
+	if (strcmp(entry->call, "ioctl") != 0 || entry->request != ABI_VFIO_DEVICE_RESET)
 		return;
 	if (stream.resets++ >= ROUNDS_LOOKED_AT) {
 		submit(HALF);
@@ -97,7 +97,7 @@ static struct weir_ioas *space_of_stream(struct t *t, struct weir_ioas *ioas)
 		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", address_of(t, names[i]));
 		os_link_name(path, groups[i], sizeof(groups[i]));
 	}
-	return strcmp(groups[0], groups[1]) ? new_ioas(t) : ioas;
+	return strcmp(groups[0], groups[1]) != 0 ? new_ioas(t) : ioas;
 }
 
 /* One reset; afterwards the window is at its place again, and what was to be written meanwhile did not come. */
