@@ -62,6 +62,7 @@ void weir_bins_add(struct weir_bins *bins, struct weir_hole *hole)
 	uint64_t start = hole->segment.node.key;
 	unsigned int zone = 63 - (unsigned int)__builtin_clzll(start);
 	unsigned int class = class_of(((hole->segment.last - start) >> WEIR_BIN_PAGE_SHIFT) + 1);
+	unsigned int word = class / 64 % 16; /* there are fewer than 16 */
 	unsigned int bin = zone * WEIR_BIN_CLASSES + class;
 	struct weir_hole **first = &bins->first[bin];
 
@@ -72,8 +73,8 @@ void weir_bins_add(struct weir_bins *bins, struct weir_hole *hole)
 	if (hole->next)
 		hole->next->link = &hole->next;
 	*first = hole;
-	bins->used[zone][class / 64] |= (uint64_t)1 << class % 64;
-	bins->words[zone] |= (uint16_t)(1u << class / 64);
+	bins->used[zone][word] |= (uint64_t)1 << class % 64;
+	bins->words[zone] |= (uint16_t)(1u << word);
 	bins->zones |= (uint64_t)1 << zone;
 	forget_front(bins);
 }

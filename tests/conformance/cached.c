@@ -10,6 +10,9 @@ struct weir_cache *new_cache(struct t *t, struct weir_ioas *ioas, const struct w
 {
 	struct weir_cache *cache;
 
+	/* What userfaultfd can do is up to the kernel that runs this, simulated hosts included. */
+	if (opts && opts->flags & WEIR_CACHE_WATCH)
+		record_no_calls(t);
 	ASSERT_OK(weir_cache_open(ioas, opts, &cache));
 	t_defer(t, close_cache, cache);
 	return cache;
