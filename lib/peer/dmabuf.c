@@ -30,8 +30,8 @@ static int check_kind(const struct weir_sys *sys, int fd)
 {
 	int seals = sys->fcntl(sys->ctx, fd, F_GET_SEALS, 0);
 
-	if (seals == -EBADF)
-		return weir_fail(-EBADF, "%d is no descriptor", fd);
+	if (seals < 0 && seals != -EINVAL)
+		return weir_fail(seals, "descriptor %d: %s", fd, strerror(-seals));
 	if (seals >= 0)
 		return weir_fail(-EINVAL,
 				 "descriptor %d is a file of memory, no dma-buf: weir_ioas_map_file()", fd);
