@@ -89,11 +89,16 @@ static void free_memory(void *arg)
 
 void *new_memory(struct t *t, size_t len, unsigned char fill)
 {
+	return new_memory_near(t, NULL, len, fill);
+}
+
+void *new_memory_near(struct t *t, void *hint, size_t len, unsigned char fill)
+{
 	struct memory *memory = malloc(sizeof(*memory));
 
 	ASSERT_TRUE(memory != NULL);
 	memory->len = len;
-	memory->addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory->addr = mmap(hint, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_TRUE(memory->addr != MAP_FAILED);
 	t_defer(t, free_memory, memory);
 	memset(memory->addr, fill, len);

@@ -72,6 +72,9 @@ struct weir_device *new_device(struct t *t, struct weir_ioas *ioas, const char *
 /* Anonymous private memory, filled with @fill. */
 void *new_memory(struct t *t, size_t len, unsigned char fill);
 
+/* The same where @hint says, if that is free. */
+void *new_memory_near(struct t *t, void *hint, size_t len, unsigned char fill);
+
 /* A memfd of @len bytes that can be sealed. */
 int new_file(struct t *t, uint64_t len);
 
