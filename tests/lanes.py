@@ -121,9 +121,10 @@ LANES = [
 
     Lane("valgrind", "the unit tests under valgrind: memory and descriptors",
          budget=900, packages=["build", "check"], build="plain",
-         steps=units("valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 ", " --timeout=300",
-                     # valgrind 3.19 does not see what process_vm_writev() writes, which is how the simulated kernel answers.
-                     without=["shim", *(name for name, _ in UNIT_PROGRAMS if name.startswith("sim"))])),
+         # valgrind 3.19 goes on where a fault was, wherever the handler wants to go on: the guard cannot work.
+         steps=units("valgrind --quiet --leak-check=full --track-fds=yes --error-exitcode=9 ", " --timeout=300 --gtest_filter=-guard.*",
+                     # Nor does it see what process_vm_writev() writes, which is how the simulated kernel answers.
+                     without=["shim", "guard", *(name for name, _ in UNIT_PROGRAMS if name.startswith("sim"))])),
 
     Lane("fuzz", "hostile input: to the library, to the simulated kernel against plain models, to the nvme model and driver",
          budget=300, packages=["build", "check"], build="fuzz",

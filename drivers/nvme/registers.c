@@ -185,13 +185,11 @@ int nvme_disable(const struct nvme_registers *regs)
 
 	if (r < 0)
 		return r;
-	if (NVME_CC_EN(cc)) {
-		r = nvme_write32(
-			regs, NVME_REG_CC,
-			cc & ~(NVME_CC_EN_MASK << NVME_CC_EN_SHIFT | NVME_CC_SHN_MASK << NVME_CC_SHN_SHIFT));
-		if (r < 0)
-			return r;
-	}
+	/* Also if it says that it is: one that lies must not go on with queues in memory that is given back. */
+	r = nvme_write32(regs, NVME_REG_CC,
+			 cc & ~(NVME_CC_EN_MASK << NVME_CC_EN_SHIFT | NVME_CC_SHN_MASK << NVME_CC_SHN_SHIFT));
+	if (r < 0)
+		return r;
 	return wait_status(regs, NVME_CSTS_RDY_MASK, 0, regs->ready_timeout_ms, false, "disabled");
 }
 
