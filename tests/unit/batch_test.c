@@ -38,6 +38,12 @@ struct bench {
 	struct refusal refusal;
 };
 
+/* The bench ends before what is still open is closed. */
+static void forget_bench(void *yes)
+{
+	((struct yes_kernel *)yes)->hook = NULL;
+}
+
 static void make_bench(struct t *t, struct bench *bench)
 {
 	*bench = (struct bench){ .yes = new_yes_kernel(t) };
@@ -45,6 +51,7 @@ static void make_bench(struct t *t, struct bench *bench)
 	bench->yes->hook_ctx = &bench->refusal;
 	bench->ioas = new_ioas(t, new_host(t, bench->yes, WEIR_BACKEND_IOMMUFD));
 	new_device(t, bench->ioas, YES_ADDRESS_0);
+	t_defer(t, forget_bench, bench->yes);
 	bench->memory = new_memory(t, PAGE, 2 * PIECES * (size_t)PAGE);
 	for (size_t i = 0; i < PIECES; i++)
 		bench->ranges[i] = (struct weir_map_range){ bench->memory + 2 * i * PAGE, PAGE };
