@@ -175,8 +175,9 @@ CONFORMANCE(cache_watch, what_is_held_lives_on_when_its_memory_goes, NEEDS(DMA_D
 	EXPECT_FALSE(weir_cache_current(cache, &held));
 	EXPECT_EQ(memory[0], 0);
 	/* The simulated IOMMU goes by addresses: only a real one still has the page. */
-	if (strncmp(t->host->name, "sim-", 4) != 0)
-		EXPECT_TRUE(dma_reads(t, edu, held.iova, expected, sizeof(expected)));
+	if (strncmp(t->host->name, "sim-", 4) != 0 &&
+	    !dma_reads(t, edu, held.iova, expected, sizeof(expected)))
+		FAIL("the page is not what it was");
 	put(t, cache, held);
 	EXPECT_EQ(cache_info(cache).entries, 0);
 }
