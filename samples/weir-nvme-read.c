@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 
 #include "common/progress.h"
 #include "common/reader.h"
+#include "common/stop.h"
 #include "common/units.h"
 #include "nvme-read/report.h"
 
@@ -40,23 +40,6 @@ struct session {
 	struct progress progress;
 	struct report report;
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int signal_number)
-{
-	(void)signal_number;
-	stop = 1;
-}
-
-/* Without SA_RESTART: what waits is to notice. A second signal ends the program the hard way. */
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
 
 __attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
 {
@@ -315,7 +298,7 @@ int main(int argc, char **argv)
 	setlocale(LC_NUMERIC, "C"); /* JSON has decimal points */
 	s.options = options_parse(argc, argv);
 	s.report.options = &s.options;
-	catch_signals();
+	stop_on_signals();
 
 	r = set_up(&s);
 	if (r < 0) {

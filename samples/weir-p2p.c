@@ -15,6 +15,7 @@
 
 #include "common/json.h"
 #include "common/reader.h"
+#include "common/stop.h"
 #include "common/units.h"
 #include "p2p/transfer.h"
 
@@ -30,23 +31,6 @@ struct session {
 	double seconds;
 	char source_sum[SHA256_TEXT], target_sum[SHA256_TEXT];
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int signal_number)
-{
-	(void)signal_number;
-	stop = 1;
-}
-
-/* Without SA_RESTART: what waits is to notice. A second signal ends the program the hard way. */
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -263,7 +247,7 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	setlocale(LC_NUMERIC, "C"); /* JSON has decimal points */
 	s.options = options_parse(argc, argv);
-	catch_signals();
+	stop_on_signals();
 	status = run(&s);
 	if (disks_close(&s.disks) < 0 && status == EXIT_MOVED)
 		status = EXIT_FAILED;

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include "common/open.h"
 #include "common/privileges.h"
 #include "common/reader.h"
+#include "common/stop.h"
 #include "common/units.h"
 #include "rdma/link.h"
 #include "rdma/serve.h"
@@ -55,23 +55,6 @@ struct client {
 	EVP_MD_CTX *sha256;
 	uint64_t bytes;
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int signal_number)
-{
-	(void)signal_number;
-	stop = 1;
-}
-
-/* Without SA_RESTART: what waits is to notice. A second signal ends the program the hard way. */
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
 
 /* Setting up ---------------------------------------------------------------------------------------------- */
 
@@ -318,7 +301,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	s.options = serve_options_parse(argc, argv);
-	catch_signals();
+	stop_on_signals();
 	if (set_up(&s) < 0)
 		status = EXIT_REFUSED;
 	else if (serve_all(&s) < 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <argp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/options.h"
 #include "common/units.h"
 
 #define DEFAULT_DEPTH 8
@@ -56,16 +56,6 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-/* A number of at least 1 that fits 32 bits, or the end. */
-static uint32_t number32(const char *text, const char *what, struct argp_state *state)
-{
-	uint64_t value;
-
-	if (!unit_parse(text, &value) || value > UINT32_MAX)
-		argp_error(state, "%s: a number from 1 on, not \"%s\"", what, text);
-	return (uint32_t)value;
-}
-
 static uint64_t number64(const char *text, const char *what, struct argp_state *state)
 {
 	uint64_t value = 0;
@@ -79,7 +69,7 @@ static error_t take_reading(int key, char *arg, struct argp_state *state, struct
 {
 	switch (key) {
 	case 'n':
-		options->namespace_id = number32(arg, "namespace", state);
+		options->namespace_id = option_number(arg, "namespace", state);
 		return 0;
 	case KEY_OFFSET:
 		options->offset = number64(arg, "offset", state);
@@ -93,10 +83,10 @@ static error_t take_reading(int key, char *arg, struct argp_state *state, struct
 		options->output = arg;
 		return 0;
 	case 'q':
-		options->queue_depth = number32(arg, "queue-depth", state);
+		options->queue_depth = option_number(arg, "queue-depth", state);
 		return 0;
 	case 's':
-		options->request_size = number32(arg, "request-size", state);
+		options->request_size = option_number(arg, "request-size", state);
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -112,8 +102,7 @@ static error_t take_manner(int key, char *arg, struct argp_state *state, struct 
 		options->wait = NVME_WAIT_POLLING;
 		return 0;
 	case KEY_BACKEND:
-		if (!open_backend(arg, &options->open.backend))
-			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
+		options->open.backend = option_backend(arg, state);
 		return 0;
 	case KEY_BROKER:
 		options->open.broker = arg;

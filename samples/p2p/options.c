@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <argp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/open.h"
-#include "common/units.h"
+#include "common/options.h"
 
 #define DEFAULT_DEPTH 8
 
@@ -52,15 +50,6 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-static uint32_t number(const char *text, const char *what, struct argp_state *state)
-{
-	uint64_t value;
-
-	if (!unit_parse(text, &value) || value > UINT32_MAX)
-		argp_error(state, "%s: a number from 1 on, not \"%s\"", what, text);
-	return (uint32_t)value;
-}
-
 static void take_address(struct options *options, char *arg, struct argp_state *state)
 {
 	if (!options->source)
@@ -89,20 +78,19 @@ static error_t take(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'q':
-		options->queue_depth = number(arg, "queue-depth", state);
+		options->queue_depth = option_number(arg, "queue-depth", state);
 		return 0;
 	case 's':
-		options->request_size = number(arg, "request-size", state);
+		options->request_size = option_number(arg, "request-size", state);
 		return 0;
 	case KEY_RESETS:
-		options->resets = number(arg, "resets", state);
+		options->resets = option_number(arg, "resets", state);
 		return 0;
 	case KEY_SINK:
 		options->sink = true;
 		return 0;
 	case KEY_BACKEND:
-		if (!open_backend(arg, &options->backend))
-			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
+		options->backend = option_backend(arg, state);
 		return 0;
 	case KEY_SIMULATE:
 		options->simulate = arg;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve.h"
 
-#include <argp.h>
 #include <stdlib.h>
 
-#include "common/units.h"
+#include "common/options.h"
 
 enum { KEY_BACKEND = 256, KEY_SIMULATE, KEY_GID, KEY_CLIENTS };
 
@@ -36,16 +35,6 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-/* A number of at least 1 that fits 32 bits, or the end. */
-static uint32_t number(const char *text, const char *what, struct argp_state *state)
-{
-	uint64_t value;
-
-	if (!unit_parse(text, &value) || value > UINT32_MAX)
-		argp_error(state, "%s: a number from 1 on, not \"%s\"", what, text);
-	return (uint32_t)value;
-}
-
 static error_t take_network(int key, char *arg, struct argp_state *state, struct serve_options *options)
 {
 	char *rest;
@@ -61,7 +50,7 @@ static error_t take_network(int key, char *arg, struct argp_state *state, struct
 		options->port = arg;
 		return 0;
 	case KEY_CLIENTS:
-		options->clients = number(arg, "clients", state);
+		options->clients = option_number(arg, "clients", state);
 		return 0;
 	case KEY_GID:
 		options->gid_index = (int)strtol(arg, &rest, 10);
@@ -79,17 +68,16 @@ static error_t take(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'n':
-		options->namespace_id = number(arg, "namespace", state);
+		options->namespace_id = option_number(arg, "namespace", state);
 		return 0;
 	case 'q':
-		options->queue_depth = number(arg, "queue-depth", state);
+		options->queue_depth = option_number(arg, "queue-depth", state);
 		return 0;
 	case 's':
-		options->request_size = number(arg, "request-size", state);
+		options->request_size = option_number(arg, "request-size", state);
 		return 0;
 	case KEY_BACKEND:
-		if (!open_backend(arg, &options->open.backend))
-			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
+		options->open.backend = option_backend(arg, state);
 		return 0;
 	case KEY_SIMULATE:
 		options->open.simulate = arg;
