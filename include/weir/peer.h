@@ -19,7 +19,9 @@
  *   4. the window comes back, at the same IOVAs, under the next generation number, and those who watch are told; or it is
  *      lost, with the reason.
  *
- * What others do behind the library's back (another process, a raw ioctl) is noticed by weir_device_resync() at the latest.
+ * What others do behind the library's back (another process, a raw ioctl) is noticed by weir_device_resync() at the latest, as far as the
+ * device's registers or events show it. A raw reset that leaves them as they were is not noticed: on iommufd, mappings of the
+ * window lead to nothing after it, until weir_device_reset() withdraws and restores them.
  *
  * An ordinary weir_ioas_map() of addresses that weir_region_map() gave is the same as weir_peer_map().
  *

@@ -42,9 +42,8 @@ static inline int check_memory(const struct weir_ioas *ioas, const void *addr, u
 	return 0;
 }
 
-/* Read the caller's options, and check them; for memory that is in order. */
-static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
-			struct weir_map_opts *o)
+int weir_map_read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
+			  struct weir_map_opts *o)
 {
 	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK |
 			       WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_SINK;
@@ -72,12 +71,6 @@ static int read_options(const struct weir_ioas *ioas, uint64_t len, const struct
 int weir_map_check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
 	return check_memory(ioas, addr, len);
-}
-
-int weir_map_read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
-			  struct weir_map_opts *o)
-{
-	return read_options(ioas, len, opts, o);
 }
 
 static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint64_t limit,
@@ -305,7 +298,7 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 	int error = check_memory(ioas, addr, len);
 
 	if (!error && opts)
-		error = read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, &o);
 	if (error)
 		return error;
 	window = weir_mapped_window(addr, len);
@@ -364,7 +357,7 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 	int error = check_part(ioas, offset, len);
 
 	if (!error && opts)
-		error = read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, &o);
 	if (!error && (o.flags & WEIR_MAP_DEVICE_MEMORY))
 		error = weir_fail(-EINVAL, "WEIR_MAP_DEVICE_MEMORY is for weir_ioas_map()");
 	if (!error)

@@ -426,12 +426,9 @@ int weir_window_replay(struct weir_map *map)
 
 	if (held->away)
 		return held->sinks ? install_sink(map, held->window->sink) : 0;
+	/* -ENODEV: the kernel has taken it away without us. Then it leads to nothing, which is no reason to keep devices out. */
 	error = install_itself(map);
-	if (error != -ENODEV)
-		return error;
-	/* Somebody has reset the device without us. */
-	atomic_store_explicit(&held->window->missing, true, memory_order_relaxed);
-	return 0;
+	return error == -ENODEV ? 0 : error;
 }
 
 bool weir_window_is_used(struct weir_window *window)

@@ -42,8 +42,7 @@ struct weir_window {
 
 	struct weir_held *mappings; /* here or away */
 	uint64_t num_mappings;
-	_Atomic bool missing; /* the kernel has turned out to have taken it away without us */
-	uint64_t closing;     /* mappings that are off the list, and not out of their space yet */
+	uint64_t closing; /* mappings that are off the list, and not out of their space yet */
 	struct weir_sink *sink;
 	struct weir_watch *watches;
 	uint64_t tellings;
