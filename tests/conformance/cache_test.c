@@ -260,34 +260,6 @@ CONFORMANCE(cache, what_makes_no_sense_is_refused, NEEDS(EDU0, LOCKED_MEMORY))
 
 /* Files ------------------------------------------------------------------------------------------------------------ */
 
-static void close_fd(void *fd)
-{
-	close((int)(intptr_t)fd);
-}
-
-static int keep(struct t *t, int fd)
-{
-	ASSERT_TRUE(fd >= 0);
-	t_defer(t, close_fd, (void *)(intptr_t)fd);
-	return fd;
-}
-
-static int new_empty_file(struct t *t)
-{
-	int fd = keep(t, memfd_create("case", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-
-	ASSERT_EQ(ftruncate(fd, (off_t)(16 * PAGE)), 0);
-	return fd;
-}
-
-static int reopened(struct t *t, int fd, int flags)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return keep(t, open(path, flags | O_CLOEXEC));
-}
-
 static uint64_t file_iova(struct t *t, struct weir_cache *cache, int fd, uint64_t offset, uint64_t len,
 			  uint32_t flags)
 {
@@ -301,7 +273,7 @@ static uint64_t file_iova(struct t *t, struct weir_cache *cache, int fd, uint64_
 static void check_file(struct t *t, struct weir_ioas *ioas)
 {
 	struct weir_cache *cache = new_cache(t, ioas, NULL);
-	int fd = new_empty_file(t), other = new_empty_file(t), reads = reopened(t, fd, O_RDONLY);
+	int fd = new_file(t, 16 * PAGE), other = new_file(t, 16 * PAGE), reads = reopened(t, fd, O_RDONLY);
 	uint64_t iova = file_iova(t, cache, fd, 2 * PAGE + 8, 4 * PAGE, 0), generation = 0;
 	struct weir_cached cached;
 

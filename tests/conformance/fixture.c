@@ -110,12 +110,25 @@ static void close_file(void *fd)
 	close((int)(intptr_t)fd);
 }
 
-int new_file(struct t *t, uint64_t len)
+int keep_file(struct t *t, int fd)
 {
-	int fd = memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
 	ASSERT_TRUE(fd >= 0);
 	t_defer(t, close_file, (void *)(intptr_t)fd);
+	return fd;
+}
+
+int reopened(struct t *t, int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return keep_file(t, open(path, flags | O_CLOEXEC));
+}
+
+int new_file(struct t *t, uint64_t len)
+{
+	int fd = keep_file(t, memfd_create("weir-conformance", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
 	ASSERT_EQ(ftruncate(fd, (off_t)len), 0);
 	return fd;
 }

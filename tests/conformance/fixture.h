@@ -75,6 +75,10 @@ void *new_memory(struct t *t, size_t len, unsigned char fill);
 /* The same where @hint says, if that is free. */
 void *new_memory_near(struct t *t, void *hint, size_t len, unsigned char fill);
 
+/* A descriptor, if it is one, that is closed with the case; and the same file, opened once more. */
+int keep_file(struct t *t, int fd);
+int reopened(struct t *t, int fd, int flags);
+
 /* A memfd of @len bytes that can be sealed. */
 int new_file(struct t *t, uint64_t len);
 

@@ -12,27 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void close_fd(void *fd)
-{
-	close((int)(intptr_t)fd);
-}
-
-static int keep(struct t *t, int fd)
-{
-	ASSERT_TRUE(fd >= 0);
-	t_defer(t, close_fd, (void *)(intptr_t)fd);
-	return fd;
-}
-
-/* The same file, opened once more. */
-static int reopened(struct t *t, int fd, int flags)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return keep(t, open(path, flags | O_CLOEXEC));
-}
-
 static struct weir_map *map_file(struct t *t, struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
 				 const struct weir_map_opts *opts)
 {
@@ -127,8 +106,8 @@ CONFORMANCE(ioas_file, seals_are_kept_and_a_file_is_sealed_against_shrinking, NE
 
 static void check_refused(struct t *t, struct weir_ioas *ioas)
 {
-	int fd = new_file(t, 4 * PAGE), disk = keep(t, open("/etc/passwd", O_RDONLY | O_CLOEXEC)),
-	    null = keep(t, open("/dev/null", O_RDWR | O_CLOEXEC));
+	int fd = new_file(t, 4 * PAGE), disk = keep_file(t, open("/etc/passwd", O_RDONLY | O_CLOEXEC)),
+	    null = keep_file(t, open("/dev/null", O_RDWR | O_CLOEXEC));
 	struct weir_ioas_info before = info_of(ioas);
 	struct weir_map *map;
 
@@ -146,8 +125,8 @@ static void check_refused(struct t *t, struct weir_ioas *ioas)
 
 static int one_end(struct t *t, int ends[2])
 {
-	keep(t, ends[1]);
-	return keep(t, ends[0]);
+	keep_file(t, ends[1]);
+	return keep_file(t, ends[0]);
 }
 
 /* Descriptors of all that is not a file, or not one that memory can be had of. */
@@ -165,9 +144,9 @@ static void check_descriptors(struct t *t, struct weir_ioas *ioas)
 	} rows[] = {
 		{ "a pipe", one_end(t, ends[0]) },
 		{ "a socket", one_end(t, ends[1]) },
-		{ "a directory", keep(t, open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) },
-		{ "an event", keep(t, eventfd(0, EFD_CLOEXEC)) },
-		{ "a file that is made up", keep(t, open("/proc/self/status", O_RDONLY | O_CLOEXEC)) },
+		{ "a directory", keep_file(t, open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) },
+		{ "an event", keep_file(t, eventfd(0, EFD_CLOEXEC)) },
+		{ "a file that is made up", keep_file(t, open("/proc/self/status", O_RDONLY | O_CLOEXEC)) },
 		{ "a name of a file", path_only },
 	};
 

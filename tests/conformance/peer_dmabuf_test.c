@@ -8,18 +8,12 @@
 #include "conformance/dma.h"
 #include "conformance/target.h"
 
-static void close_fd(void *arg)
-{
-	close((int)(intptr_t)arg);
-}
-
 static int new_dmabuf(struct t *t, struct target *target)
 {
 	int fd = -1;
 
 	ASSERT_OK(weir_peer_dmabuf(target->peer, &fd));
-	t_defer(t, close_fd, (void *)(intptr_t)fd);
-	return fd;
+	return keep_file(t, fd);
 }
 
 CONFORMANCE(peer_dmabuf, it_is_mapped_like_any_memory, NEEDS(PEER, EDU1, IOMMUFD))
@@ -68,11 +62,9 @@ CONFORMANCE(peer_dmabuf, the_container_takes_none, NEEDS(PEER, EDU1, TYPE1))
 CONFORMANCE(peer_dmabuf, what_is_none_is_refused, NEEDS(EDU1, LOCKED_MEMORY))
 {
 	struct weir_ioas *ioas = new_ioas(t);
-	int memory = new_file(t, PAGE), event = eventfd(0, EFD_CLOEXEC);
+	int memory = new_file(t, PAGE), event = keep_file(t, eventfd(0, EFD_CLOEXEC));
 	struct weir_map *map;
 
-	ASSERT_TRUE(event >= 0);
-	t_defer(t, close_fd, (void *)(intptr_t)event);
 	new_edu(t, ioas, "EDU1", 0);
 	EXPECT_ERR(-EBADF, weir_ioas_map_dmabuf(ioas, -1, 0, PAGE, NULL, &map));
 	EXPECT_ERR(-EINVAL, weir_ioas_map_dmabuf(ioas, memory, 0, PAGE, NULL, &map));

@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* Loops over random queries. */
 #include "bench/memory/loops.h"
+#include "bench/memory/yardstick.h"
 
 #include <err.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum { SLICE = 1 << 13, SLICES = QUERIES / SLICE, ROUNDS = 9, MOST_LOOPS = 8, HUGE = 2 << 20 };
 
 static volatile uint64_t sink;
-
-static double now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
 
 void *huge_memory(size_t len)
 {
@@ -31,25 +23,12 @@ void *huge_memory(size_t len)
 	return memory;
 }
 
-__attribute__((noinline)) static size_t search(const uint64_t *keys, size_t num, uint64_t key)
-{
-	const uint64_t *base = keys;
-
-	while (num > 1) {
-		size_t half = num / 2;
-
-		base = base[half] <= key ? base + half : base;
-		num -= half;
-	}
-	return (size_t)(base - keys);
-}
-
 void loop_search(const struct field *field, size_t from, size_t end)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = from; i < end; i++)
-		sum += search(field->addresses, field->num, field->by_address[i]);
+		sum += yardstick_find(field->addresses, field->num, field->by_address[i]);
 	sink = sum;
 }
 
@@ -109,10 +88,10 @@ void time_loops(const struct field *field, loop *const *loops, size_t num, doubl
 	for (int round = 0; round < ROUNDS; round++)
 		for (size_t i = 0; i < num; i++)
 			for (size_t slice = 0; slice < SLICES; slice++) {
-				double begin = now_ns(), took;
+				double begin = yardstick_now(), took;
 
 				loops[i](field, slice * SLICE, (slice + 1) * SLICE);
-				took = now_ns() - begin;
+				took = yardstick_now() - begin;
 				if (!round || took < least[i][slice])
 					least[i][slice] = took;
 			}

@@ -21,7 +21,7 @@ double yardstick_now(void)
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-__attribute__((noinline)) static size_t search(const uint64_t *keys, size_t num, uint64_t key)
+__attribute__((noinline)) size_t yardstick_find(const uint64_t *keys, size_t num, uint64_t key)
 {
 	const uint64_t *base = keys;
 
@@ -50,7 +50,7 @@ double yardstick_search(size_t num)
 		uint64_t sum = 0;
 
 		for (int i = 0; i < QUERIES; i++)
-			sum += search(keys, num, queries[i]);
+			sum += yardstick_find(keys, num, queries[i]);
 		took = (yardstick_now() - begin) / QUERIES;
 		sink += sum;
 		least = took < least ? took : least;

@@ -5,8 +5,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 double yardstick_now(void);
+
+/* The branch-free binary search itself: which of @num ascending keys is the last one that is not above @key. */
+size_t yardstick_find(const uint64_t *keys, size_t num, uint64_t key);
 
 /* A query of 2^20 random ones, by branch-free binary search in a sorted array of @num keys of 8 bytes. The best of several rounds. */
 double yardstick_search(size_t num);
