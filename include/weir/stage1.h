@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage-1 tables: page tables that the program writes itself, in the format of an IOMMU.
+ *
+ *     struct weir_stage1 *tables;
+ *     weir_stage1_open(memory, &WEIR_OPTS(weir_stage1_opts, .format = WEIR_STAGE1_X86_4), &tables);
+ *     weir_stage1_map(tables, iova, ipa, 4096, WEIR_MAP_READ | WEIR_MAP_WRITE, changes);
+ *
+ * They translate what a device says (an IOVA) into an address of stage 2 (an intermediate physical address, IPA: here, an IOVA of the
+ * address space that the nesting parent belongs to). Where that leads is stage 2's business: a table can name any address and
+ * still reaches only what is mapped there.
+ *
+ * The tables lie in a weir_memory of the stage-2 space, so that the IOMMU can read them. Changes are stores. What a device or the IOMMU may
+ * hold of the old is noted in a batch (weir/inval.h), and is over when weir_inval_run() has returned: the caller keeps the memory that he took
+ * away, and the range, until then. The tables keep their own pages likewise.
+ *
+ * Threads: any number may map, unmap and protect ranges that do not overlap, each with a batch of its own, or one that they lock themselves. Devices
+ * may walk the tables all the time.
+ */
+#ifndef WEIR_STAGE1_H
+#define WEIR_STAGE1_H
+
+#include <weir/inval.h>
+#include <weir/memory.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_stage1;
+
+struct weir_stage1_opts {
+	size_t size;           /* sizeof(struct weir_stage1_opts); set by WEIR_OPTS() */
+	uint32_t format;       /* enum weir_stage1_format */
+	uint32_t address_bits; /* of IOVAs, fewer than the format has; 0: as many as it has */
+	uint32_t output_bits;  /* of IPAs; 0: as many as the format has */
+	uint32_t asid;         /* WEIR_STAGE1_ARM64_4K: the address space id of its context descriptor */
+};
+
+/*
+ * Make empty tables in @memory, which outlives them.
+ *
+ * Returns 0 and the tables in @ret_tables, which the caller closes with weir_stage1_close(); or
+ *   -EINVAL   unknown format; address_bits or output_bits that it has not; asid above 65535, or one with another format
+ *   -E2BIG    options newer than this library
+ *   and those of weir_memory_alloc()
+ * Since 0.1.
+ */
+WEIR_API int weir_stage1_open(struct weir_memory *memory, const struct weir_stage1_opts *opts,
+			      struct weir_stage1 **ret_tables);
+
+/*
+ * Give the tables back. No domain uses them any more, and no batch has changes of theirs that were not run. NULL is allowed. Since 0.1.
+ */
+WEIR_API void weir_stage1_close(struct weir_stage1 *tables);
+
+/*
+ * Let IOVAs from @iova on lead to IPAs from @ipa on, @len bytes. @prot: WEIR_MAP_READ, WEIR_MAP_WRITE; neither means both; a format
+ * that cannot forbid reading what may be written allows it.
+ *
+ * Takes the largest pages that fit. Nothing may be mapped in the range. New entries need no invalidation on hardware that does not
+ * remember that there was nothing (the formats here, as the kernel runs them); a shadow (weir/domain.h) has to hear of them: @changes has them noted, and is run.
+ * It may be NULL if no shadow is made of these tables.
+ *
+ * Returns 0; or, with nothing changed,
+ *   -EINVAL    not a multiple of 4096 (of the format's smallest page), zero length, unknown @prot
+ *   -ERANGE    beyond address_bits or output_bits, or not canonical; weir_error() says which
+ *   -EEXIST    part of the range is mapped; weir_error() says where
+ *   -EOVERFLOW @iova + @len or @ipa + @len is beyond the end of the 64-bit space
+ *   -ENOMEM and those of weir_memory_alloc(), for a table's page
+ * Since 0.1.
+ */
+WEIR_API int weir_stage1_map(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len,
+			     uint32_t prot, struct weir_inval *changes);
+
+/*
+ * Take @len bytes from @iova on out. Holes are allowed; large pages that stick out are divided first (break before make where the
+ * architecture asks for it: the rest of such a page is away for a moment).
+ *
+ * Devices may go on using what was there until @changes has been run. Tables' pages that are empty now are given back when it has been.
+ *
+ * Returns 0; or, with nothing changed, -EINVAL, -ERANGE, -EOVERFLOW as above, -ENOMEM for the pages of a division, or for @changes.
+ * Since 0.1.
+ */
+WEIR_API int weir_stage1_unmap(struct weir_stage1 *tables, uint64_t iova, uint64_t len,
+			       struct weir_inval *changes);
+
+/*
+ * Change what is allowed in @len bytes from @iova on, all of which are mapped. Until @changes has been run, devices may go by the old.
+ *
+ * Returns as weir_stage1_unmap(), and -ENOENT, part of the range is not mapped. Since 0.1.
+ */
+WEIR_API int weir_stage1_protect(struct weir_stage1 *tables, uint64_t iova, uint64_t len, uint32_t prot,
+				 struct weir_inval *changes);
+
+/*
+ * What the tables say of @iova, as the IOMMU would walk them: the IPA, in @ret_left (may be NULL) how many bytes from there on follow each other
+ * with the same @ret_prot (may be NULL), within a page of the tables. Returns 0 or -ENOENT. Since 0.1.
+ */
+WEIR_API int weir_stage1_find(const struct weir_stage1 *tables, uint64_t iova, uint64_t *ret_ipa,
+			      uint64_t *ret_left, uint32_t *ret_prot);
+
+struct weir_stage1_info {
+	uint32_t format;
+	uint32_t address_bits;
+	uint32_t output_bits;
+	uint32_t asid;
+	uint64_t root;       /* IPA of the first table */
+	uint64_t descriptor; /* WEIR_STAGE1_ARM64_4K: IPA of the context descriptor, which leads to it; else 0 */
+	uint64_t num_pages;  /* of 4096 bytes, that the tables take */
+	uint64_t waiting;    /* of these, not in the tables any more, but not given back before a batch has been run */
+};
+
+/* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. Since 0.1. */
+WEIR_API int weir_stage1_info(const struct weir_stage1 *tables, struct weir_stage1_info *ret_info,
+			      size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
