@@ -256,6 +256,15 @@ WEIR_API int weir_map_close(struct weir_map *map);
  */
 WEIR_API int weir_map_close_batch(struct weir_map **maps, size_t num);
 
+/*
+ * Wait until devices cannot reach any more what was closed in @ioas before. Only spaces that defer that have something to do (weir/nested.h):
+ * in others weir_map_close() has seen to it.
+ *
+ * Returns 0; or, as weir_map_close(), the failure to end some: devices may still reach their memory, and their addresses are not used again. Since
+ * 0.1.
+ */
+WEIR_API int weir_ioas_sync(struct weir_ioas *ioas);
+
 /* Where devices see the first byte. Since 0.1. */
 WEIR_API uint64_t weir_map_iova(const struct weir_map *map);
 

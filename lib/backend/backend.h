@@ -49,7 +49,9 @@ struct weir_geometry {
 
 /* An address space as the kernel holds it. */
 struct weir_space {
+	const struct weir_space_ops *ops;
 	struct weir_kernel *kernel;
+	void *layer; /* what a space is made of that is not the backend's */
 	bool live;
 	uint32_t num_functions;
 	struct weir_geometry geometry; /* valid while live */
@@ -83,22 +85,10 @@ struct weir_function {
 	struct weir_device *device; /* whose it is; for the floor above */
 };
 
-struct weir_backend_ops {
-	enum weir_backend kind;
-	bool device_memory; /* install takes device memory by its address, as if it were any other */
-
-	/* Open or close what the host as a whole needs. */
-	int (*open)(struct weir_kernel *kernel);
-	void (*close)(struct weir_kernel *kernel);
-
-	int (*space_open)(struct weir_space *space);
-	int (*space_close)(struct weir_space *space); /* runs to its end */
-
-	/*
-	 * Get hold of a function, which is in no space yet; its group is known. close undoes this and nothing more.
-	 */
-	int (*function_open)(struct weir_function *function);
-	void (*function_close)(struct weir_function *function);
+/* What a space can do: the backend's, or, of a space made of others (lib/nested), its own. */
+struct weir_space_ops {
+	int (*open)(struct weir_space *space);
+	int (*close)(struct weir_space *space); /* runs to its end */
 
 	/*
 	 * Bring a function into a space in two steps. After enter, the space is live and takes mappings;
@@ -121,17 +111,43 @@ struct weir_backend_ops {
 	int (*move)(struct weir_space *space, struct weir_function *function);
 
 	/*
-	 * One mapping of a live space, one system call each. @prot: WEIR_MAP_READ, _WRITE. remove takes whole mappings.
+	 * One mapping of a live space, one system call each. @prot: WEIR_MAP_READ, _WRITE, and _DEVICE_MEMORY for what is known to be that. remove
+	 * takes whole mappings. Where there is a sync, what was removed can be reached until sync has returned 0.
 	 */
 	int (*install)(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
 		       uint64_t iova, uint32_t prot);
 	int (*remove)(struct weir_space *space, uint64_t iova, uint64_t len);
+	int (*sync)(struct weir_space *space); /* optional */
 
 	/*
 	 * Install in a live space what another live one of the same kernel has installed at @from_iova: pinned and charged once. Optional.
 	 */
 	int (*copy)(struct weir_space *space, struct weir_space *from, uint64_t from_iova, uint64_t len,
 		    uint64_t iova, uint32_t prot);
+
+	/*
+	 * Install what takes the place of whole mappings, which there may be in the range: devices see the one or the other, and never
+	 * nothing. Optional.
+	 */
+	int (*replace)(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
+		       uint64_t iova, uint32_t prot);
+};
+
+struct weir_backend_ops {
+	enum weir_backend kind;
+	bool device_memory; /* install takes device memory by its address, as if it were any other */
+
+	/* Open or close what the host as a whole needs. */
+	int (*open)(struct weir_kernel *kernel);
+	void (*close)(struct weir_kernel *kernel);
+
+	const struct weir_space_ops *space; /* of the spaces that it has */
+
+	/*
+	 * Get hold of a function, which is in no space yet; its group is known. close undoes this and nothing more.
+	 */
+	int (*function_open)(struct weir_function *function);
+	void (*function_close)(struct weir_function *function);
 
 	/* 0, or -EOPNOTSUPP with the reason as text; -ENOTTY: not a question for the backend. */
 	int (*can)(struct weir_function *function, enum weir_cap cap);

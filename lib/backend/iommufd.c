@@ -484,14 +484,9 @@ static int iommufd_hot_reset(struct weir_function *function)
 	return weir_vfio_device_hot_reset(function->kernel->sys, function->fd, NULL, 0);
 }
 
-const struct weir_backend_ops weir_backend_iommufd = {
-	.kind = WEIR_BACKEND_IOMMUFD,
-	.open = iommufd_open,
-	.close = iommufd_close,
-	.space_open = iommufd_space_open,
-	.space_close = iommufd_space_close,
-	.function_open = iommufd_function_open,
-	.function_close = iommufd_function_close,
+static const struct weir_space_ops iommufd_spaces = {
+	.open = iommufd_space_open,
+	.close = iommufd_space_close,
 	.enter = iommufd_enter,
 	.commit = iommufd_commit,
 	.abandon = iommufd_abandon,
@@ -500,6 +495,15 @@ const struct weir_backend_ops weir_backend_iommufd = {
 	.install = iommufd_install,
 	.copy = iommufd_copy,
 	.remove = iommufd_remove,
+};
+
+const struct weir_backend_ops weir_backend_iommufd = {
+	.kind = WEIR_BACKEND_IOMMUFD,
+	.open = iommufd_open,
+	.close = iommufd_close,
+	.space = &iommufd_spaces,
+	.function_open = iommufd_function_open,
+	.function_close = iommufd_function_close,
 	.can = iommufd_can,
 	.hot_reset_target = iommufd_hot_reset_target,
 	.hot_reset = iommufd_hot_reset,

@@ -420,12 +420,21 @@ static int container_hot_reset(struct weir_function *function)
 	return weir_vfio_device_hot_reset(kernel->sys, function->fd, groups, num_groups);
 }
 
+static const struct weir_space_ops container_spaces = {
+	.open = container_space_open,
+	.close = container_space_close,
+	.enter = container_enter,
+	.commit = container_commit,
+	.abandon = container_abandon,
+	.leave = container_leave,
+	.install = container_install,
+	.remove = container_remove,
+};
+
 #define CONTAINER_OPS                                                                                        \
-	.open = container_open, .close = container_close, .space_open = container_space_open,                \
-	.space_close = container_space_close, .function_open = container_function_open,                      \
-	.function_close = container_function_close, .enter = container_enter, .commit = container_commit,    \
-	.abandon = container_abandon, .leave = container_leave, .install = container_install,                \
-	.remove = container_remove, .can = container_can, .hot_reset_target = container_hot_reset_target,    \
+	.open = container_open, .close = container_close, .space = &container_spaces,                        \
+	.function_open = container_function_open, .function_close = container_function_close,                \
+	.can = container_can, .hot_reset_target = container_hot_reset_target,                                \
 	.hot_reset = container_hot_reset
 
 const struct weir_backend_ops weir_backend_type1 = { .kind = WEIR_BACKEND_TYPE1,

@@ -13,15 +13,16 @@
 #include "ioas/flaw.h"
 #include "ioas/window.h"
 
-static void begin_transition(struct weir_ioas *ioas)
+void weir_ioas_begin_transition(struct weir_ioas *ioas)
 {
 	weir_gate_lock_calm(&ioas->gate);
 	weir_gate_hold_up(&ioas->gate);
 	weir_gate_unlock(&ioas->gate);
 	weir_gate_wait_for_none(&ioas->gate);
+	weir_ioas_sync_held_up(ioas);
 }
 
-static void end_transition(struct weir_ioas *ioas)
+void weir_ioas_end_transition(struct weir_ioas *ioas)
 {
 	weir_gate_lock(&ioas->gate);
 	weir_ioas_follow_geometry(ioas);
@@ -63,7 +64,7 @@ static int install_memory(struct weir_ioas *ioas, const struct weir_function *fu
 	if (error)
 		return weir_fail_within(error, "the mapping at IOVA %#" PRIx64 " cannot be put in force",
 					weir_map_start(map));
-	error = ioas->space.kernel->ops->install(&ioas->space, &map->backing, weir_map_size(map),
+	error = ioas->space.ops->install(&ioas->space, &map->backing, weir_map_size(map),
 						 weir_map_start(map), map->prot);
 	return error ? weir_explain_replay(ioas, map, function->group->number, error) : 0;
 }
@@ -87,7 +88,7 @@ static int install_all(struct weir_ioas *ioas, const struct weir_function *funct
 /* Bring a sleeping space to life with @function, its table in force. */
 static int wake(struct weir_ioas *ioas, struct weir_function *function)
 {
-	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
+	const struct weir_space_ops *ops = ioas->space.ops;
 	bool slept = !ioas->space.live;
 	int error = ops->enter(&ioas->space, function);
 
@@ -103,10 +104,10 @@ static int wake(struct weir_ioas *ioas, struct weir_function *function)
 
 int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uint32_t address_bits)
 {
-	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
+	const struct weir_space_ops *ops = ioas->space.ops;
 	int error;
 
-	begin_transition(ioas);
+	weir_ioas_begin_transition(ioas);
 	error = check_width(ioas, function, address_bits);
 	if (!error)
 		error = wake(ioas, function);
@@ -119,7 +120,7 @@ int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uin
 	}
 	if (!error)
 		count_devices(ioas, address_bits, 1);
-	end_transition(ioas);
+	weir_ioas_end_transition(ioas);
 	return error;
 }
 
@@ -127,25 +128,25 @@ int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uin
 {
 	int error;
 
-	begin_transition(ioas);
-	error = ioas->space.kernel->ops->leave(&ioas->space, function);
+	weir_ioas_begin_transition(ioas);
+	error = ioas->space.ops->leave(&ioas->space, function);
 	count_devices(ioas, address_bits, -1);
-	end_transition(ioas);
+	weir_ioas_end_transition(ioas);
 	return error;
 }
 
 int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_function *function,
 		   const uint32_t *address_bits, uint32_t num_functions)
 {
-	const struct weir_backend_ops *ops = to->space.kernel->ops;
+	const struct weir_space_ops *ops = to->space.ops;
 	int error = 0;
 
 	if (!ops->move)
 		return weir_fail(-EOPNOTSUPP,
 				 "on the VFIO container a group cannot leave while its devices are open");
 	/* The host's lock is held, so nobody else begins two transitions. */
-	begin_transition(from);
-	begin_transition(to);
+	weir_ioas_begin_transition(from);
+	weir_ioas_begin_transition(to);
 	for (uint32_t i = 0; i < num_functions && !error; i++)
 		error = check_width(to, function, address_bits[i]);
 	if (!error)
@@ -161,7 +162,7 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 		count_devices(from, address_bits[i], -1);
 		count_devices(to, address_bits[i], 1);
 	}
-	end_transition(to);
-	end_transition(from);
+	weir_ioas_end_transition(to);
+	weir_ioas_end_transition(from);
 	return error;
 }

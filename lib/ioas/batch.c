@@ -152,7 +152,7 @@ static int install_piece(struct weir_ioas *ioas, const struct weir_map *piece)
 	error = ioas->probes && weir_would_take_any(ioas, piece) ? weir_probe_memory(ioas, piece) : 0;
 	if (error)
 		return error;
-	error = ioas->space.kernel->ops->install(&ioas->space, &piece->backing, weir_map_size(piece),
+	error = ioas->space.ops->install(&ioas->space, &piece->backing, weir_map_size(piece),
 						 weir_map_start(piece), piece->prot);
 	return error ? weir_explain_map(ioas, piece, error) : 0;
 }

@@ -93,6 +93,12 @@ static void free_ioas(struct weir_ioas *ioas)
 
 int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, struct weir_ioas **ret_ioas)
 {
+	return weir_ioas_open_with(host, opts, host->kernel.ops->space, NULL, ret_ioas);
+}
+
+int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opts,
+			const struct weir_space_ops *ops, void *layer, struct weir_ioas **ret_ioas)
+{
 	struct weir_ioas_opts o;
 	struct weir_ioas *ioas;
 	int error = weir_opts_read(opts, &o, sizeof(o));
@@ -113,9 +119,11 @@ int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts *opts, st
 	ioas->probes = (o.flags & WEIR_IOAS_PROBE) && host->kernel.ops->device_memory;
 	ioas->limit = weir_last_address(ioas->address_bits);
 	ioas->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	ioas->space.ops = ops;
+	ioas->space.layer = layer;
 	ioas->space.kernel = &host->kernel;
 	weir_ioas_follow_geometry(ioas);
-	error = host->kernel.ops->space_open(&ioas->space);
+	error = ioas->space.ops->open(&ioas->space);
 	if (error) {
 		free_ioas(ioas);
 		return error;
@@ -170,7 +178,7 @@ int weir_ioas_close(struct weir_ioas *ioas)
 		return error;
 	/* Not live, so the kernel holds none of the mappings. */
 	weir_first_note(&first, close_held(ioas));
-	weir_first_note(&first, host->kernel.ops->space_close(&ioas->space));
+	weir_first_note(&first, ioas->space.ops->close(&ioas->space));
 	weir_gate_finish(&ioas->gate);
 	free_ioas(ioas);
 	/* Last of all: from here on the host may be closed. */

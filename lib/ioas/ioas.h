@@ -8,6 +8,25 @@
 #include "ioas/gate.h"
 #include "ioas/iova.h"
 
+/*
+ * Who has made mappings elsewhere that lead where the mappings of a space lead (a shadow). Set and told while no transition is on, without
+ * the lock.
+ */
+struct weir_follower {
+	struct weir_follower *next;
+	/* What is mapped in the range is about to go: nothing leads there any more when this returns 0. An error has a text. */
+	int (*leave)(struct weir_follower *follower, uint64_t iova, uint64_t last);
+	/* What is mapped in the range is back. */
+	void (*back)(struct weir_follower *follower, uint64_t iova, uint64_t last);
+};
+
+/* Mappings that were closed, and may be reached until the space is synchronised: where that is not done one by one. */
+struct weir_leaving {
+	struct weir_map *first; /* by their twins */
+	uint64_t num, bytes;
+	uint64_t most, most_bytes; /* so many, and it is done; 0: each by itself */
+};
+
 struct weir_ioas {
 	struct weir_ioas_view view; /* first: weir/lookup.h */
 	struct weir_host *host;
@@ -17,6 +36,8 @@ struct weir_ioas {
 	struct weir_gate gate;
 	struct weir_addresses *addresses; /* for looking up without the lock; NULL: nobody does */
 	uint64_t mapped_bytes, lost_bytes, num_lost;
+	struct weir_leaving leaving;
+	struct weir_follower *followers; /* changes in transitions only */
 
 	uint32_t num_memories; /* weir_memory that is mapped in it; the host's lock guards this */
 
@@ -78,6 +99,10 @@ static inline struct weir_map *weir_map_last_piece(struct weir_map *map)
 	return map->held && map->held->last ? map->held->last : map;
 }
 
+/* ioas.c: weir_ioas_open() of a space that is not the backend's. */
+int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opts,
+			const struct weir_space_ops *ops, void *layer, struct weir_ioas **ret_ioas);
+
 /* ioas.c: the mapping that follows @map upwards, or the lowest, or NULL. The lock is held, or a transition is under way. */
 struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct weir_map *map);
 
@@ -104,6 +129,20 @@ void weir_ioas_drop_map(struct weir_ioas *ioas, struct weir_map *map, bool lost)
 /* unmap.c: the kernel's part of taking back what is installed there, if the space is live. The error has a text. */
 int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len);
 
+/* leaving.c: @map is claimed, hidden, and removed, but can be reached still; this has set out, and arrives. */
+int weir_ioas_leave_later(struct weir_ioas *ioas, struct weir_map *map);
+
+/* leaving.c: the same as weir_ioas_sync(), in a transition. */
+int weir_ioas_sync_held_up(struct weir_ioas *ioas);
+
+/* follow.c: from now on @follower is told; and is not any more. The lock is not held. */
+void weir_ioas_follow(struct weir_ioas *ioas, struct weir_follower *follower);
+void weir_ioas_unfollow(struct weir_ioas *ioas, struct weir_follower *follower);
+
+/* follow.c: tell followers. The first error; all are told. */
+int weir_followers_leave(const struct weir_ioas *ioas, uint64_t iova, uint64_t last);
+void weir_followers_back(const struct weir_ioas *ioas, uint64_t iova, uint64_t last);
+
 /* unmap.c: how many bytes are mapped. The lock is not held. */
 uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas);
 
@@ -112,6 +151,10 @@ struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova);
 
 /* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held. */
 void weir_ioas_follow_geometry(struct weir_ioas *ioas);
+
+/* attach.c: mapping and unmapping wait from the one to the other; what goes on has ended. */
+void weir_ioas_begin_transition(struct weir_ioas *ioas);
+void weir_ioas_end_transition(struct weir_ioas *ioas);
 
 /*
  * attach.c: an open function comes into the space, leaves it, or moves with its group. The host's lock is held.

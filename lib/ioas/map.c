@@ -215,6 +215,19 @@ enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t
 	return 0;
 }
 
+/* What has left for the caller may be in the way: it ends now. This has set out; the lock is held, and again at the end. */
+static __attribute__((cold)) int enter_after_sync(struct weir_ioas *ioas, const struct weir_backing *backing,
+						  uint64_t len, const struct weir_map_opts *o,
+						  const struct weir_map *source, struct weir_map **ret_map)
+{
+	int error;
+
+	weir_gate_unlock(&ioas->gate);
+	error = weir_ioas_sync(ioas);
+	weir_gate_lock(&ioas->gate);
+	return error ? error : enter_table(ioas, backing, len, o, source, ret_map);
+}
+
 /* The kernel refused. */
 static __attribute__((cold)) int give_up(struct weir_ioas *ioas, struct weir_map *map, int error)
 {
@@ -242,7 +255,7 @@ static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas,
 			   : -EOPNOTSUPP;
 
 	if (error == -EOPNOTSUPP)
-		error = ioas->space.kernel->ops->install(&ioas->space, &map->backing, weir_map_size(map),
+		error = ioas->space.ops->install(&ioas->space, &map->backing, weir_map_size(map),
 							 weir_map_start(map), map->prot);
 	return error;
 }
@@ -260,6 +273,8 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 
 	weir_gate_lock_and_set_out(&ioas->gate);
 	error = enter_table(ioas, backing, len, o, source, &map);
+	if (__builtin_expect(error && ioas->leaving.num, 0))
+		error = enter_after_sync(ioas, backing, len, o, source, &map);
 	if (error) {
 		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;

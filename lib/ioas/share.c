@@ -16,7 +16,7 @@ int weir_map_copy(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint32_t 
 		  const struct weir_map *source)
 {
 	struct weir_ioas *from = source->ioas;
-	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
+	const struct weir_space_ops *ops = ioas->space.ops;
 	int error = -EOPNOTSUPP;
 
 	if (!ops->copy || from->host != ioas->host || !weir_gate_try_set_out(&from->gate))

@@ -40,11 +40,15 @@ static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int 
 /* The kernel's part of taking [iova, iova + len) back. @absent: there may be nothing. */
 static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
 {
-	int error = ioas->space.live ? ioas->space.kernel->ops->remove(&ioas->space, iova, len) : 0;
+	const struct weir_space_ops *ops = ioas->space.ops;
+	int followed = ioas->followers ? weir_followers_leave(ioas, iova, iova + (len - 1)) : 0;
+	int error = ioas->space.live ? ops->remove(&ioas->space, iova, len) : 0;
 
-	if (!error || (error == -ENOENT && absent))
-		return 0;
-	return explain_unmap(iova, len, error);
+	if (error == -ENOENT && absent)
+		error = 0;
+	if (!error && ops->sync)
+		error = ops->sync(&ioas->space);
+	return error ? explain_unmap(iova, len, error) : followed;
 }
 
 int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
@@ -90,6 +94,11 @@ static inline int close_plain(struct weir_map *map)
 		/* The range that it lies in is being taken back: two threads end one handle. */
 		weir_gate_arrive(&ioas->gate);
 		return busy();
+	}
+	if (ioas->leaving.most && ioas->space.live) {
+		error = ioas->space.ops->remove(&ioas->space, weir_map_start(map), weir_map_size(map));
+		if (!error)
+			return weir_ioas_leave_later(ioas, map);
 	}
 	error = take_back(ioas, weir_map_start(map), weir_map_size(map), false);
 
@@ -257,6 +266,10 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 		return weir_fail(-EOVERFLOW,
 				 "%#" PRIx64 " bytes at IOVA %#" PRIx64 " go beyond the end of the space",
 				 len, iova);
+	/* What is leaving has ended for the caller. */
+	error = ioas->leaving.most ? weir_ioas_sync(ioas) : 0;
+	if (error)
+		return error;
 	weir_gate_lock_and_set_out(&ioas->gate);
 	error = claim_range(ioas, iova, last, &extent);
 	if (error) {

@@ -154,6 +154,7 @@ int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t
 		    const struct weir_map_opts *o, struct weir_map **ret_map)
 {
 	struct weir_held *held = malloc(sizeof(*held));
+	struct weir_map_opts device_memory = *o;
 	struct weir_backing backing;
 	int error;
 
@@ -168,7 +169,8 @@ int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t
 		backing = (struct weir_backing){ .addr = (char *)window->addr + offset,
 						 .offset = offset,
 						 .fd = window->dmabuf };
-		error = weir_ioas_map_held(ioas, &backing, held, len, o, &held->map);
+		device_memory.flags |= WEIR_MAP_DEVICE_MEMORY;
+		error = weir_ioas_map_held(ioas, &backing, held, len, &device_memory, &held->map);
 	}
 	if (!error) {
 		link_mapping(window, held);
@@ -201,39 +203,51 @@ int weir_window_closed(struct weir_held *held)
 	return weir_window_put(window);
 }
 
-/* What the mapping leads to while its window is away. Pieces of a sink's size; the last one may be shorter. */
-static int install_sink(struct weir_map *map, const struct weir_sink *sink)
+static int remove_range(const struct weir_map *map, uint64_t start, uint64_t len)
 {
 	struct weir_space *space = &map->ioas->space;
+	int error = space->ops->remove(space, start, len);
+
+	if (error == -ENOENT)
+		error = 0;
+	return !error && space->ops->sync ? space->ops->sync(space) : error;
+}
+
+static int remove_installed(struct weir_map *map)
+{
+	return remove_range(map, weir_map_start(map), weir_map_size(map));
+}
+
+typedef int weir_put_in_place(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
+			      uint64_t iova, uint32_t prot);
+
+/* What the mapping leads to while its window is away. Pieces of a sink's size; the last one may be shorter. */
+static int lead_to_sink(struct weir_map *map, const struct weir_sink *sink, weir_put_in_place *put)
+{
 	uint64_t start = weir_map_start(map), len = weir_map_size(map), done = 0;
+	const uint32_t prot = map->prot & ~(uint32_t)WEIR_MAP_DEVICE_MEMORY;
 	int error = 0;
 
 	while (done < len && !error) {
 		uint64_t piece = len - done < WEIR_SINK_SIZE ? len - done : WEIR_SINK_SIZE;
 
-		error = space->kernel->ops->install(space, &sink->backing, piece, start + done, map->prot);
+		error = put(&map->ioas->space, &sink->backing, piece, start + done, prot);
 		if (!error)
 			done += piece;
 	}
 	if (error && done)
-		space->kernel->ops->remove(space, start, done);
+		remove_range(map, start, done);
 	return error;
 }
 
-static int install_itself(struct weir_map *map)
+static int install_sink(struct weir_map *map, const struct weir_sink *sink)
 {
-	struct weir_space *space = &map->ioas->space;
-
-	return space->kernel->ops->install(space, &map->backing, weir_map_size(map), weir_map_start(map),
-					   map->prot);
+	return lead_to_sink(map, sink, map->ioas->space.ops->install);
 }
 
-static int remove_installed(struct weir_map *map)
+static int install_itself(struct weir_map *map, weir_put_in_place *put)
 {
-	struct weir_space *space = &map->ioas->space;
-	int error = space->kernel->ops->remove(space, weir_map_start(map), weir_map_size(map));
-
-	return error == -ENOENT ? 0 : error;
+	return put(&map->ioas->space, &map->backing, weir_map_size(map), weir_map_start(map), map->prot);
 }
 
 /* Nobody else ends the mapping, and no device comes or goes in its space, until let_go(). */
@@ -259,12 +273,28 @@ static void let_go(struct weir_map *map)
 	weir_gate_arrive(&ioas->gate);
 }
 
-/* One mapping from the window to what it leads to while that is away. */
+/* Who has followed the mapping elsewhere goes first. */
+static int take_out(struct weir_map *map)
+{
+	struct weir_ioas *ioas = map->ioas;
+	int error = ioas->followers ? weir_followers_leave(ioas, weir_map_start(map), weir_map_last(map)) : 0;
+
+	return !error && ioas->space.live ? remove_installed(map) : error;
+}
+
+/* One mapping from the window to what it leads to while that is away: in one step where that can be done. */
 static int withdraw_mapping(struct weir_window *window, struct weir_held *held)
 {
 	struct weir_map *map = held->map;
-	int error = map->ioas->space.live ? remove_installed(map) : 0;
+	weir_put_in_place *replace = map->ioas->space.ops->replace;
+	bool sinks = held->sinks && map->ioas->space.live;
+	int error;
 
+	if (sinks && replace && !lead_to_sink(map, window->sink, replace)) {
+		held->away = true;
+		return 0;
+	}
+	error = take_out(map);
 	if (error)
 		return weir_fail(error,
 				 "the kernel failed to unmap %s at IOVA %#" PRIx64
@@ -272,7 +302,7 @@ static int withdraw_mapping(struct weir_window *window, struct weir_held *held)
 				 window->name, weir_map_start(map), strerror(-error));
 	held->away = true;
 	/* A sink that cannot be had leaves nothing, which is safe, too. */
-	if (map->ioas->space.live && held->sinks)
+	if (sinks)
 		install_sink(map, window->sink);
 	return 0;
 }
@@ -342,18 +372,31 @@ int weir_window_withdraw(struct weir_window *window, const char *reason)
 	return error;
 }
 
+static int put_back(struct weir_held *held)
+{
+	struct weir_map *map = held->map;
+	const struct weir_space_ops *ops = map->ioas->space.ops;
+	int error = 0;
+
+	if (held->sinks && ops->replace && !install_itself(map, ops->replace))
+		return 0;
+	if (held->sinks)
+		error = remove_installed(map);
+	return error ? error : install_itself(map, ops->install);
+}
+
 static int restore_mapping(struct weir_held *held)
 {
 	struct weir_map *map = held->map;
-	int error = 0;
+	struct weir_ioas *ioas = map->ioas;
+	int error = ioas->space.live ? put_back(held) : 0;
 
-	if (map->ioas->space.live && held->sinks)
-		error = remove_installed(map);
-	if (map->ioas->space.live && !error)
-		error = install_itself(map);
-	if (!error)
-		held->away = false;
-	return error;
+	if (error)
+		return error;
+	held->away = false;
+	if (ioas->followers)
+		weir_followers_back(ioas, weir_map_start(map), weir_map_last(map));
+	return 0;
 }
 
 /* What is being closed meanwhile stays as it is. */
@@ -427,7 +470,7 @@ int weir_window_replay(struct weir_map *map)
 	if (held->away)
 		return held->sinks ? install_sink(map, held->window->sink) : 0;
 	/* -ENODEV: the kernel has taken it away without us. Then it leads to nothing, which is no reason to keep devices out. */
-	error = install_itself(map);
+	error = install_itself(map, map->ioas->space.ops->install);
 	return error == -ENODEV ? 0 : error;
 }
 
