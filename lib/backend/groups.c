@@ -99,7 +99,7 @@ int weir_function_open(struct weir_kernel *kernel, const char *address, const ch
 		free(function);
 		return weir_fail(-ENOMEM, "no memory for an IOMMU group");
 	}
-	if (function->group->space && function->group->space != space)
+	if (function->group->space && function->group->space != space->real)
 		error = weir_fail(-EBUSY,
 				  "%s shares IOMMU group %" PRIu32
 				  " with %s, which is attached to another address space",

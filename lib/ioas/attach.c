@@ -141,6 +141,8 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 	const struct weir_space_ops *ops = to->space.ops;
 	int error = 0;
 
+	if (from->space.ops != ops || from->space.layer || to->space.layer)
+		return weir_fail(-EOPNOTSUPP, "devices stay in a nested space, and come into it by being opened there");
 	if (!ops->move)
 		return weir_fail(-EOPNOTSUPP,
 				 "on the VFIO container a group cannot leave while its devices are open");

@@ -50,6 +50,9 @@ static int explain_dmabuf(const struct weir_map *map, int error)
 
 int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
+	/* Of a space that is made of others, those have said why. */
+	if (ioas->space.layer)
+		return error;
 	if (map->held && map->held->window && error != -ENOSPC)
 		return weir_window_explain(map, error);
 	if (map->held && map->held->dmabuf && error != -ENOSPC)

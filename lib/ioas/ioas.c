@@ -121,6 +121,7 @@ int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opt
 	ioas->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	ioas->space.ops = ops;
 	ioas->space.layer = layer;
+	ioas->space.real = &ioas->space;
 	ioas->space.kernel = &host->kernel;
 	weir_ioas_follow_geometry(ioas);
 	error = ioas->space.ops->open(&ioas->space);
@@ -139,7 +140,7 @@ int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opt
 static const char *attached_device(const struct weir_ioas *ioas)
 {
 	for (const struct weir_group *group = ioas->host->kernel.groups; group; group = group->next)
-		if (group->space == &ioas->space)
+		if (group->space == ioas->space.real)
 			return group->functions->address;
 	return "a device";
 }
@@ -157,22 +158,28 @@ static int close_held(struct weir_ioas *ioas)
 	return error;
 }
 
+int weir_ioas_check_unused(const struct weir_ioas *ioas)
+{
+	if (ioas->space.num_functions)
+		return weir_fail(-EBUSY, "%s is attached to this address space: close it first",
+				 attached_device(ioas));
+	if (ioas->num_memories)
+		return weir_fail(-EBUSY, "%u weir_memory in this address space: close or unshare it first",
+				 ioas->num_memories);
+	return 0;
+}
+
 int weir_ioas_close(struct weir_ioas *ioas)
 {
 	struct weir_first first = { 0 };
 	struct weir_host *host;
-	int error = 0;
+	int error;
 
 	if (!ioas)
 		return 0;
 	host = ioas->host;
 	pthread_mutex_lock(&host->lock);
-	if (ioas->space.num_functions)
-		error = weir_fail(-EBUSY, "%s is attached to this address space: close it first",
-				  attached_device(ioas));
-	else if (ioas->num_memories)
-		error = weir_fail(-EBUSY, "%u weir_memory in this address space: close or unshare it first",
-				  ioas->num_memories);
+	error = weir_ioas_check_unused(ioas);
 	pthread_mutex_unlock(&host->lock);
 	if (error)
 		return error;

@@ -103,6 +103,9 @@ static inline struct weir_map *weir_map_last_piece(struct weir_map *map)
 int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opts,
 			const struct weir_space_ops *ops, void *layer, struct weir_ioas **ret_ioas);
 
+/* ioas.c: 0, or -EBUSY with a text that says who keeps it open. The host's lock is held. */
+int weir_ioas_check_unused(const struct weir_ioas *ioas);
+
 /* ioas.c: the mapping that follows @map upwards, or the lowest, or NULL. The lock is held, or a transition is under way. */
 struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct weir_map *map);
 
@@ -148,6 +151,9 @@ uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas);
 
 /* unmap.c: the mapping that begins at @iova, which there is. The lock is held. */
 struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova);
+
+/* unmap.c: the lowest mapping that reaches to @iova or lies above it, or NULL. The lock is held. */
+struct weir_map *weir_ioas_map_from(struct weir_ioas *ioas, uint64_t iova);
 
 /* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held. */
 void weir_ioas_follow_geometry(struct weir_ioas *ioas);

@@ -129,8 +129,7 @@ struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova)
 	return (struct weir_map *)weir_iova_find(&ioas->iova, iova);
 }
 
-/* The lowest mapping that reaches to @iova or lies above it. */
-static struct weir_map *map_at_or_above(struct weir_ioas *ioas, uint64_t iova)
+struct weir_map *weir_ioas_map_from(struct weir_ioas *ioas, uint64_t iova)
 {
 	return weir_ioas_next_map(ioas, (struct weir_map *)weir_iova_find(&ioas->iova, iova)->below);
 }
@@ -168,7 +167,7 @@ static void hide(struct weir_ioas *ioas, const struct extent *extent)
 /* Claim all mappings of a range, or none. The lock is held. */
 static int claim_range(struct weir_ioas *ioas, uint64_t iova, uint64_t last, struct extent *ret_extent)
 {
-	struct weir_map *first = map_at_or_above(ioas, iova), *map = first;
+	struct weir_map *first = weir_ioas_map_from(ioas, iova), *map = first;
 	struct extent extent = { .first = first };
 
 	for (; map && weir_map_start(map) <= last; map = weir_ioas_next_map(ioas, map)) {

@@ -391,12 +391,16 @@ static int restore_mapping(struct weir_held *held)
 	struct weir_ioas *ioas = map->ioas;
 	int error = ioas->space.live ? put_back(held) : 0;
 
-	if (error)
-		return error;
-	held->away = false;
-	if (ioas->followers)
-		weir_followers_back(ioas, weir_map_start(map), weir_map_last(map));
-	return 0;
+	if (!error)
+		held->away = false;
+	return error;
+}
+
+/* The window's lock is held, so who ends the mapping meanwhile waits, and tells them after this. */
+static void tell_followers(const struct weir_map *map)
+{
+	if (map->ioas->followers)
+		weir_followers_back(map->ioas, weir_map_start(map), weir_map_last(map));
 }
 
 /* What is being closed meanwhile stays as it is. */
@@ -413,6 +417,8 @@ static int restore_all(struct weir_window *window)
 				 "it could not be mapped again at IOVA %#" PRIx64 ": %s",
 				 weir_map_start(held->map), strerror(-error));
 		let_go(held->map);
+		if (!error)
+			tell_followers(held->map);
 	}
 	return error;
 }
