@@ -31,12 +31,13 @@ extern "C" {
 struct weir_inval;
 
 struct weir_inval_opts {
-	size_t size;       /* sizeof(struct weir_inval_opts); set by WEIR_OPTS() */
-	uint32_t room;     /* entries that can be added without allocating memory; 0: 256 */
+	size_t size; /* sizeof(struct weir_inval_opts); set by WEIR_OPTS() */
+	uint32_t
+		room; /* entries that can be added, and run for one domain, without allocating memory; 0: 256 */
 	uint32_t reserved; /* 0 */
 };
 
-/* Make an empty batch. Returns 0 and the batch in @ret_inval, closed with weir_inval_close(); or -ENOMEM, -E2BIG. Since 0.1. */
+/* Make an empty batch. Returns 0 and the batch in @ret_inval, closed with weir_inval_close(); or -EINVAL (room above 2^20), -ENOMEM, -E2BIG. Since 0.1. */
 WEIR_API int weir_inval_open(const struct weir_inval_opts *opts, struct weir_inval **ret_inval);
 
 /*
@@ -45,14 +46,15 @@ WEIR_API int weir_inval_open(const struct weir_inval_opts *opts, struct weir_inv
  */
 WEIR_API int weir_inval_close(struct weir_inval *inval);
 
-#define WEIR_INVAL_LEAF (1u << 0) /* only last-level entries changed: what is remembered of tables above stays */
-#define WEIR_INVAL_NEW  (1u << 1) /* nothing was there before: hardware need not hear of it, a shadow must */
+#define WEIR_INVAL_LEAF                                                                                      \
+	(1u << 0) /* only last-level entries changed: what is remembered of tables above stays */
+#define WEIR_INVAL_NEW (1u << 1) /* nothing was there before: hardware need not hear of it, a shadow must */
 
 /*
  * Add an entry: @len bytes from @iova on were changed. @asid: SMMUv3's address space id, else 0.
  *
  * Returns its number, from 0 on; or, with nothing changed,
- *   -EINVAL    zero length, or not whole pages of 4096; unknown flag
+ *   -EINVAL    zero length, or not whole pages of 4096; unknown flag; @asid above 65535
  *   -EOVERFLOW @iova + @len is beyond the end of the 64-bit space
  *   -ENOSPC    2^20 entries; -ENOMEM
  * Since 0.1.
@@ -65,13 +67,14 @@ WEIR_API int weir_inval_all(struct weir_inval *inval);
 
 /*
  * Add an entry: the context descriptor of @pasid was changed (SMMUv3: CFGI_CD); what the IOMMU remembers of the tables that it led to is another matter: weir_inval_all().
- * For other IOMMUs it is done by doing nothing. Returns as weir_inval_range(). Since 0.1.
+ * For other IOMMUs it is done by doing nothing. Returns as weir_inval_range(), and -EINVAL for a @pasid of more than 20 bits. Since 0.1.
  */
 WEIR_API int weir_inval_context(struct weir_inval *inval, uint32_t pasid);
 
 /*
  * Add an entry that is a command of the kernel's own, 1 to 64 bytes, for those who know it: @type is its invalidation data type. It is neither merged
- * nor reordered. Returns as weir_inval_range(), and -EINVAL for its length. Since 0.1.
+ * nor reordered: what was added before it is carried out before it, and what after, after. It takes memory beside the batch's room. Returns as
+ * weir_inval_range(), and -EINVAL for its length. Since 0.1.
  */
 WEIR_API int weir_inval_raw(struct weir_inval *inval, uint32_t type, const void *command, uint32_t len);
 
@@ -85,8 +88,8 @@ enum weir_inval_policy {
 
 /* How it stands with a domain after a run, from good to bad. */
 enum weir_inval_state {
-	WEIR_INVAL_DONE,        /* every entry is done, perhaps on a second try */
-	WEIR_INVAL_ESCALATED,   /* entries failed, but everything was invalidated: nothing stale is left */
+	WEIR_INVAL_DONE,      /* every entry is done, perhaps on a second try */
+	WEIR_INVAL_ESCALATED, /* entries failed, but everything was invalidated: nothing stale is left */
 	WEIR_INVAL_QUARANTINED, /* everything failed: the domain's devices are blocked until weir_domain_detach() or _attach() */
 	WEIR_INVAL_STALE, /* devices may go on using what was there before: run it again, or block them */
 };
@@ -98,22 +101,24 @@ enum weir_inval_outcome_kind {
 };
 
 struct weir_inval_outcome {
-	uint32_t kind;     /* enum weir_inval_outcome_kind, at the last try; escalation is no try of the entry */
-	int32_t error;     /* REFUSED: the kernel's negative errno; else 0 */
-	uint32_t tries;    /* how often it was given to the kernel */
+	uint32_t kind;  /* enum weir_inval_outcome_kind, at the last try; escalation is no try of the entry */
+	int32_t error;  /* REFUSED: the kernel's negative errno; else 0 */
+	uint32_t tries; /* how often it was given to the kernel */
 	uint32_t reserved;
 };
 
 struct weir_inval_run_opts {
-	size_t size;      /* sizeof(struct weir_inval_run_opts); set by WEIR_OPTS() */
-	uint32_t policy;  /* enum weir_inval_policy */
-	uint32_t tries;   /* of an entry; 0: 3 */
-	uint32_t flags;   /* WEIR_INVAL_KEEP */
+	size_t size;     /* sizeof(struct weir_inval_run_opts); set by WEIR_OPTS() */
+	uint32_t policy; /* enum weir_inval_policy */
+	uint32_t tries;  /* of an entry; 0: 3 */
+	uint32_t flags;  /* WEIR_INVAL_KEEP */
 	uint32_t reserved;
-	uint32_t *ret_states; /* NULL, or room for the state of each domain (enum weir_inval_state), also written on failure */
+	uint32_t *
+		ret_states; /* NULL, or room for the state of each domain (enum weir_inval_state), also written on failure */
 };
 
-#define WEIR_INVAL_KEEP (1u << 0) /* entries that are done for all stay in the batch, to be asked for or run again */
+#define WEIR_INVAL_KEEP                                                                                      \
+	(1u << 0) /* entries that are done for all stay in the batch, to be asked for or run again */
 
 /*
  * Carry out the batch for @num domains, none of which is twice in @domains. A batch without entries is nothing to do.
