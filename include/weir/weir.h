@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, cache.h, device.h, region.h, irq.h;
- * then away.h, guard.h, caps.h, reach.h, peer.h, broker.h.
+ * then away.h, guard.h, caps.h, reach.h, peer.h, broker.h; domain.h, inval.h, stage1.h.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
@@ -21,5 +21,8 @@
 #include <weir/reach.h>
 #include <weir/peer.h>
 #include <weir/broker.h>
+#include <weir/domain.h>
+#include <weir/inval.h>
+#include <weir/stage1.h>
 
 #endif
