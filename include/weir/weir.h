@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All of weir. Read in this order: common.h (errors, options), host.h, ioas.h, memory.h, cache.h, device.h, region.h, irq.h;
- * then away.h, guard.h, caps.h, reach.h, peer.h, broker.h; for tables of one's own domain.h, inval.h, stage1.h.
+ * then away.h, guard.h, caps.h, reach.h, peer.h, broker.h; for tables of one's own nested.h, domain.h,
+ * inval.h, stage1.h.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
