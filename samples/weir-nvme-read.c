@@ -25,6 +25,7 @@
 
 #define DEFAULT_REQUEST_SIZE (128u << 10)
 #define REQUEST_TIMEOUT_MS   30000
+#define DMA_PAGE             4096u
 
 /* Everything that is open. Zero is closed. */
 struct session {
@@ -91,6 +92,10 @@ static int choose_sizes(struct session *s)
 			 size, ns->block_size, most);
 		return -EINVAL;
 	}
+	if (s->options.map_each && size % DMA_PAGE != 0) {
+		complain("requests that are mapped one by one are whole pages of %u, not %" PRIu64, DMA_PAGE, size);
+		return -EINVAL;
+	}
 	s->report.request_size = (uint32_t)size;
 
 	if (options->offset >= ns->num_blocks || options->length > ns->num_blocks - options->offset) {
@@ -119,9 +124,11 @@ static int get_buffers(struct session *s)
 		complain("%s", weir_error());
 		return r;
 	}
+	if (s->options.open.nested)
+		r = weir_nested_space_info(s->opened.ioas, &s->report.nested, sizeof s->report.nested);
 	s->report.buffers_iova = s->buffers.iova;
 	s->report.mapped_bytes = info.mapped_bytes;
-	return 0;
+	return r;
 }
 
 static int open_output(struct session *s)
@@ -242,6 +249,8 @@ static int read_namespace(struct session *s)
 		.depth = s->options.queue_depth,
 		.request_size = s->report.request_size,
 		.timeout_ms = REQUEST_TIMEOUT_MS,
+		.map_in = s->options.map_each ? s->opened.ioas : NULL,
+		.map_seconds = &s->report.map_seconds,
 		.sink = take_data,
 		.ctx = s,
 		.stop = &stop,
@@ -296,7 +305,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	setlocale(LC_NUMERIC, "C"); /* JSON has decimal points */
-	s.options = options_parse(argc, argv);
+	options_parse(argc, argv, &s.options);
 	s.report.options = &s.options;
 	stop_on_signals();
 

@@ -25,5 +25,6 @@
 #include <weir/domain.h>
 #include <weir/inval.h>
 #include <weir/stage1.h>
+#include <weir/nested.h>
 
 #endif

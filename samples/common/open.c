@@ -31,7 +31,9 @@ static int simulate(const struct open_request *request, struct weir_sim **ret_si
 	struct weir_sim_nvme_opts disk =
 		WEIR_OPTS(weir_sim_nvme_opts, .image = request->simulate, .read_only = true);
 	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = request->address);
-	int r = weir_sim_open(NULL, ret_sim);
+	struct weir_sim_opts machine = WEIR_OPTS(
+		weir_sim_opts, .iommu = request->nested ? WEIR_SIM_IOMMU_VTD : WEIR_SIM_IOMMU_PLAIN);
+	int r = weir_sim_open(&machine, ret_sim);
 
 	if (r == 0)
 		r = weir_sim_add_nvme(*ret_sim, &disk, &slot, NULL);
@@ -62,7 +64,8 @@ int open_device(const struct open_request *request, struct opened *ret_opened)
 
 	r = open_host(request, &opened);
 	if (r == 0)
-		r = weir_ioas_open(opened.host, NULL, &opened.ioas);
+		r = request->nested ? weir_nested_space_open(opened.host, request->nested, &opened.ioas)
+				    : weir_ioas_open(opened.host, NULL, &opened.ioas);
 	if (r == 0)
 		r = weir_device_open(opened.ioas, request->address, &opts, &opened.device);
 	if (r < 0)

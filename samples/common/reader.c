@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "reader.h"
 
+#include "progress.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,6 +18,7 @@ struct run {
 	uint64_t submitted;   /* requests submitted: the next one's number */
 	uint64_t handed_on;   /* requests whose data has been handed on */
 	bool *arrived;        /* by buffer */
+	struct weir_map **maps; /* by buffer: with map_in, while a request has it */
 	struct nvme_request *requests;
 	struct nvme_completion *completions;
 	struct reader_failure *failure;
@@ -29,6 +32,43 @@ static uint32_t length_of(const struct run *run, uint64_t number)
 			  << run->reader->ns->block_shift);
 }
 
+static void *buffer_of(const struct reader *reader, uint64_t number)
+{
+	return (char *)reader->buffers.addr + number % reader->depth * reader->request_size;
+}
+
+/* Where the device sees the buffer of request @number from now on. */
+static int begin_mapping(const struct run *run, uint64_t number, uint64_t *ret_iova)
+{
+	const struct reader *reader = run->reader;
+	struct weir_map **map = &run->maps[number % reader->depth];
+	double start;
+	int r;
+
+	*ret_iova = reader->buffers.iova + number % reader->depth * reader->request_size;
+	if (!reader->map_in)
+		return 0;
+	start = seconds_now();
+	r = weir_ioas_map(reader->map_in, buffer_of(reader, number), reader->request_size,
+			  &WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_WRITE), map);
+	*reader->map_seconds += seconds_now() - start;
+	if (r == 0)
+		*ret_iova = weir_map_iova(*map);
+	return r;
+}
+
+static int end_mapping(const struct run *run, uint64_t number)
+{
+	const struct reader *reader = run->reader;
+	double start = reader->map_in ? seconds_now() : 0;
+	int r = weir_map_close(run->maps[number % reader->depth]);
+
+	run->maps[number % reader->depth] = NULL;
+	if (reader->map_in)
+		*reader->map_seconds += seconds_now() - start;
+	return r;
+}
+
 /* Every buffer that is free gets the next read. */
 static int submit(struct run *run)
 {
@@ -40,10 +80,15 @@ static int submit(struct run *run)
 	if (end > run->total)
 		end = run->total;
 	for (number = run->submitted; number < end; number++) {
+		uint64_t iova;
+
+		r = begin_mapping(run, number, &iova);
+		if (r < 0)
+			return r;
 		run->arrived[number % reader->depth] = false;
 		run->requests[num++] = (struct nvme_request){
 			.block = run->first_block + number * run->blocks_each,
-			.iova = reader->buffers.iova + number % reader->depth * reader->request_size,
+			.iova = iova,
 			.len = length_of(run, number),
 			.op = NVME_OP_READ,
 			.tag = number,
@@ -89,8 +134,9 @@ static int hand_on(struct run *run)
 
 	if (!run->arrived[buffer])
 		return 0;
-	r = reader->sink(reader->ctx, (char *)reader->buffers.addr + buffer * reader->request_size,
-			 length_of(run, run->handed_on));
+	r = end_mapping(run, run->handed_on);
+	if (r == 0)
+		r = reader->sink(reader->ctx, buffer_of(reader, run->handed_on), length_of(run, run->handed_on));
 	run->arrived[buffer] = false;
 	run->handed_on++;
 	return r;
@@ -107,11 +153,12 @@ int reader_run(const struct reader *reader, uint64_t first_block, uint64_t num_b
 		.blocks_each = blocks_each,
 		.total = num_blocks / blocks_each + (num_blocks % blocks_each != 0),
 		.arrived = calloc(reader->depth, sizeof *run.arrived),
+		.maps = calloc(reader->depth, sizeof *run.maps),
 		.requests = calloc(reader->depth, sizeof *run.requests),
 		.completions = calloc(reader->depth, sizeof *run.completions),
 		.failure = ret_failure,
 	};
-	int r = run.arrived && run.requests && run.completions ? 0 : -ENOMEM;
+	int r = run.arrived && run.maps && run.requests && run.completions ? 0 : -ENOMEM;
 
 	*ret_failure = (struct reader_failure){ 0 };
 	while (r == 0 && run.handed_on < run.total) {
@@ -122,6 +169,7 @@ int reader_run(const struct reader *reader, uint64_t first_block, uint64_t num_b
 			r = hand_on(&run);
 	}
 	free(run.arrived);
+	free(run.maps); /* of what failed on the way, the mappings end with their space */
 	free(run.requests);
 	free(run.completions);
 	return r;

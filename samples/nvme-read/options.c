@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/options.h"
@@ -15,6 +16,7 @@ enum {
 	KEY_BACKEND,
 	KEY_BROKER,
 	KEY_SIMULATE,
+	KEY_DOMAIN,
 	KEY_OFFSET,
 	KEY_LENGTH,
 	KEY_JSON,
@@ -49,6 +51,10 @@ static const struct argp_option table[] = {
 	{ "broker", KEY_BROKER, "SOCKET", 0, "Get the device from the weir-broker that listens there", 2 },
 	{ "simulate", KEY_SIMULATE, "IMAGE", 0,
 	  "Not a real controller but a simulated one, inside this program, with IMAGE as its disk", 2 },
+	{ "domain", KEY_DOMAIN, "KIND", 0,
+	  "Map each request's buffer for its time, in a space that is plain, nested (hardware or a shadow), hardware or "
+	  "shadow, and say what that took",
+	  2 },
 	{ NULL, 0, NULL, 0, "What to show:", 3 },
 	{ "json", KEY_JSON, NULL, 0, "The result as a JSON object", 3 },
 	{ "progress", KEY_PROGRESS, NULL, 0, "Progress even if standard error is no terminal", 3 },
@@ -92,6 +98,27 @@ static error_t take_reading(int key, char *arg, struct argp_state *state, struct
 	return ARGP_ERR_UNKNOWN;
 }
 
+static void take_domain(const char *kind, struct argp_state *state, struct options *options)
+{
+	enum { DEFER = 256 };
+	static const char *const kinds[] = { [WEIR_NESTED_AUTO] = "nested",
+					     [WEIR_NESTED_HARDWARE] = "hardware",
+					     [WEIR_NESTED_SHADOW] = "shadow" };
+
+	options->map_each = true;
+	options->open.nested = NULL;
+	if (strcmp(kind, "plain") == 0)
+		return;
+	options->nested = WEIR_OPTS(weir_nested_space_opts, .defer = DEFER);
+	options->open.nested = &options->nested;
+	for (uint32_t mode = WEIR_NESTED_AUTO; mode <= WEIR_NESTED_SHADOW; mode++) {
+		options->nested.mode = mode;
+		if (strcmp(kind, kinds[mode]) == 0)
+			return;
+	}
+	argp_error(state, "domain: plain, nested, hardware or shadow, not \"%s\"", kind);
+}
+
 static error_t take_manner(int key, char *arg, struct argp_state *state, struct options *options)
 {
 	switch (key) {
@@ -109,6 +136,9 @@ static error_t take_manner(int key, char *arg, struct argp_state *state, struct 
 		return 0;
 	case KEY_SIMULATE:
 		options->open.simulate = arg;
+		return 0;
+	case KEY_DOMAIN:
+		take_domain(arg, state, options);
 		return 0;
 	case KEY_JSON:
 		options->json = true;
@@ -145,17 +175,16 @@ static error_t take(int key, char *arg, struct argp_state *state)
 	return take_manner(key, arg, state, options);
 }
 
-struct options options_parse(int argc, char **argv)
+void options_parse(int argc, char **argv, struct options *ret_options)
 {
 	const struct argp argp = { .options = table, .parser = take, .args_doc = "ADDRESS", .doc = doc };
-	struct options options = {
+	*ret_options = (struct options){
 		.namespace_id = 1,
 		.queue_depth = DEFAULT_DEPTH,
 		.progress = isatty(STDERR_FILENO),
 	};
 
 	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+	if (argp_parse(&argp, argc, argv, 0, NULL, ret_options) != 0)
 		exit(EXIT_USAGE);
-	return options;
 }

@@ -15,6 +15,8 @@ struct options {
 	uint64_t offset;       /* blocks */
 	uint64_t length;       /* blocks; 0: to the end */
 	enum nvme_wait wait;
+	bool map_each; /* each request's buffer is mapped for its time */
+	struct weir_nested_space_opts nested; /* what open.nested points to, if to anything */
 	const char *output; /* file; NULL: none */
 	bool json;
 	bool progress;
@@ -30,7 +32,7 @@ enum {
 	EXIT_STOPPED = 130,   /* by a signal */
 };
 
-/* Understand the command line. Prints help, or what is wrong, and exits, where that is called for. */
-struct options options_parse(int argc, char **argv);
+/* Understand the command line: @ret_options points into itself. Prints help, or what is wrong, and exits, where that is called for. */
+void options_parse(int argc, char **argv, struct options *ret_options);
 
 #endif

@@ -69,6 +69,18 @@ void report_subject(const struct report *report)
 	fflush(stdout);
 }
 
+static const char *space_kind(const struct report *report)
+{
+	if (!report->options->open.nested)
+		return "plain";
+	return report->nested.mode == WEIR_NESTED_HARDWARE ? "nested in hardware" : "shadow";
+}
+
+static uint64_t num_requests(const struct report *report)
+{
+	return (report->bytes + report->request_size - 1) / report->request_size;
+}
+
 static void report_json(const struct report *report)
 {
 	char version[16];
@@ -95,8 +107,19 @@ static void report_json(const struct report *report)
 	json_number("bytes", report->bytes);
 	json_real("seconds", report->seconds);
 	json_real("bytes_per_second", report->seconds > 0 ? (double)report->bytes / report->seconds : 0);
+	if (report->options->map_each) {
+		json_text("space", space_kind(report));
+		json_real("map_seconds", report->map_seconds);
+		json_number("requests", num_requests(report));
+	}
 	json_text("sha256", report->sha256);
 	json_end();
+}
+
+static void report_mapping(const struct report *report)
+{
+	line("Mapping", "%s a request, %s space", unit_time(report->map_seconds / (double)num_requests(report)).text,
+	     space_kind(report));
 }
 
 void report_result(const struct report *report)
@@ -107,5 +130,7 @@ void report_result(const struct report *report)
 	}
 	line("Read", "%s in %s, %s", unit_size((double)report->bytes).text, unit_time(report->seconds).text,
 	     unit_rate((double)report->bytes, report->seconds).text);
+	if (report->options->map_each)
+		report_mapping(report);
 	line("SHA-256", "%s", report->sha256);
 }

@@ -21,6 +21,8 @@ struct report {
 	uint64_t mapped_bytes;
 	uint64_t bytes; /* read */
 	double seconds;
+	struct weir_nested_space_info nested; /* with a nested space */
+	double map_seconds;                   /* with requests that are mapped one by one */
 	char sha256[SHA256_TEXT];
 };
 
