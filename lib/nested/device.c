@@ -220,7 +220,7 @@ static int start(struct weir_nested_space *nested, struct weir_function *functio
 	return weir_first_error(&first);
 }
 
-int weir_nested_enter(struct weir_space *space, struct weir_function *function)
+int weir_nested_space_enter(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_nested_space *nested = of(space);
 
@@ -240,7 +240,7 @@ static int join(struct weir_nested_space *nested, struct weir_function *function
 		       weir_domain_join(nested->domains[nested->num_domains - 1], function, WEIR_NO_PASID);
 }
 
-int weir_nested_commit(struct weir_space *space, struct weir_function *function)
+int weir_nested_space_commit(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_nested_space *nested = of(space);
 	int error = nested->mode == WEIR_NESTED_HARDWARE ? join(nested, function) : 0;
@@ -252,7 +252,7 @@ int weir_nested_commit(struct weir_space *space, struct weir_function *function)
 	return error;
 }
 
-void weir_nested_abandon(struct weir_space *space, struct weir_function *function)
+void weir_nested_space_abandon(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_nested_space *nested = of(space);
 	struct weir_first reason = { 0 };
@@ -267,7 +267,7 @@ void weir_nested_abandon(struct weir_space *space, struct weir_function *functio
 	weir_first_error(&reason);
 }
 
-int weir_nested_leave(struct weir_space *space, struct weir_function *function)
+int weir_nested_space_leave(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_nested_space *nested = of(space);
 	struct weir_first first = { 0 };

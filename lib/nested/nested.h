@@ -38,15 +38,15 @@ struct weir_nested_space {
 extern const struct weir_space_ops weir_nested_ops;
 
 /* device.c: its devices' part of that. The host's lock is held. */
-int weir_nested_enter(struct weir_space *space, struct weir_function *function);
-int weir_nested_commit(struct weir_space *space, struct weir_function *function);
-void weir_nested_abandon(struct weir_space *space, struct weir_function *function);
-int weir_nested_leave(struct weir_space *space, struct weir_function *function);
+int weir_nested_space_enter(struct weir_space *space, struct weir_function *function);
+int weir_nested_space_commit(struct weir_space *space, struct weir_function *function);
+void weir_nested_space_abandon(struct weir_space *space, struct weir_function *function);
+int weir_nested_space_leave(struct weir_space *space, struct weir_function *function);
 
 /* nested.c: the space's parts end with it. */
 int weir_nested_space_end(struct weir_space *space);
 
 /* space.c: run what was gathered. */
-int weir_nested_run(struct weir_nested_space *nested);
+int weir_nested_space_run(struct weir_nested_space *nested);
 
 #endif

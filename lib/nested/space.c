@@ -24,7 +24,7 @@ static int space_open(struct weir_space *space)
 }
 
 /* What devices remember that was changed is forgotten when this returns, by whoever changed it before. */
-int weir_nested_run(struct weir_nested_space *nested)
+int weir_nested_space_run(struct weir_nested_space *nested)
 {
 	const struct weir_inval_run_opts opts = { .size = sizeof(opts), .policy = nested->opts.policy };
 	struct weir_inval *batch;
@@ -49,7 +49,7 @@ static int sync_space(struct weir_space *space)
 {
 	struct weir_nested_space *nested = of(space);
 
-	return nested->num_domains ? weir_nested_run(nested) : 0;
+	return nested->num_domains ? weir_nested_space_run(nested) : 0;
 }
 
 /* A new entry is news to a shadow alone. */
@@ -65,7 +65,7 @@ static int enter_entries(struct weir_nested_space *nested, uint64_t iova, uint64
 	pthread_mutex_unlock(&nested->lock);
 	if (error || !nested->num_domains)
 		return error;
-	error = weir_nested_run(nested);
+	error = weir_nested_space_run(nested);
 	if (error) {
 		pthread_mutex_lock(&nested->lock);
 		weir_stage1_unmap(nested->tables, iova, len, nested->filled);
@@ -126,10 +126,10 @@ static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
 const struct weir_space_ops weir_nested_ops = {
 	.open = space_open,
 	.close = weir_nested_space_end,
-	.enter = weir_nested_enter,
-	.commit = weir_nested_commit,
-	.abandon = weir_nested_abandon,
-	.leave = weir_nested_leave,
+	.enter = weir_nested_space_enter,
+	.commit = weir_nested_space_commit,
+	.abandon = weir_nested_space_abandon,
+	.leave = weir_nested_space_leave,
 	.install = install,
 	.remove = remove_entries,
 	.sync = sync_space,
