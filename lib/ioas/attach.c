@@ -13,7 +13,7 @@
 #include "ioas/flaw.h"
 #include "ioas/window.h"
 
-static void begin_transition(struct weir_ioas *ioas)
+void weir_ioas_begin_transition(struct weir_ioas *ioas)
 {
 	weir_gate_lock_calm(&ioas->gate);
 	weir_gate_hold_up(&ioas->gate);
@@ -21,7 +21,7 @@ static void begin_transition(struct weir_ioas *ioas)
 	weir_gate_wait_for_none(&ioas->gate);
 }
 
-static void end_transition(struct weir_ioas *ioas)
+void weir_ioas_end_transition(struct weir_ioas *ioas)
 {
 	weir_gate_lock(&ioas->gate);
 	weir_ioas_follow_geometry(ioas);
@@ -106,7 +106,7 @@ int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uin
 	const struct weir_backend_ops *ops = ioas->space.kernel->ops;
 	int error;
 
-	begin_transition(ioas);
+	weir_ioas_begin_transition(ioas);
 	error = check_width(ioas, function, address_bits);
 	if (!error)
 		error = wake(ioas, function);
@@ -119,7 +119,7 @@ int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uin
 	}
 	if (!error)
 		count_devices(ioas, address_bits, 1);
-	end_transition(ioas);
+	weir_ioas_end_transition(ioas);
 	return error;
 }
 
@@ -127,10 +127,10 @@ int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uin
 {
 	int error;
 
-	begin_transition(ioas);
+	weir_ioas_begin_transition(ioas);
 	error = ioas->space.kernel->ops->leave(&ioas->space, function);
 	count_devices(ioas, address_bits, -1);
-	end_transition(ioas);
+	weir_ioas_end_transition(ioas);
 	return error;
 }
 
@@ -144,8 +144,8 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 		return weir_fail(-EOPNOTSUPP,
 				 "on the VFIO container a group cannot leave while its devices are open");
 	/* The host's lock is held, so nobody else begins two transitions. */
-	begin_transition(from);
-	begin_transition(to);
+	weir_ioas_begin_transition(from);
+	weir_ioas_begin_transition(to);
 	for (uint32_t i = 0; i < num_functions && !error; i++)
 		error = check_width(to, function, address_bits[i]);
 	if (!error)
@@ -161,7 +161,7 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 		count_devices(from, address_bits[i], -1);
 		count_devices(to, address_bits[i], 1);
 	}
-	end_transition(to);
-	end_transition(from);
+	weir_ioas_end_transition(to);
+	weir_ioas_end_transition(from);
 	return error;
 }

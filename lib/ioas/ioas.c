@@ -165,6 +165,9 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	else if (ioas->num_memories)
 		error = weir_fail(-EBUSY, "%u weir_memory in this address space: close or unshare it first",
 				  ioas->num_memories);
+	else if (weir_space_table(&ioas->space))
+		error = weir_fail(-EBUSY, "%s is open over this address space: close it first",
+				  weir_space_table(&ioas->space));
 	pthread_mutex_unlock(&host->lock);
 	if (error)
 		return error;

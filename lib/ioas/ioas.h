@@ -122,6 +122,12 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 		   const uint32_t *address_bits, uint32_t num_functions);
 
 /*
+ * attach.c: what the kernel does with the space's geometry: in between nothing is mapped or unmapped. The host's lock is held, so nobody else begins one.
+ */
+void weir_ioas_begin_transition(struct weir_ioas *ioas);
+void weir_ioas_end_transition(struct weir_ioas *ioas);
+
+/*
  * The ranges that mappings may lie in: the kernel's while live, else the cautious default. The lock is held.
  */
 const struct weir_iova_range *weir_ioas_allowed(const struct weir_ioas *ioas, uint32_t *ret_num);
@@ -152,6 +158,9 @@ int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint
  * -EADDRINUSE, naming the mapping that lies in a reserved window of @group, if there is one; else @error as it is.
  */
 int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int error);
+
+/* explain.c: a mapping that devices may only read, or NULL. The lock is held, or a transition is under way. */
+const struct weir_map *weir_ioas_read_only_map(const struct weir_ioas *ioas);
 
 /* -ENOMEM, with what is known of the limit of locked memory. */
 int weir_explain_memory(struct weir_ioas *ioas, const struct weir_map *map);
