@@ -106,9 +106,12 @@ struct weir_nested_opts {
 	uint32_t stage1;       /* enum weir_nested_stage1 */
 	uint32_t format;       /* enum weir_stage1_format, for TRANSLATE */
 	uint32_t address_bits; /* of IOVAs; 0: the format's (48 or 57) */
-	uint64_t root;         /* IPA: of the first table; for SMMUv3 of the context descriptor (weir_stage1_info()) */
-	uint64_t stream; /* SMMUv3, mock: the number by which commands and events name @device; 0: the library chooses */
-	const void *data; /* not NULL: the kernel's data of this type, instead of what is made from the fields above; for */
+	uint64_t
+		root; /* IPA: of the first table; for SMMUv3 of the context descriptor (weir_stage1_info()) */
+	uint64_t
+		stream; /* SMMUv3, mock: the number by which commands and events name @device; 0: the library chooses */
+	const void *
+		data; /* not NULL: the kernel's data of this type, instead of what is made from the fields above; for */
 	uint32_t data_type; /* formats that weir does not know, and tests */
 	uint32_t data_len;
 };
@@ -196,7 +199,8 @@ struct weir_domain_info {
 	uint32_t iommu;       /* enum weir_iommu_kind */
 	uint32_t num_devices; /* attached, once for each PASID */
 	uint32_t num_nested;  /* that have it for their parent */
-	uint32_t quarantined; /* 1: its devices' DMA is blocked, because an invalidation failed (weir/inval.h) */
+	uint32_t
+		quarantined; /* 1: its devices' DMA is blocked, because an invalidation failed (weir/inval.h) */
 };
 
 /* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. Since 0.1. */

@@ -117,10 +117,12 @@ struct weir_stage1_info {
 	uint32_t address_bits;
 	uint32_t output_bits;
 	uint32_t asid;
-	uint64_t root;       /* IPA of the first table */
-	uint64_t descriptor; /* WEIR_STAGE1_ARM64_4K: IPA of the context descriptor, which leads to it; else 0 */
-	uint64_t num_pages;  /* of 4096 bytes, that the tables take */
-	uint64_t waiting;    /* of these, not in the tables any more, but not given back before a batch has been run */
+	uint64_t root; /* IPA of the first table */
+	uint64_t
+		descriptor; /* WEIR_STAGE1_ARM64_4K: IPA of the context descriptor, which leads to it; else 0 */
+	uint64_t num_pages; /* of 4096 bytes, that the tables take */
+	uint64_t
+		waiting; /* of these, not in the tables any more, but not given back before a batch has been run */
 };
 
 /* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. Since 0.1. */

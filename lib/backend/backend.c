@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which backend serves a host, and what all backends do alike. */
-#include "backend/backend.h"
+#include "backend/table.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "kernel/iommufd_abi.h"
 
 const char *weir_backend_name(enum weir_backend backend)
 {
@@ -109,6 +110,26 @@ void weir_kernel_close(struct weir_kernel *kernel)
 {
 	kernel->ops->close(kernel);
 	weir_nodes_finish(&kernel->nodes, true);
+}
+
+const struct weir_table *weir_space_parent(const struct weir_space *space)
+{
+	const struct weir_table *table = space->tables;
+
+	while (table && !(table->flags & ABI_IOMMU_HWPT_ALLOC_NEST_PARENT))
+		table = table->next;
+	return table;
+}
+
+const char *weir_space_table(const struct weir_space *space)
+{
+	const struct weir_table *table = space->tables;
+
+	if (!table)
+		return NULL;
+	if (table->parent)
+		return "a nested domain";
+	return table->flags & ABI_IOMMU_HWPT_ALLOC_NEST_PARENT ? "a nesting parent" : "a paging domain";
 }
 
 int weir_fail_device_memory(void)

@@ -20,6 +20,11 @@
 #include "kernel/vfio_abi.h"
 
 struct weir_backend_ops;
+struct weir_attachment;
+struct weir_domain_ops;
+struct weir_object;
+struct weir_table;
+struct weir_vdevice;
 
 /* The kernel, through one of its interfaces. */
 struct weir_kernel {
@@ -58,10 +63,11 @@ struct weir_space {
 	struct weir_geometry geometry; /* valid while live */
 	uint32_t ioas;                 /* iommufd */
 	struct weir_hwpt *hwpts;       /* iommufd: page tables, one for each kind of IOMMU in the space */
-	struct weir_hwpt
-		*undead; /* iommufd: page tables that could not be destroyed; closing the space tries again */
-	bool leftovers;  /* iommufd: the last to leave could not take the mappings out of the IOAS */
-	int container;   /* containers: while live */
+	struct weir_object *
+		undead; /* iommufd: what could not be destroyed, the oldest first; closing the space tries again */
+	struct weir_table *tables; /* of the program's own; table.h */
+	bool leftovers; /* iommufd: the last to leave could not take the mappings out of the IOAS */
+	int container;  /* containers: while live */
 };
 
 /* An IOMMU group with open functions: the unit that is in one space. */
@@ -80,10 +86,12 @@ struct weir_function {
 	struct weir_kernel *kernel;
 	struct weir_group *group;
 	char address[WEIR_PCI_ADDRESS_SIZE];
-	char token[40];             /* the VF token's UUID in text; "" for none */
-	int fd;                     /* the VFIO device */
-	uint32_t dev_id;            /* iommufd */
-	struct weir_device *device; /* whose it is; for the floor above */
+	struct weir_attachment *attachments; /* to tables of the program's own; table.h */
+	struct weir_vdevice *vdevice;        /* the number that it has in a virtual IOMMU; or NULL */
+	char token[40];                      /* the VF token's UUID in text; "" for none */
+	int fd;                              /* the VFIO device */
+	uint32_t dev_id;                     /* iommufd */
+	struct weir_device *device;          /* whose it is; for the floor above */
 };
 
 /* What a space can do: the backend's, or, of a space made of others (lib/nested), its own. */
@@ -158,6 +166,8 @@ struct weir_backend_ops {
 				 const struct abi_vfio_pci_dependent_device *device,
 				 struct weir_hot_reset_target *target);
 	int (*hot_reset)(struct weir_function *function);
+
+	const struct weir_domain_ops *domains; /* page tables of the program's own (table.h). Optional */
 };
 
 extern const struct weir_backend_ops weir_backend_iommufd;
@@ -206,6 +216,10 @@ struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number);
 
 /* -EOPNOTSUPP: install does not take device memory. */
 int weir_fail_device_memory(void);
+
+/* A table of the program's own over the space in which others can be nested, or NULL; any of them, in a few words, or NULL. */
+const struct weir_table *weir_space_parent(const struct weir_space *space);
+const char *weir_space_table(const struct weir_space *space);
 
 void weir_geometry_free(struct weir_geometry *geometry);
 

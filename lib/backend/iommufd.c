@@ -12,16 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
+#include "backend/iommufd.h"
 #include "error.h"
 #include "kernel/iommufd.h"
 #include "kernel/vfio_device.h"
-
-struct weir_hwpt {
-	struct weir_hwpt *next;
-	uint32_t id;
-	uint32_t num_functions;
-};
 
 static int iommufd_open(struct weir_kernel *kernel)
 {
@@ -132,7 +126,7 @@ static int hwpt_alloc(struct weir_space *space, struct weir_function *function, 
 	if (!hwpt)
 		return weir_fail(-ENOMEM, "no memory for a page table");
 	error = weir_iommufd_hwpt_alloc(space->kernel->sys, space->kernel->fd, function->dev_id, space->ioas,
-					&hwpt->id);
+					0, ABI_IOMMU_HWPT_DATA_NONE, NULL, 0, &hwpt->object.id);
 	if (error) {
 		free(hwpt);
 		return weir_fail(error, "IOMMU_HWPT_ALLOC for %s: %s", function->address, strerror(-error));
@@ -143,22 +137,30 @@ static int hwpt_alloc(struct weir_space *space, struct weir_function *function, 
 	return 0;
 }
 
+int weir_iommufd_object_free(struct weir_space *space, struct weir_object *object, const char *what)
+{
+	struct weir_object **link = &space->undead;
+	int error = weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, object->id);
+
+	if (!error) {
+		free(object);
+		return 0;
+	}
+	while (*link)
+		link = &(*link)->next;
+	object->next = NULL;
+	*link = object;
+	return weir_fail(error, "IOMMU_DESTROY of a %s: %s", what, strerror(-error));
+}
+
 static int hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
 {
 	struct weir_hwpt **link = &space->hwpts;
-	int error;
 
 	while (*link != hwpt)
 		link = &(*link)->next;
 	*link = hwpt->next;
-	error = weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, hwpt->id);
-	if (error) {
-		hwpt->next = space->undead;
-		space->undead = hwpt;
-		return weir_fail(error, "IOMMU_DESTROY of a page table: %s", strerror(-error));
-	}
-	free(hwpt);
-	return 0;
+	return weir_iommufd_object_free(space, &hwpt->object, "page table");
 }
 
 static int iommufd_space_close(struct weir_space *space)
@@ -167,11 +169,11 @@ static int iommufd_space_close(struct weir_space *space)
 	int error;
 
 	while (space->undead) {
-		struct weir_hwpt *hwpt = space->undead;
+		struct weir_object *object = space->undead;
 
-		space->undead = hwpt->next;
-		weir_iommufd_destroy(kernel->sys, kernel->fd, hwpt->id); /* else the space tells */
-		free(hwpt);
+		space->undead = object->next;
+		weir_iommufd_destroy(kernel->sys, kernel->fd, object->id); /* else the space tells */
+		free(object);
 	}
 	error = weir_iommufd_destroy(kernel->sys, kernel->fd, space->ioas);
 	/* To the caller, -EBUSY means that the space is open still. */
@@ -231,10 +233,10 @@ static int attach(struct weir_space *space, struct weir_function *function, stru
 	/* A group has one page table: a member that joins others goes where they are, or nowhere. */
 	if (function->group->space == space) {
 		*ret_hwpt = function->group->hwpt;
-		return weir_vfio_device_attach(sys, function->fd, (*ret_hwpt)->id);
+		return weir_iommufd_join(function);
 	}
 	for (struct weir_hwpt *hwpt = space->hwpts; hwpt && error == -EINVAL; hwpt = hwpt->next) {
-		error = weir_vfio_device_attach(sys, function->fd, hwpt->id);
+		error = weir_vfio_device_attach(sys, function->fd, hwpt->object.id);
 		if (!error)
 			*ret_hwpt = hwpt;
 	}
@@ -243,13 +245,13 @@ static int attach(struct weir_space *space, struct weir_function *function, stru
 	error = hwpt_alloc(space, function, ret_hwpt);
 	if (error)
 		return error;
-	error = weir_vfio_device_attach(sys, function->fd, (*ret_hwpt)->id);
+	error = weir_vfio_device_attach(sys, function->fd, (*ret_hwpt)->object.id);
 	if (error)
 		hwpt_free(space, *ret_hwpt);
 	return error;
 }
 
-static int read_geometry(struct weir_space *space)
+int weir_iommufd_read_geometry(struct weir_space *space)
 {
 	enum { MOST_RANGES = 1 << 16 };
 	struct weir_geometry geometry = { .max_mappings = UINT64_MAX };
@@ -281,7 +283,7 @@ static int read_geometry(struct weir_space *space)
 	return 0;
 }
 
-static int explain_attach(struct weir_function *function, int error)
+int weir_iommufd_explain_attach(struct weir_function *function, int error)
 {
 	if (error == -EADDRINUSE)
 		return weir_fail(error, "a mapping lies where %s has a reserved window", function->address);
@@ -298,9 +300,9 @@ static int iommufd_commit(struct weir_space *space, struct weir_function *functi
 	int error = attach(space, function, &hwpt);
 
 	if (error)
-		return explain_attach(function, error);
+		return weir_iommufd_explain_attach(function, error);
 	if (joined) {
-		weir_first_note(&first, read_geometry(space));
+		weir_first_note(&first, weir_iommufd_read_geometry(space));
 		if (first.error) {
 			weir_vfio_device_detach(space->kernel->sys, function->fd);
 			if (!hwpt->num_functions && space->num_functions)
@@ -352,12 +354,13 @@ static int iommufd_leave(struct weir_space *space, struct weir_function *functio
 		weir_error_set("VFIO_DEVICE_DETACH_IOMMUFD_PT of %s: %s", function->address,
 			       strerror(-error));
 	weir_first_note(&first, error);
+	weir_first_note(&first, weir_iommufd_part(function));
 	weir_first_note(&first, forget_hwpt(space, group->hwpt, 1));
 	if (!group->functions->next) {
 		group->space = NULL;
 		group->hwpt = NULL;
 		if (space->live)
-			weir_first_note(&first, read_geometry(space));
+			weir_first_note(&first, weir_iommufd_read_geometry(space));
 	}
 	return weir_first_error(&first);
 }
@@ -370,26 +373,30 @@ static int iommufd_move(struct weir_space *space, struct weir_function *function
 	struct weir_hwpt *old_hwpt = group->hwpt, *hwpt;
 	struct weir_first first = { 0 };
 	uint32_t members = 0;
-	int error = attach(space, function, &hwpt);
+	int error = weir_iommufd_check_move(group);
 
 	if (error)
-		return explain_attach(function, error);
-	weir_first_note(&first, read_geometry(space));
+		return error;
+	error = attach(space, function, &hwpt);
+	if (error)
+		return weir_iommufd_explain_attach(function, error);
+	weir_first_note(&first, weir_iommufd_read_geometry(space));
 	if (first.error) {
-		weir_vfio_device_attach(space->kernel->sys, function->fd, old_hwpt->id);
+		weir_vfio_device_attach(space->kernel->sys, function->fd, weir_iommufd_place(group));
 		if (!hwpt->num_functions && space->num_functions)
 			hwpt_free(space, hwpt);
 		return weir_first_error(&first);
 	}
 	for (struct weir_function *member = group->functions; member; member = member->next)
 		members++;
+	weir_iommufd_moved(group);
 	group->space = space;
 	group->hwpt = hwpt;
 	hwpt->num_functions += members;
 	space->num_functions += members;
 	forget_hwpt(old_space, old_hwpt, members);
 	if (old_space->live)
-		read_geometry(old_space);
+		weir_iommufd_read_geometry(old_space);
 	return 0;
 }
 
@@ -507,4 +514,5 @@ const struct weir_backend_ops weir_backend_iommufd = {
 	.can = iommufd_can,
 	.hot_reset_target = iommufd_hot_reset_target,
 	.hot_reset = iommufd_hot_reset,
+	.domains = &weir_iommufd_domains,
 };

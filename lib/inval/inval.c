@@ -11,6 +11,9 @@
 
 enum { PAGE = 4096, USUAL_ROOM = 256, MOST_ASID = UINT16_MAX, MOST_PASID = (1 << 20) - 1 };
 
+/* What goes to the kernel in one call: as many commands as the batch has room for, within these limits, of the longest size in use. */
+enum { FEWEST_COMMANDS = 256, MOST_COMMANDS = WEIR_INVAL_CALL, COMMAND_SIZE = 24 };
+
 static int grow(void *array, size_t size, uint32_t room)
 {
 	void *old, *bigger;
@@ -26,12 +29,20 @@ static int grow(void *array, size_t size, uint32_t room)
 /* All that running it takes for one domain is there as soon as an entry is. */
 static int make_room(struct weir_inval *inval, uint32_t room)
 {
+	uint32_t commands = room < FEWEST_COMMANDS ? FEWEST_COMMANDS
+			    : room > MOST_COMMANDS ? MOST_COMMANDS
+						   : room;
+	uint32_t size = commands * COMMAND_SIZE;
 	int error = grow(&inval->entries, sizeof(*inval->entries), room);
 
 	if (!error)
 		error = grow(&inval->outcomes, sizeof(*inval->outcomes), room);
 	if (!error)
 		error = grow(&inval->order, sizeof(*inval->order), room);
+	if (!error && size > inval->commands_size) {
+		error = grow(&inval->commands, 1, size);
+		inval->commands_size = error ? inval->commands_size : size;
+	}
 	if (!error)
 		inval->room = room;
 	return error;
@@ -62,7 +73,7 @@ int weir_inval_open(const struct weir_inval_opts *opts, struct weir_inval **ret_
 }
 
 /* Whatever waits may free itself, and what it is in. */
-static void release_waiting(struct weir_inval *inval)
+void weir_inval_release(struct weir_inval *inval)
 {
 	struct weir_later *later = inval->waiting;
 
@@ -90,7 +101,7 @@ void weir_inval_drop(struct weir_inval *inval)
 	inval->num = 0;
 	inval->num_raw = 0;
 	inval->settled = false;
-	release_waiting(inval);
+	weir_inval_release(inval);
 }
 
 int weir_inval_close(struct weir_inval *inval)
@@ -107,6 +118,7 @@ int weir_inval_close(struct weir_inval *inval)
 	free(inval->entries);
 	free(inval->outcomes);
 	free(inval->order);
+	free(inval->commands);
 	free(inval->raw);
 	free(inval);
 	return 0;

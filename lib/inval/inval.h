@@ -7,7 +7,11 @@
 
 #include "inval/later.h"
 
-enum { WEIR_INVAL_MOST = 1 << 20, WEIR_INVAL_RAW_SIZE = 64 };
+enum {
+	WEIR_INVAL_MOST = 1 << 20, /* entries of a batch */
+	WEIR_INVAL_CALL = 4096,    /* commands in one call to the kernel, which takes up to 2^19 */
+	WEIR_INVAL_RAW_SIZE = 64,
+};
 
 enum weir_inval_kind {
 	WEIR_INVAL_RANGE,
@@ -31,7 +35,9 @@ struct weir_inval_entry {
 struct weir_inval {
 	struct weir_inval_entry *entries;
 	struct weir_inval_outcome *outcomes; /* one for each entry there is room for, of the first domain */
-	uint32_t *order; /* one for each: whoever runs the batch puts them in order here */
+	uint32_t *order;         /* one for each: their numbers, in the order in which they are run */
+	unsigned char *commands; /* where they are translated to what the kernel takes */
+	size_t commands_size;
 	uint32_t num, room;
 	uint32_t num_raw, room_raw;
 	unsigned char (*raw)[WEIR_INVAL_RAW_SIZE];
@@ -45,5 +51,8 @@ struct weir_inval {
 	size_t num_domains;
 	uint32_t judged; /* entries that it had */
 };
+
+/* What waits is free. */
+void weir_inval_release(struct weir_inval *inval);
 
 #endif

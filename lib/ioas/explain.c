@@ -48,6 +48,32 @@ static int explain_dmabuf(const struct weir_map *map, int error)
 	}
 }
 
+const struct weir_map *weir_ioas_read_only_map(const struct weir_ioas *ioas)
+{
+	const struct weir_map *map = NULL;
+
+	while ((map = weir_ioas_next_map(ioas, map)))
+		if (!(map->prot & WEIR_MAP_WRITE))
+			return map;
+	return NULL;
+}
+
+/* VT-d's second stage holds nothing that may be read only, once others are nested in it (its erratum 772415). */
+static bool is_unnestable(const struct weir_ioas *ioas, const struct weir_map *map)
+{
+	return !(map->prot & WEIR_MAP_WRITE) && weir_space_parent(&ioas->space);
+}
+
+static int explain_unnestable(const struct weir_map *map)
+{
+	return weir_fail(
+		-EINVAL,
+		"IOVA %#" PRIx64
+		" may be read only, which the second stage of a nesting parent over this space does not "
+		"hold: map it for writing too, or into another space",
+		weir_map_start(map));
+}
+
 int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
 	/* Of a space that is made of others, those have said why. */
@@ -60,6 +86,8 @@ int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int err
 	/* A kernel that maps files says this of one that is too short. */
 	if (error == -EINVAL && weir_explain_shrunk(ioas, map))
 		return -EFAULT;
+	if (error == -EINVAL && is_unnestable(ioas, map))
+		return explain_unnestable(map);
 	switch (error) {
 	case -EFAULT:
 		return weir_explain_fault(ioas, map);
@@ -109,7 +137,7 @@ int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint
 {
 	struct weir_reserved_window window;
 
-	if (error == -EINVAL && !weir_explain_shrunk(ioas, map)) {
+	if (error == -EINVAL && !weir_explain_shrunk(ioas, map) && !is_unnestable(ioas, map)) {
 		if (find_window(ioas, map, group, &window))
 			return explain_window(map, &window);
 		return weir_fail(-ERANGE,

@@ -166,6 +166,9 @@ int weir_ioas_check_unused(const struct weir_ioas *ioas)
 	if (ioas->num_memories)
 		return weir_fail(-EBUSY, "%u weir_memory in this address space: close or unshare it first",
 				 ioas->num_memories);
+	if (weir_space_table(&ioas->space))
+		return weir_fail(-EBUSY, "%s is open over this address space: close it first",
+				 weir_space_table(&ioas->space));
 	return 0;
 }
 

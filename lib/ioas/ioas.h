@@ -202,6 +202,9 @@ int weir_explain_replay(struct weir_ioas *ioas, const struct weir_map *map, uint
  */
 int weir_explain_reserved(const struct weir_ioas *ioas, uint32_t group, int error);
 
+/* explain.c: a mapping that devices may only read, or NULL. The lock is held, or a transition is under way. */
+const struct weir_map *weir_ioas_read_only_map(const struct weir_ioas *ioas);
+
 /* -ENOMEM, with what is known of the limit of locked memory. */
 int weir_explain_memory(struct weir_ioas *ioas, const struct weir_map *map);
 

@@ -72,13 +72,81 @@ int weir_iommufd_iova_ranges(const struct weir_sys *sys, int fd, uint32_t ioas,
 	return error;
 }
 
-int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id, uint32_t ioas,
-			    uint32_t *ret_hwpt)
+int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id, uint32_t pt_id,
+			    uint32_t flags, uint32_t type, const void *data, uint32_t len, uint32_t *ret_hwpt)
 {
-	struct abi_iommu_hwpt_alloc cmd = { .size = sizeof(cmd), .dev_id = dev_id, .pt_id = ioas };
+	struct abi_iommu_hwpt_alloc cmd = {
+		.size = sizeof(cmd),
+		.flags = flags,
+		.dev_id = dev_id,
+		.pt_id = pt_id,
+		.data_type = type,
+		.data_len = len,
+		.data_uptr = (uintptr_t)data,
+	};
 	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_HWPT_ALLOC, &cmd);
 
 	if (!error)
 		*ret_hwpt = cmd.out_hwpt_id;
+	return error;
+}
+
+int weir_iommufd_hw_info(const struct weir_sys *sys, int fd, uint32_t dev_id, void *data, uint32_t len,
+			 struct abi_iommu_hw_info *ret_info)
+{
+	struct abi_iommu_hw_info cmd = {
+		.size = sizeof(cmd), .dev_id = dev_id, .data_len = len, .data_uptr = (uintptr_t)data
+	};
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_GET_HW_INFO, &cmd);
+
+	if (!error)
+		*ret_info = cmd;
+	return error;
+}
+
+int weir_iommufd_invalidate(const struct weir_sys *sys, int fd, uint32_t id, uint32_t type,
+			    const void *entries, uint32_t len, uint32_t *num)
+{
+	struct abi_iommu_hwpt_invalidate cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = id,
+		.data_uptr = (uintptr_t)entries,
+		.data_type = type,
+		.entry_len = len,
+		.entry_num = *num,
+	};
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_HWPT_INVALIDATE, &cmd);
+
+	/* A call that failed before it reached the command left the number as it was: nothing was handled. */
+	if (cmd.entry_num < *num)
+		*num = cmd.entry_num;
+	else if (error)
+		*num = 0;
+	return error;
+}
+
+int weir_iommufd_viommu_alloc(const struct weir_sys *sys, int fd, uint32_t type, uint32_t dev_id,
+			      uint32_t parent, uint32_t *ret_viommu)
+{
+	struct abi_iommu_viommu_alloc cmd = {
+		.size = sizeof(cmd), .type = type, .dev_id = dev_id, .hwpt_id = parent
+	};
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_VIOMMU_ALLOC, &cmd);
+
+	if (!error)
+		*ret_viommu = cmd.out_viommu_id;
+	return error;
+}
+
+int weir_iommufd_vdevice_alloc(const struct weir_sys *sys, int fd, uint32_t viommu, uint32_t dev_id,
+			       uint64_t number, uint32_t *ret_vdevice)
+{
+	struct abi_iommu_vdevice_alloc cmd = {
+		.size = sizeof(cmd), .viommu_id = viommu, .dev_id = dev_id, .virt_id = number
+	};
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_VDEVICE_ALLOC, &cmd);
+
+	if (!error)
+		*ret_vdevice = cmd.out_vdevice_id;
 	return error;
 }

@@ -57,9 +57,28 @@ int weir_iommufd_iova_ranges(const struct weir_sys *sys, int fd, uint32_t ioas,
 			     struct weir_iova_range *ranges, uint32_t *num, uint64_t *ret_alignment);
 
 /*
- * A paging page table for @ioas, as device @dev_id needs it. All of the IOAS's mappings are in it when this returns.
+ * A page table as device @dev_id needs it. @pt_id: an IOAS, for a paging one, which has all of its mappings when this returns; or a nesting parent or virtual
+ * IOMMU, for a nested one. @flags: ABI_IOMMU_HWPT_...; @data: nested ones, @len bytes of @type.
  */
-int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id, uint32_t ioas,
+int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id, uint32_t pt_id,
+			    uint32_t flags, uint32_t type, const void *data, uint32_t len,
 			    uint32_t *ret_hwpt);
+
+/* What IOMMU is in front of a device: up to @len bytes of its own data are written to @data, and the rest zeroed. */
+int weir_iommufd_hw_info(const struct weir_sys *sys, int fd, uint32_t dev_id, void *data, uint32_t len,
+			 struct abi_iommu_hw_info *ret_info);
+
+/*
+ * Carry out *@num invalidations of @len bytes each, on a nested page table or a virtual IOMMU. *@num: out, on failure too, how many the kernel
+ * counted: never more than it was given.
+ */
+int weir_iommufd_invalidate(const struct weir_sys *sys, int fd, uint32_t id, uint32_t type,
+			    const void *entries, uint32_t len, uint32_t *num);
+
+/* A virtual IOMMU over a nesting parent, in front of a device; a device's number in one. */
+int weir_iommufd_viommu_alloc(const struct weir_sys *sys, int fd, uint32_t type, uint32_t dev_id,
+			      uint32_t parent, uint32_t *ret_viommu);
+int weir_iommufd_vdevice_alloc(const struct weir_sys *sys, int fd, uint32_t viommu, uint32_t dev_id,
+			       uint64_t number, uint32_t *ret_vdevice);
 
 #endif

@@ -45,6 +45,24 @@ int weir_vfio_device_detach(const struct weir_sys *sys, int device)
 	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
 }
 
+int weir_vfio_device_attach_pasid(const struct weir_sys *sys, int device, uint32_t pt_id, uint32_t pasid)
+{
+	struct abi_vfio_device_attach_iommufd_pt cmd = {
+		.argsz = sizeof(cmd), .flags = ABI_VFIO_DEVICE_ATTACH_PASID, .pt_id = pt_id, .pasid = pasid
+	};
+
+	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+}
+
+int weir_vfio_device_detach_pasid(const struct weir_sys *sys, int device, uint32_t pasid)
+{
+	struct abi_vfio_device_detach_iommufd_pt cmd = {
+		.argsz = sizeof(cmd), .flags = ABI_VFIO_DEVICE_DETACH_PASID, .pasid = pasid
+	};
+
+	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
+}
+
 int weir_vfio_device_info(const struct weir_sys *sys, int device, struct abi_vfio_device_info *ret_info)
 {
 	struct abi_vfio_device_info info = { .argsz = sizeof(info) };

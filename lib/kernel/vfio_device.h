@@ -17,6 +17,10 @@ int weir_vfio_device_bind(const struct weir_sys *sys, int device, int iommufd, c
 int weir_vfio_device_attach(const struct weir_sys *sys, int device, uint32_t pt_id);
 int weir_vfio_device_detach(const struct weir_sys *sys, int device);
 
+/* The same for one PASID, not 0. */
+int weir_vfio_device_attach_pasid(const struct weir_sys *sys, int device, uint32_t pt_id, uint32_t pasid);
+int weir_vfio_device_detach_pasid(const struct weir_sys *sys, int device, uint32_t pasid);
+
 int weir_vfio_device_info(const struct weir_sys *sys, int device, struct abi_vfio_device_info *ret_info);
 
 /* The region's info with its chain; malloc'ed, *@ret_size bytes. -EINVAL beyond the last index. */

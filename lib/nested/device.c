@@ -72,7 +72,6 @@ static void close_tables(struct weir_nested_space *nested)
 /* A domain more, for what is behind @function's IOMMU. */
 static int open_domain(struct weir_nested_space *nested, struct weir_function *function)
 {
-	const struct weir_domain_opts stage2 = { .size = sizeof(stage2), .flags = WEIR_DOMAIN_NEST_PARENT };
 	struct weir_nested_opts stage1 = { .size = sizeof(stage1), .format = nested->format };
 	struct weir_stage1_info info;
 	uint32_t at = nested->num_domains;
@@ -82,7 +81,7 @@ static int open_domain(struct weir_nested_space *nested, struct weir_function *f
 		return weir_fail(-ENOSPC, "the space has devices behind %u IOMMUs already", at);
 	weir_stage1_info(nested->tables, &info, sizeof(info));
 	stage1.root = info.descriptor ? info.descriptor : info.root;
-	error = weir_domain_make(function, &stage2, &nested->parents[at]);
+	error = weir_domain_make(nested->stage2, function, WEIR_DOMAIN_NEST_PARENT, &nested->parents[at]);
 	if (error)
 		return error;
 	error = weir_domain_make_nested(nested->parents[at], function, &stage1, &nested->domains[at]);

@@ -94,7 +94,7 @@ static void put_pieces(struct weir_nested_space *nested, uint64_t iova, uint64_t
 {
 	struct weir_stage1_stretch stretch;
 
-	while (weir_stage1_next(nested->tables, iova, last, &stretch)) {
+	while (weir_stage1_next(nested->tables, iova, last, last, &stretch)) {
 		weir_pieces_put(&nested->pieces, stretch.iova, stretch.ipa, stretch.len, nested->filled);
 		if (last - stretch.iova < stretch.len)
 			break;
@@ -113,7 +113,7 @@ static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
 	int error = -ENOENT;
 
 	pthread_mutex_lock(&nested->lock);
-	if (weir_stage1_next(nested->tables, iova, iova + (len - 1), &any))
+	if (weir_stage1_next(nested->tables, iova, iova + (len - 1), iova + (len - 1), &any))
 		error = weir_inval_reserve(nested->filled, 1);
 	if (!error) {
 		put_pieces(nested, iova, iova + (len - 1));

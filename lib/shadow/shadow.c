@@ -92,7 +92,7 @@ static bool is_true(const struct weir_shadow *shadow, const struct weir_shadow_r
 	struct weir_stage1_stretch stretch;
 	uint64_t at = record->node.key;
 
-	while (record->map && weir_stage1_next(shadow->tables, at, record->last, &stretch)) {
+	while (record->map && weir_stage1_next(shadow->tables, at, record->last, record->last, &stretch)) {
 		if (stretch.iova != at || stretch.ipa != record->ipa + (at - record->node.key) ||
 		    stretch.prot != record->prot)
 			return false;
@@ -183,10 +183,10 @@ static bool next_run(const struct weir_shadow *shadow, uint64_t iova, uint64_t l
 {
 	struct weir_stage1_stretch more;
 
-	if (!weir_stage1_next(shadow->tables, iova, last, ret_run))
+	if (!weir_stage1_next(shadow->tables, iova, last, last, ret_run))
 		return false;
 	while (last - ret_run->iova >= ret_run->len &&
-	       weir_stage1_next(shadow->tables, ret_run->iova + ret_run->len, last, &more) &&
+	       weir_stage1_next(shadow->tables, ret_run->iova + ret_run->len, last, last, &more) &&
 	       more.iova == ret_run->iova + ret_run->len && more.ipa == ret_run->ipa + ret_run->len &&
 	       more.prot == ret_run->prot)
 		ret_run->len += more.len;
@@ -239,6 +239,18 @@ int weir_shadow_follow(struct weir_shadow *shadow, uint64_t iova, uint64_t last,
 	return weir_first_error(&first);
 }
 
+int weir_shadow_clear(struct weir_shadow *shadow)
+{
+	struct weir_shadow_record *record;
+	struct weir_first first = { 0 };
+
+	pthread_mutex_lock(&shadow->lock);
+	while ((record = at_or_above(shadow, 0)))
+		weir_first_note(&first, drop(shadow, record));
+	pthread_mutex_unlock(&shadow->lock);
+	return weir_first_error(&first);
+}
+
 /* What stage 2 loses, and has again ------------------------------------------------------------------------------- */
 
 static struct weir_shadow *of_follower(struct weir_follower *follower)
@@ -253,7 +265,7 @@ static bool leads_into(const struct weir_shadow_record *record, uint64_t ipa, ui
 	return record->ipa <= last && record_last >= ipa;
 }
 
-static int leave(struct weir_follower *follower, uint64_t ipa, uint64_t last)
+int weir_shadow_leave(struct weir_follower *follower, uint64_t ipa, uint64_t last)
 {
 	struct weir_shadow *shadow = of_follower(follower);
 	struct weir_first first = { 0 };
@@ -268,7 +280,7 @@ static int leave(struct weir_follower *follower, uint64_t ipa, uint64_t last)
 }
 
 /* What cannot be mapped again leads nowhere, until its range is run. */
-static void back(struct weir_follower *follower, uint64_t ipa, uint64_t last)
+void weir_shadow_back(struct weir_follower *follower, uint64_t ipa, uint64_t last)
 {
 	struct weir_shadow *shadow = of_follower(follower);
 

@@ -41,4 +41,11 @@ int weir_shadow_open(struct weir_stage1 *tables, struct weir_ioas *stage2, struc
  */
 int weir_shadow_follow(struct weir_shadow *shadow, uint64_t iova, uint64_t last, bool *ret_stale);
 
+/* What it has mapped ends. The first error. */
+int weir_shadow_clear(struct weir_shadow *shadow);
+
+/* What happens in stage 2: struct weir_follower. */
+int weir_shadow_leave(struct weir_follower *follower, uint64_t ipa, uint64_t last);
+void weir_shadow_back(struct weir_follower *follower, uint64_t ipa, uint64_t last);
+
 #endif

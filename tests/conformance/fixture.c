@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The hosts that conformance runs on, and what cases start from. */
+#include "kernel/iommufd_test_abi.h"
 #include "conformance/fixture.h"
-#include "abi/iommufd_test_abi.h"
 #include "conformance/faults.h"
 #include "conformance/machine.h"
 #include "conformance/os.h"

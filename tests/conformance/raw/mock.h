@@ -5,8 +5,8 @@
 #ifndef TESTS_CONFORMANCE_RAW_MOCK_H
 #define TESTS_CONFORMANCE_RAW_MOCK_H
 
-#include "abi/iommufd_test_abi.h"
 #include "conformance/raw/raw.h"
+#include "kernel/iommufd_test_abi.h"
 
 /* A device, attached to an IOAS or a page table: its own object, its page table, and what VFIO would call its id. */
 struct mock {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WEIR_TESTS_IOMMUFD_TEST_ABI_H
-#define WEIR_TESTS_IOMMUFD_TEST_ABI_H
+#ifndef WEIR_KERNEL_IOMMUFD_TEST_ABI_H
+#define WEIR_KERNEL_IOMMUFD_TEST_ABI_H
 
 /*
  * The kernel's own test double for IOMMUs, present with CONFIG_IOMMUFD_TEST: one more command on /dev/iommu
- * that makes devices of no bus and looks into what iommufd does with them. Only tests use it.
+ * that makes devices of no bus and looks into what iommufd does with them. Only tests use that command; the library knows
+ * the formats of its nested page tables and of their invalidation.
  *
  * Not part of the kernel's stable interface and in no package's headers: this is what 7.2 has. Each name is
  * the kernel's with abi_ or ABI_ in front. `tests/abi/run --source TREE` checks it against a kernel source

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What domain.c and nested.c have in common. */
+#ifndef WEIR_DOMAIN_NESTED_H
+#define WEIR_DOMAIN_NESTED_H
+
+#include "domain/domain.h"
+
+extern const struct weir_domain_type weir_paging_type, weir_parent_type, weir_nested_type;
+
+struct weir_device;
+
+/* -EINVAL: the device's domains are its space's. */
+int weir_fail_nested_space(const struct weir_device *device);
+
+/* -EOPNOTSUPP: the backend has no domains. */
+int weir_fail_no_domains(void);
+
+#endif
