@@ -22,17 +22,26 @@ struct sim_translation {
 	uint32_t prot;
 };
 
+/*
+ * A plain one has entries and a cache. A nested one has neither: its stage 1 is a table that the program writes, with a cache of its own
+ * (stage1.h), and what comes out of that is looked up in the plain one that it is nested in.
+ */
 struct sim_domain {
 	struct weir_sim *sim;
 	uint32_t address_bits;
+	uint32_t unit;            /* of the IOMMU that it was made for */
+	bool no_read_only;        /* entries that do not allow writing are refused (VT-d's erratum 772415) */
 	struct weir_tree entries; /* by IOVA */
 	struct sim_tlb *tlb;
-	/*
-	 * Find what the page at @iova stands for, -EFAULT if for nothing. That of a plain table looks into
-	 * entries. One that a program writes itself (nested) has its own: as it asks only when the cache has
-	 * no answer, changes show after sim_domain_invalidate().
-	 */
-	int (*walk)(const struct sim_domain *domain, uint64_t iova, struct sim_translation *ret_translation);
+	struct sim_stage1 *stage1; /* NULL: a plain one */
+	struct sim_stage1 *nested; /* those that are nested in it */
+};
+
+/* Who asks for a DMA: @pasid SIM_NO_PASID is the device as such. */
+#define SIM_NO_PASID 0u
+struct sim_requester {
+	const struct weir_sim_device *device;
+	uint32_t pasid;
 };
 
 /* What devices of a group cannot use, and why. */
@@ -48,7 +57,7 @@ void sim_domain_free(struct sim_domain *domain); /* unmaps all */
 
 /*
  * Install [offset, offset + len) of @pages (pinned by the caller) at @iova, which is free. @prot: SIM_READ,
- * SIM_WRITE; neither is -EINVAL. -ENOMEM
+ * SIM_WRITE; neither is -EINVAL, and so is reading alone with no_read_only. -ENOMEM
  */
 int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struct sim_pages *pages,
 		   uint64_t offset, uint32_t prot);
@@ -59,8 +68,9 @@ void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len);
 /* Make two entries of the one that reaches across @iova. -ENOMEM */
 int sim_domain_split(struct sim_domain *domain, uint64_t iova);
 
-/* Forget what the cache holds of the range. */
-void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t len);
+/* What the table has at @iova now, to the end of the page there; the cache is not asked. -EFAULT */
+int sim_domain_look_up(const struct sim_domain *domain, uint64_t iova,
+		       struct sim_translation *ret_translation);
 
 /*
  * DMA. Splits at page borders; translates through the cache; reports what it blocks. NULL: there is no table,
@@ -68,6 +78,8 @@ void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t le
  */
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,
 		   size_t len, bool write);
+int sim_domain_dma_by(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
+		      size_t len, bool write);
 
 /* Note a blocked DMA in the machine's log. */
 void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint64_t iova, bool write);
