@@ -43,6 +43,8 @@ struct weir_nested_space_opts {
 	uint32_t format;     /* enum weir_stage1_format; 0: what the first device's IOMMU takes; for a shadow WEIR_STAGE1_X86_4 */
 	uint32_t ioas_flags; /* WEIR_IOAS_LOOKUP */
 	uint32_t policy;     /* enum weir_inval_policy, when an invalidation fails */
+	uint32_t address_bits; /* as for weir_ioas_open() */
+	uint32_t reserved;     /* 0 */
 	uint64_t defer;      /* end mappings when so many were closed; 0 and 1: each by itself */
 	uint64_t defer_bytes; /* or so many bytes; 0: however many. With defer 0, this alone decides */
 };

@@ -129,6 +129,11 @@ struct weir_space_ops {
 	int (*sync)(struct weir_space *space); /* optional */
 
 	/*
+	 * After a sync that failed, with no lock held, nor anything under way: what can be done about devices that may go on. Optional.
+	 */
+	void (*block)(struct weir_space *space);
+
+	/*
 	 * Install in a live space what another live one of the same kernel has installed at @from_iova: pinned and charged once. Optional.
 	 */
 	int (*copy)(struct weir_space *space, struct weir_space *from, uint64_t from_iova, uint64_t len,

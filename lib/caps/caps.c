@@ -48,6 +48,8 @@ int weir_caps_check(struct weir_device *device, enum weir_cap cap)
 {
 	int error;
 
+	if (cap == WEIR_CAP_MOVE && weir_device_ioas(device)->space.layer)
+		return weir_fail(-EOPNOTSUPP, "devices stay in a nested space until they are closed");
 	switch (cap) {
 	case WEIR_CAP_RESET:
 		if (device->flags & ABI_VFIO_DEVICE_FLAGS_RESET)

@@ -176,11 +176,13 @@ int weir_ioas_close(struct weir_ioas *ioas)
 {
 	struct weir_first first = { 0 };
 	struct weir_host *host;
+	bool inner;
 	int error;
 
 	if (!ioas)
 		return 0;
 	host = ioas->host;
+	inner = ioas->inner;
 	pthread_mutex_lock(&host->lock);
 	error = weir_ioas_check_unused(ioas);
 	pthread_mutex_unlock(&host->lock);
@@ -193,7 +195,7 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	free_ioas(ioas);
 	/* Last of all: from here on the host may be closed. */
 	pthread_mutex_lock(&host->lock);
-	host->num_spaces--;
+	host->num_spaces -= !inner;
 	pthread_mutex_unlock(&host->lock);
 	return weir_first_error(&first);
 }

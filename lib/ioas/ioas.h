@@ -39,6 +39,7 @@ struct weir_ioas {
 	struct weir_leaving leaving;
 	struct weir_follower *followers; /* changes in transitions only */
 
+	bool inner;            /* a part of another, which counts as one of the host's */
 	uint32_t num_memories; /* weir_memory that is mapped in it; the host's lock guards this */
 
 	uint64_t limit;        /* the highest address that a mapping may have: what the bits below come to */
@@ -145,6 +146,9 @@ void weir_ioas_unfollow(struct weir_ioas *ioas, struct weir_follower *follower);
 /* follow.c: tell followers. The first error; all are told. */
 int weir_followers_leave(const struct weir_ioas *ioas, uint64_t iova, uint64_t last);
 void weir_followers_back(const struct weir_ioas *ioas, uint64_t iova, uint64_t last);
+
+/* unmap.c: mappings could not be ended, which @error says. Nothing is under way, and no lock held. Returns the error, with its text. */
+int weir_ioas_block(struct weir_ioas *ioas, int error);
 
 /* unmap.c: how many bytes are mapped. The lock is not held. */
 uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas);

@@ -85,5 +85,5 @@ int weir_ioas_sync(struct weir_ioas *ioas)
 	weir_gate_lock(&ioas->gate);
 	drop_list(ioas, list, error != 0);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	return error ? explain(error) : 0;
+	return error ? weir_ioas_block(ioas, explain(error)) : 0;
 }

@@ -37,6 +37,17 @@ static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int 
 			 len, iova, strerror(-error));
 }
 
+int weir_ioas_block(struct weir_ioas *ioas, int error)
+{
+	struct weir_first first = { 0 };
+
+	if (!ioas->space.ops->block)
+		return error;
+	weir_first_note(&first, error);
+	ioas->space.ops->block(&ioas->space);
+	return weir_first_error(&first);
+}
+
 /* The kernel's part of taking [iova, iova + len) back. @absent: there may be nothing. */
 static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
 {
@@ -105,7 +116,7 @@ static inline int close_plain(struct weir_map *map)
 	weir_gate_lock(&ioas->gate);
 	leave_table(ioas, map, error != 0);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	return error;
+	return __builtin_expect(error, 0) ? weir_ioas_block(ioas, error) : 0;
 }
 
 /* What a range consists of, when it can be taken back: one mapping after the other, from the first to the last. */
@@ -250,6 +261,8 @@ static int end_extent(struct weir_ioas *ioas, const struct extent *extent)
 	if (extent->gaps)
 		weir_gate_let_go(&ioas->gate);
 	weir_gate_unlock_and_arrive(&ioas->gate);
+	if (error)
+		error = weir_ioas_block(ioas, error);
 	return list ? weir_held_close(ioas->host->kernel.sys, list, error) : error;
 }
 

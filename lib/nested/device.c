@@ -246,6 +246,8 @@ int weir_nested_space_commit(struct weir_space *space, struct weir_function *fun
 
 	if (!error)
 		error = follow_geometry(nested);
+	for (struct weir_map *map = NULL; !error && (map = weir_ioas_next_map(nested->ioas, map));)
+		error = weir_nested_space_fits(nested, map) ? 0 : -EADDRINUSE;
 	if (!error)
 		space->num_functions++;
 	return error;

@@ -19,18 +19,34 @@ static int read_options(const struct weir_nested_space_opts *opts, struct weir_n
 		return weir_fail(-EINVAL, "there is no format %u", o->format);
 	if (o->policy > WEIR_INVAL_ONCE)
 		return weir_fail(-EINVAL, "there is no policy %u", o->policy);
+	if (o->reserved)
+		return weir_fail(-EINVAL, "a reserved field is not 0");
 	if (o->ioas_flags & ~WEIR_IOAS_LOOKUP)
 		return weir_fail(-EINVAL, "unknown flags %#x", o->ioas_flags & ~WEIR_IOAS_LOOKUP);
 	return 0;
 }
 
+/* A space that the program does not see. */
+static int open_inner(struct weir_host *host, struct weir_ioas **ret_ioas)
+{
+	int error = weir_ioas_open(host, NULL, ret_ioas);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&host->lock);
+	(*ret_ioas)->inner = true;
+	host->num_spaces--;
+	pthread_mutex_unlock(&host->lock);
+	return 0;
+}
+
 static int open_parts(struct weir_nested_space *nested)
 {
-	const struct weir_memory_opts small = { .size = sizeof(small), .page_size = 4096 };
-	int error = weir_ioas_open(nested->host, NULL, &nested->stage2);
+	const struct weir_memory_opts small = { .size = sizeof(small), .page_size = 4096, .chunk = 64 << 10 };
+	int error = open_inner(nested->host, &nested->stage2);
 
 	if (!error && nested->opts.mode != WEIR_NESTED_HARDWARE)
-		error = weir_ioas_open(nested->host, NULL, &nested->ordinary);
+		error = open_inner(nested->host, &nested->ordinary);
 	if (!error)
 		error = weir_memory_open(nested->stage2, &small, &nested->memory);
 	if (!error)
@@ -90,6 +106,7 @@ int weir_nested_space_open(struct weir_host *host, const struct weir_nested_spac
 	pthread_mutex_init(&nested->running, NULL);
 	pthread_mutex_init(&nested->lock, NULL);
 	ioas_opts.flags = o.ioas_flags;
+	ioas_opts.address_bits = o.address_bits;
 	error = open_parts(nested);
 	if (!error)
 		error = weir_ioas_open_with(host, &ioas_opts, &weir_nested_ops, nested, &nested->ioas);

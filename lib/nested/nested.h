@@ -49,4 +49,7 @@ int weir_nested_space_end(struct weir_space *space);
 /* space.c: run what was gathered. */
 int weir_nested_space_run(struct weir_nested_space *nested);
 
+/* space.c: it lies in what the space's devices can say. */
+bool weir_nested_space_fits(const struct weir_nested_space *nested, const struct weir_map *map);
+
 #endif

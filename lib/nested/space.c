@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "nested/nested.h"
+#include "shadow/shadow.h"
 #include "stage1/stage1.h"
 
 static struct weir_nested_space *of(struct weir_space *space)
@@ -23,10 +24,24 @@ static int space_open(struct weir_space *space)
 	return 0;
 }
 
+static bool is_stale(const uint32_t *states, uint32_t num)
+{
+	for (uint32_t i = 0; i < num; i++)
+		if (states[i] == WEIR_INVAL_STALE)
+			return true;
+	return false;
+}
+
 /* What devices remember that was changed is forgotten when this returns, by whoever changed it before. */
 int weir_nested_space_run(struct weir_nested_space *nested)
 {
-	const struct weir_inval_run_opts opts = { .size = sizeof(opts), .policy = nested->opts.policy };
+	uint32_t states[WEIR_NESTED_MOST_DOMAINS] = { 0 };
+	/* The host's lock, which quarantine takes, may be held by who waits for this. */
+	const struct weir_inval_run_opts opts = { .size = sizeof(opts),
+						  .policy = nested->opts.policy == WEIR_INVAL_QUARANTINE
+								    ? WEIR_INVAL_ESCALATE
+								    : nested->opts.policy,
+						  .ret_states = states };
 	struct weir_inval *batch;
 	int error = 0;
 
@@ -38,11 +53,26 @@ int weir_nested_space_run(struct weir_nested_space *nested)
 	if (weir_inval_count(batch)) {
 		nested->num_syncs++;
 		error = weir_inval_run(batch, nested->domains, nested->num_domains, &opts);
+		if (error == -EIO && !is_stale(states, nested->num_domains))
+			error = 0;
 	}
 	/* What is not done stays in the batch, and is tried again with the next. */
 	nested->spare = batch;
 	pthread_mutex_unlock(&nested->running);
 	return error;
+}
+
+/* What could not be made to forget has no devices any more that could use it. */
+static void block(struct weir_space *space)
+{
+	struct weir_nested_space *nested = of(space);
+
+	if (nested->opts.policy != WEIR_INVAL_QUARANTINE)
+		return;
+	pthread_mutex_lock(&nested->host->lock);
+	for (uint32_t i = 0; i < nested->num_domains; i++)
+		weir_domain_quarantine(nested->domains[i]);
+	pthread_mutex_unlock(&nested->host->lock);
 }
 
 static int sync_space(struct weir_space *space)
@@ -52,26 +82,39 @@ static int sync_space(struct weir_space *space)
 	return nested->num_domains ? weir_nested_space_run(nested) : 0;
 }
 
-/* A new entry is news to a shadow alone. */
+/* New entries, of which hardware need not hear. A shadow follows them at once, so that it can say what is wrong. */
 static int enter_entries(struct weir_nested_space *nested, uint64_t iova, uint64_t ipa, uint64_t len,
 			 uint32_t prot)
 {
-	int error;
+	struct weir_first first = { 0 };
+	bool stale;
+	int error = weir_stage1_map(nested->tables, iova, ipa, len, prot, NULL);
 
-	if (nested->mode == WEIR_NESTED_HARDWARE)
-		return weir_stage1_map(nested->tables, iova, ipa, len, prot, NULL);
-	pthread_mutex_lock(&nested->lock);
-	error = weir_stage1_map(nested->tables, iova, ipa, len, prot, nested->filled);
-	pthread_mutex_unlock(&nested->lock);
-	if (error || !nested->num_domains)
+	if (error || nested->mode == WEIR_NESTED_HARDWARE)
 		return error;
-	error = weir_nested_space_run(nested);
-	if (error) {
-		pthread_mutex_lock(&nested->lock);
-		weir_stage1_unmap(nested->tables, iova, len, nested->filled);
-		pthread_mutex_unlock(&nested->lock);
-	}
-	return error;
+	error = weir_shadow_follow_domain(nested->domains[0], iova, iova + (len - 1), &stale);
+	if (!error)
+		return 0;
+	weir_first_note(&first, error);
+	pthread_mutex_lock(&nested->lock);
+	weir_stage1_unmap(nested->tables, iova, len, nested->filled);
+	pthread_mutex_unlock(&nested->lock);
+	weir_nested_space_run(nested);
+	return weir_first_error(&first);
+}
+
+/* Of mappings from before there was a device. The error is what the kernel would say. */
+static bool is_within(const struct weir_geometry *geometry, uint64_t iova, uint64_t last)
+{
+	for (uint32_t i = 0; i < geometry->num_ranges; i++)
+		if (geometry->ranges[i].start <= iova && last <= geometry->ranges[i].last)
+			return true;
+	return false;
+}
+
+bool weir_nested_space_fits(const struct weir_nested_space *nested, const struct weir_map *map)
+{
+	return is_within(&nested->ioas->space.geometry, weir_map_start(map), weir_map_last(map));
 }
 
 static int install(struct weir_space *space, const struct weir_backing *backing, uint64_t len, uint64_t iova,
@@ -79,8 +122,11 @@ static int install(struct weir_space *space, const struct weir_backing *backing,
 {
 	struct weir_nested_space *nested = of(space);
 	uint64_t ipa;
-	int error = weir_pieces_get(&nested->pieces, backing, iova, len, prot, &ipa);
+	int error;
 
+	if (!is_within(&space->geometry, iova, iova + (len - 1)))
+		return -EINVAL;
+	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot, &ipa);
 	if (error)
 		return error;
 	error = enter_entries(nested, iova, ipa, len, rights(prot));
@@ -133,4 +179,5 @@ const struct weir_space_ops weir_nested_ops = {
 	.install = install,
 	.remove = remove_entries,
 	.sync = sync_space,
+	.block = block,
 };

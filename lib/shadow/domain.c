@@ -12,6 +12,11 @@ static struct weir_shadow *of(struct weir_domain *domain)
 	return (struct weir_shadow *)domain;
 }
 
+int weir_shadow_follow_domain(struct weir_domain *domain, uint64_t iova, uint64_t last, bool *ret_stale)
+{
+	return weir_shadow_follow(of(domain), iova, last, ret_stale);
+}
+
 /* What an entry of a batch names, as far as there are tables. */
 static bool range_of(const struct weir_inval_item *item, uint64_t *ret_iova, uint64_t *ret_last)
 {

@@ -41,6 +41,9 @@ int weir_shadow_open(struct weir_stage1 *tables, struct weir_ioas *stage2, struc
  */
 int weir_shadow_follow(struct weir_shadow *shadow, uint64_t iova, uint64_t last, bool *ret_stale);
 
+/* domain.c: the same of one that is known by its domain. */
+int weir_shadow_follow_domain(struct weir_domain *domain, uint64_t iova, uint64_t last, bool *ret_stale);
+
 /* What it has mapped ends. The first error. */
 int weir_shadow_clear(struct weir_shadow *shadow);
 

@@ -98,7 +98,7 @@ static void check_halves(struct t *t, struct weir_ioas *ioas)
 	EXPECT_EQ(mprotect(memory, 2 * PAGE, PROT_READ | PROT_WRITE), 0);
 }
 
-CONFORMANCE(cache, what_cannot_become_one_is_mapped_as_asked, NEEDS(EDU0, LOCKED_MEMORY))
+CONFORMANCE(cache, what_cannot_become_one_is_mapped_as_asked, NEEDS(READ_ONLY, EDU0, LOCKED_MEMORY))
 {
 	in_both_states(t, check_halves);
 }

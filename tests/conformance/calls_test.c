@@ -29,7 +29,7 @@ static void expect_one_ioctl(struct t *t)
 	sys_log_clear(log_of(t));
 }
 
-CONFORMANCE(calls, a_map_is_one_and_an_unmap_is_one, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, a_map_is_one_and_an_unmap_is_one, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	static const uint64_t lengths[] = { PAGE, 2 * MIB, 3 * MIB + PAGE };
 	struct weir_ioas *ioas = new_ioas(t);
@@ -51,7 +51,7 @@ CONFORMANCE(calls, a_map_is_one_and_an_unmap_is_one, NEEDS(DMA_DEVICE))
 	}
 }
 
-CONFORMANCE(calls, unmapping_a_range_of_many_is_one, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, unmapping_a_range_of_many_is_one, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 2);
@@ -74,7 +74,7 @@ static void expect_ioctls(struct t *t, unsigned int num)
 	sys_log_clear(log_of(t));
 }
 
-CONFORMANCE(calls, a_batch_is_one_for_each_piece_and_its_end_is_one, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, a_batch_is_one_for_each_piece_and_its_end_is_one, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 16);
@@ -105,7 +105,7 @@ CONFORMANCE(calls, a_batch_is_one_for_each_piece_and_its_end_is_one, NEEDS(DMA_D
 }
 
 /* Where the kernel cannot share, each piece is mapped again. */
-CONFORMANCE(calls, sharing_is_one_where_the_kernel_can, NEEDS(DMA_DEVICE, NVME0))
+CONFORMANCE(calls, sharing_is_one_where_the_kernel_can, NEEDS(ORDINARY, DMA_DEVICE, NVME0))
 {
 	struct weir_ioas *first = new_ioas(t), *second = new_ioas(t);
 	unsigned char *memory = new_pages(t, 4);
@@ -177,7 +177,7 @@ static void map_in_every_way(struct t *t, struct weir_ioas *ioas)
 	}
 }
 
-CONFORMANCE(calls, what_is_mapped_without_a_refusal_reads_nothing_in_proc, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, what_is_mapped_without_a_refusal_reads_nothing_in_proc, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas_with(t, &WEIR_OPTS(weir_ioas_opts, .flags = WEIR_IOAS_PROBE));
 	struct weir_device *device;
@@ -282,7 +282,7 @@ static void entry_text(const struct sys_log_entry *entry, const char *address, c
 		snprintf(text, size, "%s", entry->call);
 }
 
-CONFORMANCE(calls, opening_a_device_makes_those_listed_once_each, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, opening_a_device_makes_those_listed_once_each, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	const char *const *expected =
 		weir_host_backend(host_of(t)) == WEIR_BACKEND_IOMMUFD ? iommufd_open : container_open;

@@ -45,11 +45,26 @@ static void close_ioas(void *ioas)
 	EXPECT_OK(weir_ioas_close(ioas));
 }
 
+/* As the host has them. A nested one has no use for being asked beforehand what memory is. */
+static int open_space(struct t *t, const struct weir_ioas_opts *opts, struct weir_ioas **ret_ioas)
+{
+	const struct fixture *fixture = fixture_of(t);
+	struct weir_nested_space_opts nested = WEIR_OPTS(weir_nested_space_opts, .mode = fixture->nested);
+
+	if (fixture->nested == WEIR_NESTED_AUTO)
+		return weir_ioas_open(fixture->host, opts, ret_ioas);
+	if (opts) {
+		nested.ioas_flags = opts->flags & ~WEIR_IOAS_PROBE;
+		nested.address_bits = opts->address_bits;
+	}
+	return weir_nested_space_open(fixture->host, &nested, ret_ioas);
+}
+
 struct weir_ioas *new_ioas_with(struct t *t, const struct weir_ioas_opts *opts)
 {
 	struct weir_ioas *ioas;
 
-	ASSERT_OK(weir_ioas_open(host_of(t), opts, &ioas));
+	ASSERT_OK(open_space(t, opts, &ioas));
 	t_defer(t, close_ioas, ioas);
 	return ioas;
 }
@@ -213,8 +228,6 @@ void record_no_calls(struct t *t)
 
 /* Hosts ----------------------------------------------------------------------------------------------------------- */
 
-#define SIMULATED "sim-"
-
 static void end_os(void *arg)
 {
 	(void)arg;
@@ -224,16 +237,27 @@ static void end_os(void *arg)
 	os_end();
 }
 
-/* The kind of host that a name means, after "sim-" if that is in front. */
-static enum weir_backend begin_os(struct t *t)
+static bool take_off(const char **name, const char *prefix)
+{
+	size_t len = strlen(prefix);
+	bool has = strncmp(*name, prefix, len) == 0;
+
+	*name += has ? len : 0;
+	return has;
+}
+
+/* The kind of host that a name means, after what may be in front of it. */
+static enum weir_backend begin_os(struct t *t, enum weir_nested_mode *ret_nested)
 {
 	const char *name = t->host->name;
 
-	if (!strncmp(name, SIMULATED, strlen(SIMULATED))) {
+	if (take_off(&name, "sim-")) {
 		os_begin(sim_machine_open(t));
 		t_defer(t, end_os, NULL);
-		name += strlen(SIMULATED);
 	}
+	*ret_nested = take_off(&name, "nested-")   ? WEIR_NESTED_HARDWARE
+		      : take_off(&name, "shadow-") ? WEIR_NESTED_SHADOW
+						   : WEIR_NESTED_AUTO;
 	for (unsigned int kind = WEIR_BACKEND_IOMMUFD; kind <= WEIR_BACKEND_COMPAT; kind++)
 		if (!strcmp(name, weir_backend_name(kind)))
 			return kind;
@@ -245,7 +269,7 @@ static void open_host(struct t *t)
 	static struct fixture fixture;
 	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .sys = &fixture.log.table);
 
-	fixture.backend = begin_os(t);
+	fixture.backend = begin_os(t, &fixture.nested);
 	opts.backend = fixture.backend;
 	sys_log_init(&fixture.recorder, os_sys());
 	sys_log_init(&fixture.log, &fixture.recorder.table);
@@ -268,7 +292,7 @@ static int try_opening(struct t *t, const char *name, const enum weir_cap *cap)
 
 	if (!address_or_null(name))
 		return -ENODEV;
-	if (weir_ioas_open(host_of(t), NULL, &ioas))
+	if (open_space(t, NULL, &ioas))
 		FAIL("weir_ioas_open: %s", weir_error());
 	result = weir_device_open(ioas, address_or_null(name), NULL, &device);
 	if (!result) {
@@ -321,7 +345,8 @@ static int interface_is(struct t *t, const char *capability)
 
 	for (size_t i = 0; i < sizeof(interfaces) / sizeof(interfaces[0]); i++)
 		if (!strcmp(capability, interfaces[i].name))
-			return fixture_of(t)->backend == interfaces[i].backend;
+			return fixture_of(t)->backend == interfaces[i].backend &&
+			       fixture_of(t)->nested == WEIR_NESTED_AUTO;
 	return -1;
 }
 
@@ -338,6 +363,22 @@ static bool has_mock(void)
 	return error != -ENOTTY;
 }
 
+static uint32_t iommu_kind(struct t *t)
+{
+	struct weir_iommu_info info = { .kind = WEIR_IOMMU_UNKNOWN };
+	struct weir_device *device;
+	struct weir_ioas *ioas;
+
+	if (!address_or_null("EDU0") || open_space(t, NULL, &ioas))
+		return info.kind;
+	if (!weir_device_open(ioas, address_or_null("EDU0"), NULL, &device)) {
+		weir_device_iommu_info(device, &info, sizeof(info));
+		weir_device_close(device);
+	}
+	weir_ioas_close(ioas);
+	return info.kind;
+}
+
 /* What the machine is, apart from its devices: 1 or 0, or -1 when @capability is none of that. */
 static int machine_has(struct t *t, const char *capability)
 {
@@ -345,6 +386,10 @@ static int machine_has(struct t *t, const char *capability)
 		return os_exists("/sys/bus/pci/drivers/nvme");
 	if (!strcmp(capability, "REAL_SYSTEM"))
 		return !os_sim();
+	if (!strcmp(capability, "READ_ONLY"))
+		return fixture_of(t)->nested != WEIR_NESTED_HARDWARE || iommu_kind(t) != WEIR_IOMMU_VTD;
+	if (!strcmp(capability, "ORDINARY"))
+		return fixture_of(t)->nested == WEIR_NESTED_AUTO;
 	if (!strcmp(capability, "VTD"))
 		return os_sim() || os_exists("/sys/class/iommu/dmar0");
 	if (!strcmp(capability, "MOCK"))
@@ -447,6 +492,8 @@ static void after_case(struct t *t)
 static const struct t_host hosts[] = {
 	HOST("iommufd"),     HOST("type1"),     HOST("compat"),     HOST("auto"),
 	HOST("sim-iommufd"), HOST("sim-type1"), HOST("sim-compat"), HOST("sim-auto"),
+	HOST("nested-iommufd"), HOST("shadow-iommufd"), HOST("shadow-type1"),
+	HOST("sim-nested-iommufd"), HOST("sim-shadow-iommufd"), HOST("sim-shadow-type1"),
 };
 
 __attribute__((constructor)) static void register_hosts(void)

@@ -3,7 +3,8 @@
  * What a conformance case works with: a weir_host of the kind it is run on, and the devices of the machine.
  *
  * Devices are named as the test bed names them: "EDU0", "NVME0", ... stand for the PCI addresses in WEIR_DEVICE_EDU0 and so on.
- * Hosts called sim-... are simulated machines that are equal (sim_machine.h). Capabilities that a case can need:
+ * Hosts called sim-... are simulated machines that are equal (sim_machine.h). On those with nested- or shadow- in their name, new_ioas() makes a nested space.
+ * Capabilities that a case can need:
  *
  *   EDU0, EDU1, NVME0, NVME1, IGB0, EDU_PAIR, ...  the machine has that device (EDU_PAIR: EDU0 and EDU1 share an IOMMU group)
  *   DMA_DEVICE                                     EDU0
@@ -18,6 +19,8 @@
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
  *   REAL_SYSTEM                                    the host is no simulated one
+ *   ORDINARY                                       new_ioas() makes ordinary spaces: cases about what these are to the kernel
+ *   READ_ONLY                                      memory that nobody may write can be mapped: not behind VT-d in a nested space
  *   IOMMUFD, TYPE1, COMPAT                         the host was asked for by this name: cases about the interface itself (raw/)
  *   VTD                                            the IOMMU is Intel's, as QEMU has it, or a simulated one, which is after it
  *   MOCK                                           the kernel has mock devices (CONFIG_IOMMUFD_TEST)
@@ -35,6 +38,7 @@
 
 struct fixture {
 	enum weir_backend backend; /* as asked for, AUTO included */
+	enum weir_nested_mode nested; /* HARDWARE, SHADOW: what new_ioas() makes; AUTO: ordinary spaces */
 	struct weir_host *host;
 	struct sys_log log;      /* of everything that the host calls, for the case */
 	struct sys_log recorder; /* below it, for the record; and for other hosts that the case opens */

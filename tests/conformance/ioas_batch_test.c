@@ -131,7 +131,7 @@ static void check_all_or_nothing(struct t *t, struct weir_ioas *ioas)
 	expect_unchanged(t, ioas, before);
 }
 
-CONFORMANCE(ioas_batch, all_ranges_are_mapped_or_none, NEEDS(EDU0))
+CONFORMANCE(ioas_batch, all_ranges_are_mapped_or_none, NEEDS(ORDINARY, EDU0))
 {
 	in_both_states(t, check_all_or_nothing);
 }
@@ -227,7 +227,7 @@ CONFORMANCE(ioas_batch, each_piece_is_found_by_its_address, NEEDS(EDU0))
 	check_lookup(t, used);
 }
 
-CONFORMANCE(ioas_batch, it_is_in_force_again_when_a_device_comes_back, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_batch, it_is_in_force_again_when_a_device_comes_back, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 10);

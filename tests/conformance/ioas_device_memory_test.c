@@ -103,7 +103,7 @@ CONFORMANCE(ioas_device_memory, with_a_device_it_is_refused_unasked_where_the_ke
 }
 
 /* What a map of one system call cannot see. */
-CONFORMANCE(ioas_device_memory, unasked_the_kernel_decides, NEEDS(DMA_DEVICE, NVME1))
+CONFORMANCE(ioas_device_memory, unasked_the_kernel_decides, NEEDS(ORDINARY, DMA_DEVICE, NVME1))
 {
 	struct foreign *foreign = new_foreign(t, "NVME1", PAGES * PAGE);
 	struct weir_ioas *ioas = new_ioas(t);
@@ -203,7 +203,7 @@ CONFORMANCE(ioas_device_memory, a_device_that_does_not_answer_is_named, NEEDS(DM
 }
 
 /* Asking costs a call where the kernel would not say it, and none elsewhere; nor of files, nor of what may be anything. */
-CONFORMANCE(ioas_device_memory, asking_is_one_call_more, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_device_memory, asking_is_one_call_more, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	unsigned int more = maps_device_memory(t);
 	struct sys_log *log = &fixture_of(t)->log;

@@ -76,7 +76,7 @@ static void check_mode(struct t *t, struct weir_ioas *ioas)
 	ASSERT_OK(weir_map_close(map_file(t, ioas, reading, 0, PAGE, FLAGS(WEIR_MAP_READ))));
 }
 
-CONFORMANCE(ioas_file, devices_may_do_what_the_descriptor_may, NEEDS(EDU0))
+CONFORMANCE(ioas_file, devices_may_do_what_the_descriptor_may, NEEDS(READ_ONLY, EDU0))
 {
 	in_both_states(t, check_mode);
 }
@@ -99,7 +99,7 @@ static void check_seals(struct t *t, struct weir_ioas *ioas)
 	ASSERT_OK(weir_map_close(map_file(t, ioas, stubborn, 0, PAGE, FLAGS(WEIR_MAP_MAY_SHRINK))));
 }
 
-CONFORMANCE(ioas_file, seals_are_kept_and_a_file_is_sealed_against_shrinking, NEEDS(EDU0))
+CONFORMANCE(ioas_file, seals_are_kept_and_a_file_is_sealed_against_shrinking, NEEDS(READ_ONLY, EDU0))
 {
 	in_both_states(t, check_seals);
 }
@@ -224,7 +224,7 @@ CONFORMANCE(ioas_file, the_mapping_outlives_the_callers_descriptor, NEEDS(DMA_DE
 	EXPECT_TRUE(dma_write_blocked(t, edu, iova, memory, PAGE));
 }
 
-CONFORMANCE(ioas_file, a_file_only_read_is_out_of_reach_for_writing, NEEDS(DMA_DEVICE, FAULT_COUNT))
+CONFORMANCE(ioas_file, a_file_only_read_is_out_of_reach_for_writing, NEEDS(READ_ONLY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);

@@ -101,7 +101,7 @@ static void check_read_only(struct t *t, struct weir_ioas *ioas)
 	new_map(t, ioas, memory, 4 * PAGE, &WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ));
 }
 
-CONFORMANCE(ioas_memory, read_only_memory_can_be_mapped_for_reading, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_memory, read_only_memory_can_be_mapped_for_reading, NEEDS(READ_ONLY, DMA_DEVICE))
 {
 	in_both_states(t, check_read_only);
 }

@@ -48,7 +48,7 @@ static void visit(struct t *t, struct weir_ioas *ioas)
 	ASSERT_EQ(info_of(ioas).num_devices, 0);
 }
 
-CONFORMANCE(ioas_replay, mappings_outlive_the_last_device_unpinned, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_replay, mappings_outlive_the_last_device_unpinned, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	uint64_t pinned = pinned_bytes();
 	struct weir_ioas *ioas = new_ioas(t);
@@ -127,7 +127,7 @@ static void expect_kept_out(struct t *t, struct weir_ioas *ioas, const char *nam
 	EXPECT_EQ(info_of(ioas).num_mappings, before.num_mappings - 1);
 }
 
-CONFORMANCE(ioas_replay, freed_memory_keeps_the_device_out_until_its_mapping_is_closed, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_replay, freed_memory_keeps_the_device_out_until_its_mapping_is_closed, NEEDS(ORDINARY, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 6);

@@ -213,7 +213,7 @@ static void check_charge(struct t *t, struct weir_ioas *second, struct weir_map 
 }
 
 CONFORMANCE(ioas_share, pages_are_pinned_and_charged_once_where_the_kernel_can,
-	    NEEDS(DMA_DEVICE, NVME0, LOCKED_MEMORY))
+	    NEEDS(ORDINARY, DMA_DEVICE, NVME0, LOCKED_MEMORY))
 {
 	struct weir_ioas *first = new_ioas(t), *second = new_ioas(t);
 	uint64_t pinned = pinned_bytes();
@@ -241,7 +241,7 @@ static void close_other_host(void *host)
 	EXPECT_OK(weir_host_close(host));
 }
 
-CONFORMANCE(ioas_share, another_host_has_a_second_mapping, NEEDS(DMA_DEVICE, NVME0))
+CONFORMANCE(ioas_share, another_host_has_a_second_mapping, NEEDS(ORDINARY, DMA_DEVICE, NVME0))
 {
 	struct weir_ioas *first = new_ioas(t), *second;
 	struct weir_map *map = new_map(t, first, new_pages(t, 2), 2 * PAGE, AT(MIB)), *shared;

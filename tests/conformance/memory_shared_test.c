@@ -35,7 +35,7 @@ CONFORMANCE(memory, a_second_space_reaches_the_same_memory, NEEDS(NVME0, EDU1, L
 	EXPECT_ERR(-ENOENT, weir_memory_iova_in(memory, second, &after, &iova));
 }
 
-CONFORMANCE(memory, it_can_be_read_only_for_devices, NEEDS(DMA_DEVICE, FAULT_COUNT))
+CONFORMANCE(memory, it_can_be_read_only_for_devices, NEEDS(READ_ONLY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);

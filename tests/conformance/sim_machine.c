@@ -84,12 +84,15 @@ static const struct {
 	const struct device *devices;
 	const struct port *ports;
 	uint32_t flags;
+	uint32_t iommu;
 } machines[] = {
-	{ "vtd", side_by_side, root_only, 0 },
-	{ "topology", topology, switches, 0 },
-	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD },
-	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU },
-	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS },
+	{ "vtd", side_by_side, root_only, 0, 0 },
+	{ "topology", topology, switches, 0, 0 },
+	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD, 0 },
+	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU, 0 },
+	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS, 0 },
+	{ "nesting-vtd", side_by_side, root_only, 0, WEIR_SIM_IOMMU_VTD },
+	{ "nesting-smmuv3", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 };
 
 /* The disk image ---------------------------------------------------------------------------------------------------- */
@@ -225,7 +228,9 @@ struct weir_sim *sim_machine_open(struct t *t)
 	int chosen = chosen_machine();
 	struct weir_sim *sim;
 
-	if (weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags), &sim))
+	if (weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags,
+				     .iommu = machines[chosen].iommu),
+			  &sim))
 		FAIL("weir_sim_open: %s", weir_error());
 	t_defer(t, close_sim, sim);
 	sim->traps = true;
