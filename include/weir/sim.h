@@ -58,6 +58,20 @@ enum weir_sim_age {
 #define WEIR_SIM_TYPE1_V1    (1u << 2) /* type1 has no version 2 */
 #define WEIR_SIM_UNSAFE_IRQS (1u << 3) /* interrupts are not isolated, and nobody has accepted that */
 #define WEIR_SIM_NO_IOMMU    (1u << 4) /* the machine has no IOMMU */
+#define WEIR_SIM_NO_5_LEVEL  (1u << 5) /* first-stage tables have four levels only (WEIR_SIM_IOMMU_VTD) */
+
+/*
+ * Which IOMMU it has, and with that what a program can nest in a page table that the kernel keeps. Everything else is the same on all.
+ *
+ * Nested translation walks the program's tables in memory, through stage 2, and keeps what it found, leaves and tables on the way to them,
+ * until that is invalidated: a table that was changed and not invalidated is used as it was.
+ */
+enum weir_sim_iommu {
+	WEIR_SIM_IOMMU_PLAIN, /* QEMU's intel-iommu: no nesting, no PASIDs; the default */
+	WEIR_SIM_IOMMU_VTD,   /* VT-d in scalable mode: x86-64 tables of 4 or 5 levels, on a nesting parent */
+	WEIR_SIM_IOMMU_SMMUV3, /* Arm: stream table entries and context descriptors, on a virtual IOMMU */
+	WEIR_SIM_IOMMU_AMD, /* as 7.2 has it: nesting parents and virtual IOMMUs, but nothing nests in them */
+};
 
 struct weir_sim_opts {
 	size_t size;           /* sizeof(struct weir_sim_opts); set by WEIR_OPTS() */
@@ -66,6 +80,8 @@ struct weir_sim_opts {
 	uint32_t address_bits; /* that the IOMMU translates; 0: 48 */
 	uint32_t max_mappings; /* of a container; 0: 65535, as the kernel */
 	uint64_t seed;         /* for everything that is left to chance */
+	uint32_t iommu;        /* enum weir_sim_iommu */
+	uint32_t reserved;
 };
 
 /*
@@ -165,6 +181,10 @@ struct weir_sim_slot {
 	uint32_t group;      /* IOMMU group; 0: one of its own */
 	uint32_t
 		bus_group; /* devices with the same number here are reset together (hot reset); 0: its bus cannot be reset */
+	uint32_t
+		iommu_unit; /* which of the machine's IOMMUs it is behind: all of a group behind the same; 0: the first */
+	uint32_t
+		pasid_bits; /* PASIDs that it can use, as a power of two: 1 to 20; 0: none. Not with WEIR_SIM_IOMMU_PLAIN */
 };
 
 /*
@@ -281,6 +301,13 @@ WEIR_API size_t weir_sim_faults(struct weir_sim *sim, struct weir_sim_fault *ret
  */
 WEIR_API void weir_sim_fail_call(struct weir_sim *sim, uint64_t n, int error, bool copy_back);
 WEIR_API uint64_t weir_sim_num_calls(struct weir_sim *sim);
+
+/*
+ * The n-th entry from now on (1: the next) of those that IOMMU_HWPT_INVALIDATE is given is not carried out, and the call fails with
+ * @error, as when hardware does not answer (-ETIMEDOUT). n = 0 takes that back. Which entries the call counts as done is as in the
+ * kernel: on VT-d those before it; on SMMUv3, where commands are issued in blocks, all but the last of the block. Since 0.1.
+ */
+WEIR_API void weir_sim_fail_invalidation(struct weir_sim *sim, uint64_t n, int error);
 
 /*
  * Reads and writes of registers through a descriptor are cut to half their length from now on, or no longer. Since 0.1.

@@ -16,7 +16,7 @@ enum {
 	ADDRESS_BITS = 48,
 	MAX_MAPPINGS = 65535,
 	ALL_FLAGS = WEIR_SIM_NO_CONTAINER | WEIR_SIM_NO_IOMMUFD | WEIR_SIM_TYPE1_V1 | WEIR_SIM_UNSAFE_IRQS |
-		    WEIR_SIM_NO_IOMMU,
+		    WEIR_SIM_NO_IOMMU | WEIR_SIM_NO_5_LEVEL,
 	CLOSE_LOOKS = 20,
 	CLOSE_PAUSE_NS = 1000000,
 };
@@ -70,6 +70,8 @@ static int check_opts(const struct weir_sim_opts *opts)
 		return weir_fail(-EINVAL, "there is no age %u: see enum weir_sim_age", opts->age);
 	if (opts->flags & ~(uint32_t)ALL_FLAGS)
 		return weir_fail(-EINVAL, "flags 0x%x are unknown", opts->flags & ~(uint32_t)ALL_FLAGS);
+	if (opts->iommu > WEIR_SIM_IOMMU_AMD)
+		return weir_fail(-EINVAL, "there is no IOMMU %u: see enum weir_sim_iommu", opts->iommu);
 	if (opts->address_bits && (opts->address_bits < 32 || opts->address_bits > 57))
 		return weir_fail(-EINVAL, "an IOMMU of %u address bits: 32 to 57 can be simulated",
 				 opts->address_bits);
@@ -118,6 +120,7 @@ int weir_sim_open(const struct weir_sim_opts *opts, struct weir_sim **ret_sim)
 		return weir_fail(-ENOMEM, "no memory for a simulated machine");
 	sim->age = o.age;
 	sim->flags = o.flags;
+	sim->iommu = o.iommu;
 	sim->address_bits = o.address_bits ? o.address_bits : ADDRESS_BITS;
 	sim->max_mappings = o.max_mappings ? o.max_mappings : MAX_MAPPINGS;
 	sim->seed = o.seed;

@@ -15,7 +15,8 @@
  *     pages.c      memory that can be mapped for DMA: pinned, charged, read and written
  *     kept.c       of that, what files have lost meanwhile
  *     domain.c     an IOMMU page table, its translation cache, and the faults it reports
- *     iommufd*.c   /dev/iommu: objects, IOAS, page tables
+ *     stage1*.c    nested in one: tables that a program writes, walked through it; with a cache of their own (walk_cache.c)
+ *     iommufd*.c   /dev/iommu: objects, IOAS, page tables, what nests in them, virtual IOMMUs
  *     container*.c /dev/vfio/vfio and groups: type1 v1 and v2; the same ioctls on /dev/iommu
  *     device*.c    PCI functions and the VFIO devices made of them: config space, regions, interrupts, resets
  *     edu.c nvme*.c   device models, on the public interface alone
@@ -42,6 +43,7 @@ struct weir_sim {
 	struct weir_sys table; /* what the machine answers; ctx is the machine */
 	enum weir_sim_age age;
 	uint32_t flags;
+	enum weir_sim_iommu iommu;
 	uint32_t address_bits;
 	uint32_t max_mappings;
 	uint64_t seed;

@@ -149,6 +149,25 @@ static struct sim_group *choose_group(struct weir_sim *sim, uint32_t wanted)
 	return sim_group_get(sim, number);
 }
 
+/* A group is what one IOMMU cannot tell apart. */
+static int behind_unit(struct weir_sim_device *device, const struct weir_sim_slot *slot)
+{
+	enum { MOST_PASID_BITS = 20 };
+	struct sim_group *group = device->group;
+
+	if (sim_group_next(group, NULL) && group->unit != slot->iommu_unit)
+		return weir_fail(-EINVAL, "group %u is behind IOMMU %u: not behind IOMMU %u", group->number,
+				 group->unit, slot->iommu_unit);
+	if (slot->pasid_bits > MOST_PASID_BITS)
+		return weir_fail(-EINVAL, "PASIDs of %u bits: PCI Express knows %d at most", slot->pasid_bits,
+				 MOST_PASID_BITS);
+	if (slot->pasid_bits && device->sim->iommu == WEIR_SIM_IOMMU_PLAIN)
+		return weir_fail(-EINVAL, "this machine's IOMMU knows no PASIDs (weir_sim_opts.iommu)");
+	group->unit = slot->iommu_unit;
+	device->pasid_bits = slot->pasid_bits;
+	return 0;
+}
+
 static int fill_slot(struct weir_sim_device *device, const struct weir_sim_slot *slot)
 {
 	const char *driver = slot->driver ? slot->driver : "vfio-pci";
@@ -162,6 +181,9 @@ static int fill_slot(struct weir_sim_device *device, const struct weir_sim_slot 
 	device->group = choose_group(sim, slot->group);
 	if (!device->group)
 		return weir_fail(-ENOMEM, "no memory for an IOMMU group");
+	error = behind_unit(device, slot);
+	if (error)
+		return error;
 	device->bus_group = slot->bus_group;
 	/* vfio-pci takes nothing that no IOMMU confines. */
 	if (!(sim->flags & WEIR_SIM_NO_IOMMU) || strcmp(driver, "vfio-pci") != 0)

@@ -14,6 +14,25 @@ int sim_trouble_enter(struct weir_sim *sim)
 	return trouble->fail_copy_back ? 0 : trouble->fail_error;
 }
 
+int sim_trouble_invalidation(struct weir_sim *sim)
+{
+	struct sim_trouble *trouble = &sim->trouble;
+
+	if (++trouble->num_invalidations != trouble->fail_invalidation)
+		return 0;
+	trouble->fail_invalidation = 0;
+	return trouble->invalidation_error;
+}
+
+void weir_sim_fail_invalidation(struct weir_sim *sim, uint64_t n, int error)
+{
+	if (sim_lock(sim))
+		return;
+	sim->trouble.fail_invalidation = n ? sim->trouble.num_invalidations + n : 0;
+	sim->trouble.invalidation_error = error;
+	sim_unlock(sim);
+}
+
 /* Something is transferred always: a caller that goes on until all is done must come to an end. */
 size_t sim_trouble_cut(const struct weir_sim *sim, size_t len)
 {

@@ -184,41 +184,6 @@ UNIT(sim_domain, unmapping_invalidates)
 	EXPECT_EQ(byte_at(&b, MIB), 6);
 }
 
-/* A table that a program writes by itself: the device's RAM says which page is everywhere. */
-static int walk_to_page(const struct sim_domain *domain, uint64_t iova,
-			struct sim_translation *ret_translation)
-{
-	(void)iova;
-	memcpy(ret_translation, weir_sim_device_ram(domain->sim->devices, 1), sizeof(*ret_translation));
-	return 0;
-}
-
-UNIT(sim_domain, a_table_that_changes_without_invalidation_is_stale)
-{
-	struct bench b = new_bench(t);
-	struct sim_translation table = { b.pages, 3 * PAGE, SIM_READ };
-	void *ram = weir_sim_device_ram(b.device, 1);
-
-	b.domain->walk = walk_to_page;
-	memcpy(ram, &table, sizeof(table));
-	EXPECT_EQ(byte_at(&b, MIB), 4);
-	table.offset = 8 * PAGE;
-	memcpy(ram, &table, sizeof(table));
-	EXPECT_EQ(byte_at(&b, MIB), 4);
-	EXPECT_EQ(byte_at(&b, 2 * MIB), 9);
-	sim_domain_invalidate(b.domain, MIB + PAGE, PAGE);
-	EXPECT_EQ(byte_at(&b, MIB), 4);
-	sim_domain_invalidate(b.domain, MIB, 1);
-	EXPECT_EQ(byte_at(&b, MIB), 9);
-	table.offset = 0;
-	memcpy(ram, &table, sizeof(table));
-	sim_domain_invalidate(b.domain, 0, 0);
-	EXPECT_EQ(byte_at(&b, 2 * MIB), 9);
-	sim_domain_invalidate(b.domain, 0, UINT64_MAX);
-	EXPECT_EQ(byte_at(&b, MIB), 1);
-	EXPECT_EQ(byte_at(&b, 2 * MIB), 1);
-}
-
 UNIT(sim_domain, an_entry_can_be_split)
 {
 	struct bench b = new_bench(t);

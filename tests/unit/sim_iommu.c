@@ -248,9 +248,14 @@ bool reaches(struct weir_sim_device *device, uint64_t iova)
 
 struct board new_board(struct t *t)
 {
-	struct board board = { .sim = new_machine(t, NULL) };
+	return new_board_on(t, NULL, NULL);
+}
 
-	board.device = new_toy(t, board.sim, NULL);
+struct board new_board_on(struct t *t, const struct weir_sim_opts *opts, const struct weir_sim_slot *slot)
+{
+	struct board board = { .sim = new_machine(t, opts) };
+
+	ASSERT_OK(weir_sim_add(board.sim, &toy_model, slot, NULL, &board.device));
 	board.iommufd = open_iommufd(t, board.sim);
 	board.ioas = new_ioas(board.sim, board.iommufd);
 	board.cdev = open_cdev(t, board.sim, board.device);

@@ -108,6 +108,7 @@ struct board {
 
 /* A machine with a toy, bound to an iommufd that has an IOAS (id 1; the device is 2); not attached. */
 struct board new_board(struct t *t);
+struct board new_board_on(struct t *t, const struct weir_sim_opts *opts, const struct weir_sim_slot *slot);
 
 /* Zeroed memory of the process, given back when the case ends; a memfd, likewise. */
 unsigned char *new_memory(struct t *t, size_t len);

@@ -18,7 +18,8 @@ UNIT(sim_machine, wrong_options_are_refused)
 	struct weir_sim *sim = NULL;
 
 	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .age = 5), &sim));
-	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = 1u << 5), &sim));
+	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = 1u << 6), &sim));
+	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .iommu = 4), &sim));
 	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .address_bits = 31), &sim));
 	EXPECT_ERR(-EINVAL, weir_sim_open(&(struct weir_sim_opts){ .size = 0 }, &sim));
 	EXPECT_CONTAINS(weir_error(), "WEIR_OPTS");
@@ -35,6 +36,24 @@ static void expect_refused(struct weir_sim *sim, const struct weir_sim_model *mo
 	EXPECT_ERR(-EINVAL, weir_sim_add(sim, model, NULL, NULL, &device));
 	EXPECT_CONTAINS(weir_error(), words);
 	EXPECT_TRUE(device == NULL);
+}
+
+UNIT(sim_machine, a_device_is_behind_one_iommu)
+{
+	struct weir_sim *plain = new_machine(t, NULL);
+	struct weir_sim *sim = new_machine(t, &WEIR_OPTS(weir_sim_opts, .iommu = WEIR_SIM_IOMMU_VTD));
+	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .group = 7, .iommu_unit = 1, .pasid_bits = 20);
+
+	EXPECT_OK(weir_sim_add(sim, &toy_model, &slot, NULL, NULL));
+	EXPECT_OK(weir_sim_add(sim, &toy_model, &slot, NULL, NULL));
+	EXPECT_ERR(-EINVAL, weir_sim_add(plain, &toy_model, &slot, NULL, NULL));
+	EXPECT_CONTAINS(weir_error(), "knows no PASIDs");
+	slot.pasid_bits = 21;
+	EXPECT_ERR(-EINVAL, weir_sim_add(sim, &toy_model, &slot, NULL, NULL));
+	slot.pasid_bits = 0;
+	slot.iommu_unit = 0;
+	EXPECT_ERR(-EINVAL, weir_sim_add(sim, &toy_model, &slot, NULL, NULL));
+	EXPECT_CONTAINS(weir_error(), "group 7 is behind IOMMU 1");
 }
 
 UNIT(sim_machine, models_that_cannot_be_are_refused)

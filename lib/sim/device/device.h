@@ -64,6 +64,7 @@ struct weir_sim_device {
 	char driver[32]; /* "" for none */
 	char driver_override[32];
 	uint32_t bus_group;
+	uint32_t pasid_bits; /* 0: it uses no PASIDs */
 	enum sim_kind kind;
 	uint8_t bus, last_bus;                          /* of a bridge: those behind it */
 	uint32_t vfio_number;                           /* N of vfioN, while bound to vfio-pci */
@@ -100,6 +101,7 @@ struct sim_group {
 	struct sim_group *next;
 	struct weir_sim *sim;
 	uint32_t number;
+	uint32_t unit;                   /* which IOMMU its devices are behind */
 	struct sim_domain *domain;       /* what its devices' DMA goes through; NULL: all is blocked */
 	struct sim_file *file;           /* /dev/vfio/NUMBER is open */
 	struct sim_container *container; /* that it is in, or */

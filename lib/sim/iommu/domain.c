@@ -7,10 +7,26 @@
 #include <stdlib.h>
 
 #include "sim/device/device.h"
+#include "sim/iommu/stage1.h"
 
-const struct sim_window sim_windows[SIM_NUM_WINDOWS] = {
-	{ 0xfee00000, 0xfeefffff, "msi" },
-};
+/* Arm's is where the kernel puts the doorbell of the interrupt controller into page tables (IOMMU_RESV_SW_MSI). */
+const struct sim_window *sim_windows(const struct weir_sim *sim)
+{
+	static const struct sim_window windows[SIM_NUM_WINDOWS] = { { 0xfee00000, 0xfeefffff, "msi" } };
+	static const struct sim_window of_arm[SIM_NUM_WINDOWS] = { { 0x08000000, 0x080fffff, "msi" } };
+
+	return sim->iommu == WEIR_SIM_IOMMU_SMMUV3 ? of_arm : windows;
+}
+
+bool sim_is_window(const struct weir_sim *sim, uint64_t iova)
+{
+	const struct sim_window *windows = sim_windows(sim);
+
+	for (size_t i = 0; i < SIM_NUM_WINDOWS; i++)
+		if (iova >= windows[i].start && iova <= windows[i].last)
+			return true;
+	return false;
+}
 
 struct entry {
 	struct weir_tree_node node; /* key: IOVA */
@@ -77,7 +93,7 @@ static void forget(struct set *set, uint64_t first, uint64_t last)
 			set->ways[i].page = 0;
 }
 
-void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t len)
+static void invalidate(struct sim_domain *domain, uint64_t iova, uint64_t len)
 {
 	uint64_t first = iova / SIM_IOMMU_PAGE, last = (iova + (len - 1)) / SIM_IOMMU_PAGE;
 
@@ -101,8 +117,8 @@ static struct entry *find(const struct sim_domain *domain, uint64_t iova)
 	return node && last_of(entry_of(node)) >= iova ? entry_of(node) : NULL;
 }
 
-static int walk_entries(const struct sim_domain *domain, uint64_t iova,
-			struct sim_translation *ret_translation)
+int sim_domain_look_up(const struct sim_domain *domain, uint64_t iova,
+		       struct sim_translation *ret_translation)
 {
 	const struct entry *entry = find(domain, iova);
 
@@ -127,14 +143,18 @@ int sim_domain_new(struct weir_sim *sim, struct sim_domain **ret_domain)
 	domain->sim = sim;
 	domain->address_bits = sim->address_bits;
 	domain->tlb = tlb;
-	domain->walk = walk_entries;
 	*ret_domain = domain;
 	return 0;
 }
 
 void sim_domain_free(struct sim_domain *domain)
 {
-	sim_domain_unmap(domain, 0, UINT64_MAX);
+	if (domain->stage1)
+		sim_stage1_free(domain->stage1);
+	else
+		sim_domain_unmap(domain, 0, UINT64_MAX);
+	if (domain->by_vmid)
+		sim_walk_cache_free(domain->by_vmid);
 	free(domain->tlb);
 	free(domain);
 }
@@ -145,7 +165,7 @@ int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struc
 	struct entry *entry;
 
 	/* An entry that allows nothing is none: the page tables' code refuses it (A.15). */
-	if (!prot)
+	if (!prot || (domain->no_read_only && !(prot & SIM_WRITE)))
 		return -EINVAL;
 	entry = malloc(sizeof(*entry));
 	if (!entry)
@@ -169,7 +189,8 @@ void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len)
 		free(entry_of(node));
 		node = weir_tree_at_or_above(&domain->entries, key);
 	}
-	sim_domain_invalidate(domain, iova, len);
+	invalidate(domain, iova, len);
+	sim_stage1_forget_all(domain);
 }
 
 int sim_domain_split(struct sim_domain *domain, uint64_t iova)
@@ -201,24 +222,34 @@ void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint6
 	snprintf(fault->address, sizeof(fault->address), "%s", device->address);
 }
 
-static const struct sim_window *window_at(uint64_t iova)
+/*
+ * Where interrupts are, whatever the table says: a write is one. Requests with a PASID mean memory there, and what Arm's first stage
+ * translates is looked at behind it.
+ */
+static bool is_window(const struct sim_domain *domain, const struct sim_requester *from, uint64_t iova)
 {
-	for (size_t i = 0; i < SIM_NUM_WINDOWS; i++)
-		if (iova >= sim_windows[i].start && iova <= sim_windows[i].last)
-			return &sim_windows[i];
-	return NULL;
+	if (from->pasid != SIM_NO_PASID)
+		return false;
+	if (domain && domain->stage1 && domain->stage1->kind == SIM_STAGE1_ARM)
+		return false;
+	return sim_is_window(from->device->sim, iova);
 }
 
-static int translate(struct sim_domain *domain, uint64_t iova, bool write,
+static int translate(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, bool write,
 		     struct sim_translation *ret_translation)
 {
 	uint64_t page = iova / SIM_IOMMU_PAGE;
 	int error;
 
-	if (!domain || iova >> domain->address_bits)
+	if (!domain)
+		return -EFAULT;
+	if (domain->stage1)
+		return sim_stage1_translate(domain->stage1, from, page * SIM_IOMMU_PAGE, write,
+					    ret_translation);
+	if (iova >> domain->address_bits)
 		return -EFAULT;
 	if (!recall(domain->tlb, page, ret_translation)) {
-		error = domain->walk(domain, page * SIM_IOMMU_PAGE, ret_translation);
+		error = sim_domain_look_up(domain, page * SIM_IOMMU_PAGE, ret_translation);
 		if (error)
 			return error;
 		remember(domain->tlb, page, ret_translation);
@@ -226,29 +257,53 @@ static int translate(struct sim_domain *domain, uint64_t iova, bool write,
 	return ret_translation->prot & (write ? SIM_WRITE : SIM_READ) ? 0 : -EFAULT;
 }
 
-/* Within one page. */
-static int access_page(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova,
-		       void *buf, size_t len, bool write)
+static int translate_or_fault(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova,
+			      bool write, struct sim_translation *ret_translation)
+{
+	int how;
+
+	if (is_window(domain, from, iova))
+		how = write ? SIM_INTERRUPT : -EFAULT;
+	else
+		how = translate(domain, from, iova, write, ret_translation);
+	if (how < 0)
+		sim_fault(from->device->sim, from->device, iova, write);
+	return how;
+}
+
+/* Within one page. Models raise their interrupts in another way, so one that is written does nothing. */
+static int access_page(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
+		       size_t len, bool write)
 {
 	struct sim_translation to;
 	uint64_t offset = iova % SIM_IOMMU_PAGE;
-	bool window = window_at(iova);
-	int error;
+	int error = translate_or_fault(domain, from, iova, write, &to);
 
-	/* A write there is an interrupt, whatever the table says. Models raise theirs in another way. */
-	if (window && write)
-		return 0;
-	if (window || translate(domain, iova, write, &to)) {
-		sim_fault(device->sim, device, iova, write);
-		return -EFAULT;
-	}
+	if (error)
+		return error == SIM_INTERRUPT ? 0 : -EFAULT;
 	error = write ? sim_pages_write(to.pages, to.offset + offset, buf, len)
 		      : sim_pages_read(to.pages, to.offset + offset, buf, len);
 	return error ? -EIO : 0;
 }
 
+bool sim_domain_interrupts(struct sim_domain *domain, const struct sim_requester *from)
+{
+	struct sim_translation to;
+
+	if (!domain || !domain->stage1)
+		return true;
+	return translate_or_fault(domain, from, sim_windows(domain->sim)->start, true, &to) == SIM_INTERRUPT;
+}
+
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,
 		   size_t len, bool write)
+{
+	return sim_domain_dma_by(domain, &(struct sim_requester){ device, SIM_NO_PASID }, iova, buf, len,
+				 write);
+}
+
+int sim_domain_dma_by(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
+		      size_t len, bool write)
 {
 	unsigned char *bytes = buf;
 	int error = 0;
@@ -258,7 +313,7 @@ int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *devi
 
 		if (part > len)
 			part = len;
-		error = access_page(domain, device, iova, bytes, part, write);
+		error = access_page(domain, from, iova, bytes, part, write);
 		iova += part;
 		bytes += part;
 		len -= part;

@@ -22,17 +22,27 @@ struct sim_translation {
 	uint32_t prot;
 };
 
+/*
+ * A plain one has entries and a cache. A nested one has neither: its stage 1 is a table that the program writes, with a cache of its own
+ * (stage1.h), and what comes out of that is looked up in the plain one that it is nested in.
+ */
 struct sim_domain {
 	struct weir_sim *sim;
 	uint32_t address_bits;
+	uint32_t unit;            /* of the IOMMU that it was made for */
+	bool no_read_only;        /* entries that do not allow writing are refused (VT-d's erratum 772415) */
 	struct weir_tree entries; /* by IOVA */
 	struct sim_tlb *tlb;
-	/*
-	 * Find what the page at @iova stands for, -EFAULT if for nothing. That of a plain table looks into
-	 * entries. One that a program writes itself (nested) has its own: as it asks only when the cache has
-	 * no answer, changes show after sim_domain_invalidate().
-	 */
-	int (*walk)(const struct sim_domain *domain, uint64_t iova, struct sim_translation *ret_translation);
+	struct sim_stage1 *stage1;      /* NULL: a plain one */
+	struct sim_stage1 *nested;      /* those that are nested in it */
+	struct sim_walk_cache *by_vmid; /* Arm: what those have walked; NULL: there were none */
+};
+
+/* Who asks for a DMA: @pasid SIM_NO_PASID is the device as such. */
+#define SIM_NO_PASID 0u
+struct sim_requester {
+	const struct weir_sim_device *device;
+	uint32_t pasid;
 };
 
 /* What devices of a group cannot use, and why. */
@@ -41,14 +51,17 @@ struct sim_window {
 	const char *kind; /* "msi", "reserved" */
 };
 enum { SIM_NUM_WINDOWS = 1 };
-extern const struct sim_window sim_windows[SIM_NUM_WINDOWS]; /* 0xfee00000..0xfeefffff msi */
+
+/* 0xfee00000..0xfeefffff msi; with Arm's IOMMU 0x08000000..0x080fffff. */
+const struct sim_window *sim_windows(const struct weir_sim *sim);
+bool sim_is_window(const struct weir_sim *sim, uint64_t iova);
 
 int sim_domain_new(struct weir_sim *sim, struct sim_domain **ret_domain);
 void sim_domain_free(struct sim_domain *domain); /* unmaps all */
 
 /*
  * Install [offset, offset + len) of @pages (pinned by the caller) at @iova, which is free. @prot: SIM_READ,
- * SIM_WRITE; neither is -EINVAL. -ENOMEM
+ * SIM_WRITE; neither is -EINVAL, and so is reading alone with no_read_only. -ENOMEM
  */
 int sim_domain_map(struct sim_domain *domain, uint64_t iova, uint64_t len, struct sim_pages *pages,
 		   uint64_t offset, uint32_t prot);
@@ -59,8 +72,9 @@ void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len);
 /* Make two entries of the one that reaches across @iova. -ENOMEM */
 int sim_domain_split(struct sim_domain *domain, uint64_t iova);
 
-/* Forget what the cache holds of the range. */
-void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t len);
+/* What the table has at @iova now, to the end of the page there; the cache is not asked. -EFAULT */
+int sim_domain_look_up(const struct sim_domain *domain, uint64_t iova,
+		       struct sim_translation *ret_translation);
 
 /*
  * DMA. Splits at page borders; translates through the cache; reports what it blocks. NULL: there is no table,
@@ -68,6 +82,17 @@ void sim_domain_invalidate(struct sim_domain *domain, uint64_t iova, uint64_t le
  */
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,
 		   size_t len, bool write);
+int sim_domain_dma_by(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
+		      size_t len, bool write);
+
+/* What a translation can come to beside an error: a write there is an interrupt. */
+#define SIM_INTERRUPT 1
+
+/*
+ * Does an interrupt of @from's get through? Where its address is translated like any other (Arm's, with a first stage), the program has
+ * to have mapped it to itself; a write that is blocked is reported.
+ */
+bool sim_domain_interrupts(struct sim_domain *domain, const struct sim_requester *from);
 
 /* Note a blocked DMA in the machine's log. */
 void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint64_t iova, bool write);

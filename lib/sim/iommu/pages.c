@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/futex.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -423,4 +424,43 @@ int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, s
 	error = sim_copy_out(pages->sim, place_of(pages, offset), buf, len);
 	trouble->copy_back_fails = fails;
 	return error;
+}
+
+/* Looked at through the kernel first, since it may not be there; and by the machine itself then, since that is not cut in halves. */
+int sim_pages_load(struct sim_pages *pages, uint64_t offset, uint64_t *ret_value)
+{
+	int error = sim_pages_read(pages, offset, ret_value, sizeof(*ret_value));
+
+	if (!error && pages->kind != SIM_PAGES_BAR)
+		*ret_value = __atomic_load_n((uint64_t *)place_of(pages, offset), __ATOMIC_ACQUIRE);
+	return error;
+}
+
+/* Or-ing nothing to a word, by the kernel, shows whether it can be written. */
+static bool is_writable(uint64_t place)
+{
+	uint32_t *word = (uint32_t *)place;
+
+	return syscall(SYS_futex, word, FUTEX_WAKE_OP_PRIVATE, 0, NULL, word,
+		       FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0)) >= 0;
+}
+
+int sim_pages_exchange(struct sim_pages *pages, uint64_t offset, uint64_t old, uint64_t new)
+{
+	uint64_t now, place;
+	int error;
+
+	if (pages->kind == SIM_PAGES_BAR) {
+		error = sim_pages_read(pages, offset, &now, sizeof(now));
+		if (error || now != old)
+			return error ? error : -EAGAIN;
+		return sim_pages_write(pages, offset, &new, sizeof(new));
+	}
+	place = place_of(pages, offset);
+	if (!is_writable(place))
+		return -EFAULT;
+	return __atomic_compare_exchange_n((uint64_t *)place, &old, new, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED)
+		       ? 0
+		       : -EAGAIN;
 }

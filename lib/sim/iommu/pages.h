@@ -81,6 +81,10 @@ void sim_kept_drop(struct sim_pages *pages);
 int sim_pages_read(struct sim_pages *pages, uint64_t offset, void *buf, size_t len);
 int sim_pages_write(struct sim_pages *pages, uint64_t offset, const void *buf, size_t len);
 
+/* Eight bytes, aligned, at one go; and to @new if they are @old still (-EAGAIN: they are not). -EFAULT, -EIO as above. */
+int sim_pages_load(struct sim_pages *pages, uint64_t offset, uint64_t *ret_value);
+int sim_pages_exchange(struct sim_pages *pages, uint64_t offset, uint64_t old, uint64_t new);
+
 /* The address in the process, or the offset in the file, dma-buf or BAR, of the byte at @offset. */
 uint64_t sim_pages_address(const struct sim_pages *pages, uint64_t offset);
 

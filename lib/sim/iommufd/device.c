@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Devices on an iommufd: bound, attached, moved, detached (kernel-interface A.9, A.10, B.2). */
+/* Devices on an iommufd: bound, attached, moved, detached (kernel-interface A.9, B.2). */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sim/iommu/stage1.h"
 #include "sim/iommufd/ioas.h"
-#include "sim/user.h"
 
 static struct sim_bound *bound_of(const struct weir_sim_device *device)
 {
@@ -75,6 +75,8 @@ void sim_iommufd_unbind(struct weir_sim_device *device)
 	struct sim_bound *bound = bound_of(device);
 
 	sim_iommufd_detach(device);
+	if (bound->vdevice)
+		sim_object_bury(iommufd, &bound->vdevice->object);
 	sim_object_destroy(iommufd, &bound->object);
 	device->iommufd = NULL;
 	device->dev_id = 0;
@@ -91,13 +93,21 @@ static struct sim_hwpt *hwpt_of_group(const struct sim_bound *bound)
 	return NULL;
 }
 
-/* No device here can ask for pages. */
-static int set_domain(struct sim_group *group, const struct sim_hwpt *hwpt)
+/* What the group leaves loses what was kept for it. */
+static void switch_domain(struct sim_group *group, struct sim_domain *domain)
 {
-	if (hwpt->fault)
-		return -ENODEV;
-	group->domain = hwpt->domain;
-	return 0;
+	if (group->domain && group->domain->stage1)
+		sim_stage1_left(group->domain->stage1);
+	group->domain = domain;
+}
+
+static int set_domain(const struct sim_bound *bound, const struct sim_hwpt *hwpt)
+{
+	int error = sim_hwpt_check_attach(hwpt, bound);
+
+	if (!error)
+		switch_domain(bound->device->group, hwpt->domain);
+	return error;
 }
 
 /* A device that is not attached: to the table of its group, or the group's first to any. */
@@ -111,7 +121,7 @@ static int attach(struct sim_bound *bound, struct sim_hwpt *hwpt)
 	error = sim_ioas_add_device(hwpt->ioas, bound->device);
 	if (error)
 		return error;
-	error = old ? 0 : set_domain(bound->device->group, hwpt);
+	error = old ? 0 : set_domain(bound, hwpt);
 	if (error) {
 		sim_ioas_remove_device(hwpt->ioas, bound->device);
 		return error;
@@ -129,7 +139,7 @@ static void detach(struct sim_bound *bound)
 	hwpt->object.users--;
 	sim_ioas_remove_device(hwpt->ioas, bound->device);
 	if (!hwpt_of_group(bound))
-		bound->device->group->domain = NULL;
+		switch_domain(bound->device->group, NULL);
 }
 
 /* Automatic tables vanish with their last device (A.3). */
@@ -170,7 +180,7 @@ static int replace(struct sim_bound *bound, struct sim_hwpt *hwpt)
 	error = other_ioas ? add_members(bound, hwpt->ioas) : 0;
 	if (error)
 		return error;
-	error = set_domain(bound->device->group, hwpt);
+	error = set_domain(bound, hwpt);
 	if (other_ioas)
 		remove_members(bound, error ? hwpt->ioas : old->ioas);
 	if (error)
@@ -212,7 +222,7 @@ static int fill_and_put_on(struct sim_bound *bound, struct sim_hwpt *hwpt)
 
 static int new_automatic(struct sim_bound *bound, struct sim_ioas *ioas, struct sim_hwpt **ret_hwpt)
 {
-	int error = sim_hwpt_new(ioas, ret_hwpt);
+	int error = sim_hwpt_new(ioas, bound->device->group->unit, false, ret_hwpt);
 
 	if (error)
 		return error;
@@ -251,6 +261,7 @@ int sim_iommufd_attach(struct weir_sim_device *device, uint32_t *pt_id)
 		return -ENOENT;
 	switch (target->type) {
 	case SIM_HWPT:
+	case SIM_HWPT_NESTED:
 		return put_on(bound, (struct sim_hwpt *)target);
 	case SIM_IOAS:
 		error = put_on_ioas(bound, (struct sim_ioas *)target, &hwpt);
@@ -272,69 +283,4 @@ int sim_iommufd_detach(struct weir_sim_device *device)
 		put(hwpt);
 	}
 	return 0;
-}
-
-/* Hardware information (A.10) ---------------------------------------------------------------------------- */
-
-/* What QEMU's intel-iommu says of itself with caching-mode and intremap on; but for the width. */
-static struct abi_iommu_hw_info_vtd hw_info(const struct weir_sim *sim)
-{
-	uint64_t cap = 0x00d2008c222f0686, mgaw = 0x3f << 16;
-
-	return (struct abi_iommu_hw_info_vtd){
-		.flags = ABI_IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17,
-		.cap_reg = (cap & ~mgaw) | (uint64_t)(sim->address_bits - 1) << 16,
-		.ecap_reg = 0xf00f5a,
-	};
-}
-
-static int clear_out(struct weir_sim *sim, uint64_t at, uint64_t len)
-{
-	static const char zeros[4096];
-	int error = 0;
-
-	while (len && !error) {
-		size_t part = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
-
-		error = sim_copy_out(sim, at, zeros, part);
-		at += part;
-		len -= part;
-	}
-	return error;
-}
-
-static int check_hw_info(const struct weir_sim *sim, const struct abi_iommu_hw_info *cmd)
-{
-	uint32_t known = sim->age <= WEIR_SIM_6_19 ? ABI_IOMMU_HW_INFO_FLAG_INPUT_TYPE : 0;
-
-	if (cmd->flags & ~known || cmd->__reserved[0] || cmd->__reserved[1] || cmd->__reserved[2])
-		return -EOPNOTSUPP;
-	/* Before PASIDs were reported (6.15) that byte was reserved, too. */
-	return !known && cmd->out_max_pasid_log2 ? -EOPNOTSUPP : 0;
-}
-
-int sim_cmd_get_hw_info(struct sim_call *call)
-{
-	struct abi_iommu_hw_info *cmd = call->cmd;
-	struct weir_sim *sim = call->iommufd->sim;
-	struct abi_iommu_hw_info_vtd info = hw_info(sim);
-	uint32_t part = cmd->data_len < sizeof(info) ? cmd->data_len : sizeof(info);
-	int error = check_hw_info(sim, cmd);
-
-	if (error)
-		return error;
-	if (!sim_bound_find(call->iommufd, cmd->dev_id))
-		return -ENOENT;
-	if (cmd->flags & ABI_IOMMU_HW_INFO_FLAG_INPUT_TYPE &&
-	    cmd->in_data_type != ABI_IOMMU_HW_INFO_TYPE_DEFAULT &&
-	    cmd->in_data_type != ABI_IOMMU_HW_INFO_TYPE_INTEL_VTD)
-		return -EOPNOTSUPP;
-	if (sim_copy_out(sim, cmd->data_uptr, &info, part) ||
-	    clear_out(sim, cmd->data_uptr + part, cmd->data_len - part))
-		return -EFAULT;
-	cmd->data_len = sizeof(info);
-	cmd->out_data_type = ABI_IOMMU_HW_INFO_TYPE_INTEL_VTD;
-	cmd->out_max_pasid_log2 = 0;
-	cmd->out_capabilities = sim->age == WEIR_SIM_7_2 ? ABI_IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED : 0;
-	return sim_respond(call);
 }

@@ -1,18 +1,39 @@
 // SPDX-License-Identifier: MIT
 /*
- * Page tables (kernel-interface A.8, A.11, A.12, A.14), as on QEMU's intel-iommu: no nesting, no dirty bits,
- * no page requests, no virtual IOMMUs. What needs those is refused as the kernel refuses it there, after the
- * checks that come before.
+ * Page tables (kernel-interface A.8, A.12). No IOMMU here has dirty bits, and no device asks for pages: what needs those is refused as
+ * the kernel refuses it, after the checks that come before.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "sim/iommufd/ioas.h"
 
-int sim_hwpt_new(struct sim_ioas *ioas, struct sim_hwpt **ret_hwpt)
+/* In scalable mode VT-d walks first-stage tables for whatever is no parent: addresses are signed there, so half of them are lost. */
+static uint32_t reach_of(const struct weir_sim *sim, bool nest_parent)
+{
+	enum { FIRST_STAGE = 47 };
+
+	if (sim->iommu != WEIR_SIM_IOMMU_VTD || nest_parent || sim->address_bits <= FIRST_STAGE)
+		return sim->address_bits;
+	return sim->address_bits - 1;
+}
+
+static int new_domain(struct weir_sim *sim, uint32_t unit, bool nest_parent, struct sim_domain **ret_domain)
+{
+	int error = sim_domain_new(sim, ret_domain);
+
+	if (error)
+		return error;
+	(*ret_domain)->unit = unit;
+	(*ret_domain)->address_bits = reach_of(sim, nest_parent);
+	(*ret_domain)->no_read_only = nest_parent && sim->iommu == WEIR_SIM_IOMMU_VTD;
+	return 0;
+}
+
+int sim_hwpt_new(struct sim_ioas *ioas, uint32_t unit, bool nest_parent, struct sim_hwpt **ret_hwpt)
 {
 	struct sim_hwpt *hwpt = calloc(1, sizeof(*hwpt));
-	int error = hwpt ? sim_domain_new(ioas->iommufd->sim, &hwpt->domain) : -ENOMEM;
+	int error = hwpt ? new_domain(ioas->iommufd->sim, unit, nest_parent, &hwpt->domain) : -ENOMEM;
 
 	if (error) {
 		free(hwpt);
@@ -24,6 +45,7 @@ int sim_hwpt_new(struct sim_ioas *ioas, struct sim_hwpt **ret_hwpt)
 		free(hwpt);
 		return error;
 	}
+	hwpt->nest_parent = nest_parent;
 	hwpt->ioas = ioas;
 	ioas->object.users++;
 	*ret_hwpt = hwpt;
@@ -39,11 +61,19 @@ static bool in_ioas(const struct sim_hwpt *hwpt)
 	return other;
 }
 
+/* What it was made on: its space, its parent, or its virtual IOMMU. */
+static struct sim_object *base_of(const struct sim_hwpt *hwpt)
+{
+	if (hwpt->viommu)
+		return &hwpt->viommu->object;
+	return hwpt->parent ? &hwpt->parent->object : &hwpt->ioas->object;
+}
+
 void sim_hwpt_free(struct sim_hwpt *hwpt)
 {
 	if (in_ioas(hwpt))
 		sim_ioas_remove_hwpt(hwpt->ioas, hwpt);
-	hwpt->ioas->object.users--;
+	base_of(hwpt)->users--;
 	if (hwpt->fault)
 		hwpt->fault->object.users--;
 	sim_domain_free(hwpt->domain);
@@ -52,9 +82,10 @@ void sim_hwpt_free(struct sim_hwpt *hwpt)
 
 /* Making one (A.8) --------------------------------------------------------------------------------------- */
 
-/* What the kernel's core knows. This IOMMU minds neither faults nor PASIDs, until something is attached. */
-static int check_paging_flags(const struct weir_sim *sim, const struct abi_iommu_hwpt_alloc *cmd)
+/* What the kernel's core knows. No IOMMU minds faults, until something is attached. */
+static int check_core_flags(const struct weir_sim *sim, uint32_t flags)
 {
+	const uint32_t both = ABI_IOMMU_HWPT_ALLOC_NEST_PARENT | ABI_IOMMU_HWPT_FAULT_ID_VALID;
 	uint32_t known = 0;
 
 	if (sim->age <= WEIR_SIM_6_12)
@@ -62,47 +93,72 @@ static int check_paging_flags(const struct weir_sim *sim, const struct abi_iommu
 			 ABI_IOMMU_HWPT_FAULT_ID_VALID;
 	if (sim->age <= WEIR_SIM_6_19)
 		known |= ABI_IOMMU_HWPT_ALLOC_PASID;
-	if (cmd->flags & ~known)
+	if (flags & ~known || flags & ABI_IOMMU_HWPT_ALLOC_DIRTY_TRACKING || (flags & both) == both)
 		return -EOPNOTSUPP;
-	if (cmd->flags & (ABI_IOMMU_HWPT_ALLOC_DIRTY_TRACKING | ABI_IOMMU_HWPT_ALLOC_NEST_PARENT))
-		return -EOPNOTSUPP;
+	return 0;
+}
+
+/* What the IOMMU's driver does. Arm's nests since 6.13. Neither Arm nor AMD makes a parent for PASIDs. */
+static int check_driver_flags(const struct weir_sim *sim, uint32_t flags)
+{
+	const uint32_t both = ABI_IOMMU_HWPT_ALLOC_NEST_PARENT | ABI_IOMMU_HWPT_ALLOC_PASID;
+	bool parent = flags & ABI_IOMMU_HWPT_ALLOC_NEST_PARENT;
+
+	switch (sim->iommu) {
+	case WEIR_SIM_IOMMU_VTD:
+		return 0;
+	case WEIR_SIM_IOMMU_SMMUV3:
+		return (parent && sim->age > WEIR_SIM_6_19) || (flags & both) == both ? -EOPNOTSUPP : 0;
+	case WEIR_SIM_IOMMU_AMD:
+		return (flags & both) == both ? -EOPNOTSUPP : 0;
+	default:
+		return parent ? -EOPNOTSUPP : 0;
+	}
+}
+
+static int check_paging(const struct weir_sim *sim, const struct abi_iommu_hwpt_alloc *cmd)
+{
+	int error = check_core_flags(sim, cmd->flags);
+
+	if (!error)
+		error = check_driver_flags(sim, cmd->flags);
+	if (error)
+		return error;
 	return cmd->data_len ? -EOPNOTSUPP : 0;
 }
 
 static int alloc_paging(struct sim_ioas *ioas, const struct abi_iommu_hwpt_alloc *cmd,
-			struct sim_hwpt **ret_hwpt)
+			const struct sim_bound *bound, struct sim_hwpt **ret_hwpt)
 {
-	int error = check_paging_flags(ioas->iommufd->sim, cmd);
+	int error = check_paging(ioas->iommufd->sim, cmd);
 
 	if (!error)
-		error = sim_hwpt_new(ioas, ret_hwpt);
+		error = sim_hwpt_new(ioas, bound->device->group->unit,
+				     cmd->flags & ABI_IOMMU_HWPT_ALLOC_NEST_PARENT, ret_hwpt);
 	if (error)
 		return error;
+	(*ret_hwpt)->for_pasids = cmd->flags & ABI_IOMMU_HWPT_ALLOC_PASID;
 	error = sim_ioas_add_hwpt(ioas, *ret_hwpt);
 	if (error)
 		sim_object_destroy(ioas->iommufd, &(*ret_hwpt)->object);
 	return error;
 }
 
-/* No table here can be the parent that is needed. */
-static int check_nested(const struct abi_iommu_hwpt_alloc *cmd)
-{
-	uint32_t known = ABI_IOMMU_HWPT_FAULT_ID_VALID | ABI_IOMMU_HWPT_ALLOC_PASID;
-
-	return cmd->flags & ~known || !cmd->data_len ? -EOPNOTSUPP : -EINVAL;
-}
-
 static int alloc(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_alloc *cmd,
-		 struct sim_hwpt **ret_hwpt)
+		 const struct sim_bound *bound, struct sim_hwpt **ret_hwpt)
 {
 	struct sim_object *from = sim_object_find(iommufd, cmd->pt_id);
 
 	if (from && from->type == SIM_IOAS)
-		return alloc_paging((struct sim_ioas *)from, cmd, ret_hwpt);
+		return alloc_paging((struct sim_ioas *)from, cmd, bound, ret_hwpt);
 	/* 6.6 looked for an IOAS, and nothing else. */
 	if (iommufd->sim->age >= WEIR_SIM_6_6)
 		return -ENOENT;
-	return from && from->type == SIM_HWPT ? check_nested(cmd) : -EINVAL;
+	if (from && from->type == SIM_HWPT)
+		return sim_nested_alloc(iommufd, cmd, bound, (struct sim_hwpt *)from, NULL, ret_hwpt);
+	if (from && from->type == SIM_VIOMMU)
+		return sim_nested_alloc(iommufd, cmd, bound, NULL, (struct sim_viommu *)from, ret_hwpt);
+	return -EINVAL;
 }
 
 static int set_fault_queue(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_alloc *cmd,
@@ -120,6 +176,7 @@ static int set_fault_queue(struct sim_iommufd *iommufd, const struct abi_iommu_h
 int sim_cmd_hwpt_alloc(struct sim_call *call)
 {
 	struct abi_iommu_hwpt_alloc *cmd = call->cmd;
+	const struct sim_bound *bound;
 	struct sim_hwpt *hwpt;
 	int error;
 
@@ -127,9 +184,10 @@ int sim_cmd_hwpt_alloc(struct sim_call *call)
 		return -EOPNOTSUPP;
 	if ((cmd->data_type == ABI_IOMMU_HWPT_DATA_NONE) != !cmd->data_len)
 		return -EINVAL;
-	if (!sim_bound_find(call->iommufd, cmd->dev_id))
+	bound = sim_bound_find(call->iommufd, cmd->dev_id);
+	if (!bound)
 		return -ENOENT;
-	error = alloc(call->iommufd, cmd, &hwpt);
+	error = alloc(call->iommufd, cmd, bound, &hwpt);
 	if (error)
 		return error;
 	error = set_fault_queue(call->iommufd, cmd, hwpt);
@@ -177,71 +235,4 @@ int sim_cmd_hwpt_get_dirty_bitmap(struct sim_call *call)
 		return -ENOENT;
 	error = check_bitmap(hwpt->ioas, cmd);
 	return error ? error : -EOPNOTSUPP;
-}
-
-/* Invalidation (A.11) ------------------------------------------------------------------------------------ */
-
-enum { MAX_ENTRIES = 1 << 19, MAX_VEVENTS = 1 << 19 };
-
-static int check_invalidate(const struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_invalidate *cmd)
-{
-	if (cmd->__reserved)
-		return -EOPNOTSUPP;
-	if (cmd->entry_num && (!cmd->data_uptr || !cmd->entry_len))
-		return -EINVAL;
-	if (iommufd->sim->age == WEIR_SIM_7_2 &&
-	    (cmd->entry_num > MAX_ENTRIES || (cmd->entry_num && cmd->entry_len > sim_page_size())))
-		return -EINVAL;
-	/* It must be nested, or a virtual IOMMU. */
-	return sim_object_find(iommufd, cmd->hwpt_id) ? -EINVAL : -ENOENT;
-}
-
-int sim_cmd_hwpt_invalidate(struct sim_call *call)
-{
-	struct abi_iommu_hwpt_invalidate *cmd = call->cmd;
-	int error = check_invalidate(call->iommufd, cmd);
-
-	/* How many entries were handled is said in any case. */
-	cmd->entry_num = 0;
-	return sim_respond(call) ? -EFAULT : error;
-}
-
-/* Virtual IOMMUs (A.14) ---------------------------------------------------------------------------------- */
-
-int sim_cmd_viommu_alloc(struct sim_call *call)
-{
-	const struct abi_iommu_viommu_alloc *cmd = call->cmd;
-
-	if (cmd->flags || cmd->type == ABI_IOMMU_VIOMMU_TYPE_DEFAULT)
-		return -EOPNOTSUPP;
-	return sim_bound_find(call->iommufd, cmd->dev_id) ? -EOPNOTSUPP : -ENOENT;
-}
-
-/* As no virtual IOMMU can be made, none is found. */
-int sim_cmd_vdevice_alloc(struct sim_call *call)
-{
-	(void)call;
-	return -ENOENT;
-}
-
-int sim_cmd_veventq_alloc(struct sim_call *call)
-{
-	const struct abi_iommu_veventq_alloc *cmd = call->cmd;
-
-	if (cmd->flags || cmd->__reserved || cmd->type == ABI_IOMMU_VEVENTQ_TYPE_DEFAULT)
-		return -EOPNOTSUPP;
-	return !cmd->veventq_depth || cmd->veventq_depth > MAX_VEVENTS ? -EINVAL : -ENOENT;
-}
-
-int sim_cmd_hw_queue_alloc(struct sim_call *call)
-{
-	const struct abi_iommu_hw_queue_alloc *cmd = call->cmd;
-	uint64_t last;
-
-	if (cmd->flags || cmd->type == ABI_IOMMU_HW_QUEUE_TYPE_DEFAULT)
-		return -EOPNOTSUPP;
-	if (!cmd->length)
-		return -EINVAL;
-	return __builtin_add_overflow(cmd->nesting_parent_iova, cmd->length - 1, &last) ? -EOVERFLOW
-											: -ENOENT;
 }

@@ -100,26 +100,70 @@ void sim_ioas_remove_hwpt(struct sim_ioas *ioas, struct sim_hwpt *hwpt);
 /* IOMMU_OPTION_HUGE_PAGES. */
 int sim_ioas_set_large_pages(struct sim_ioas *ioas, bool large);
 
+struct sim_bound;
+struct sim_viommu;
+
 /* Page tables, devices, faults --------------------------------------------------------------------------- */
 
 struct sim_hwpt {
-	struct sim_object object;
-	struct sim_hwpt *next; /* of its IOAS */
-	struct sim_ioas *ioas;
+	struct sim_object object;  /* SIM_HWPT or SIM_HWPT_NESTED */
+	struct sim_hwpt *next;     /* of its IOAS */
+	struct sim_ioas *ioas;     /* of a nested one: that of its stage 2, which it does not use */
+	struct sim_hwpt *parent;   /* of a nested one: its stage 2 */
+	struct sim_viommu *viommu; /* of a nested one: that it was made on; NULL: on its parent */
 	struct sim_domain *domain;
 	struct sim_fault_queue *fault; /* NULL: none */
 	bool automatic;                /* vanishes with its last device */
+	bool nest_parent;
+	bool for_pasids; /* made with ALLOC_PASID */
 };
 
-int sim_hwpt_new(struct sim_ioas *ioas, struct sim_hwpt **ret_hwpt); /* not yet in its IOAS */
+/* Not yet in its IOAS. For a device behind IOMMU @unit. */
+int sim_hwpt_new(struct sim_ioas *ioas, uint32_t unit, bool nest_parent, struct sim_hwpt **ret_hwpt);
 void sim_hwpt_free(struct sim_hwpt *hwpt);
+
+/* nested.c: make one in @parent or on @viommu (the other is NULL), as HWPT_ALLOC is asked to. */
+int sim_nested_alloc(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_alloc *cmd,
+		     const struct sim_bound *bound, struct sim_hwpt *parent, struct sim_viommu *viommu,
+		     struct sim_hwpt **ret_hwpt);
+
+/* What the IOMMU's driver says to putting a device on a page table of any kind: 0, -EINVAL, -ENODEV, -ENOENT. */
+int sim_hwpt_check_attach(const struct sim_hwpt *hwpt, const struct sim_bound *bound);
 
 /* A bound device. */
 struct sim_bound {
 	struct sim_object object;
 	struct weir_sim_device *device;
-	struct sim_hwpt *hwpt; /* attached to; NULL: to nothing */
+	struct sim_hwpt *hwpt;       /* attached to; NULL: to nothing */
+	struct sim_vdevice *vdevice; /* as a virtual IOMMU knows it; NULL: as none does */
 };
+
+/* A slice of one IOMMU, over a nesting parent. */
+struct sim_viommu {
+	struct sim_object object;
+	struct sim_hwpt *parent;
+	uint32_t type;
+	uint32_t unit;
+	struct sim_vdevice *vdevices;
+};
+
+struct sim_vdevice {
+	struct sim_object object;
+	struct sim_vdevice *next; /* of the same virtual IOMMU */
+	struct sim_viommu *viommu;
+	struct sim_bound *bound;
+	uint64_t virt_id;
+};
+
+void sim_viommu_free(struct sim_viommu *viommu);
+void sim_vdevice_free(struct sim_vdevice *vdevice);
+
+/* smmu.c: run a batch on a virtual SMMUv3; *@ret_done, in any case: how many the kernel says were handled. */
+int sim_smmu_invalidate(const struct sim_viommu *viommu, const struct abi_iommu_hwpt_invalidate *cmd,
+			uint32_t *ret_done);
+
+/* The device of a virtual number, or NULL. */
+struct sim_vdevice *sim_vdevice_of(const struct sim_viommu *viommu, uint64_t virt_id);
 
 struct sim_fault_queue {
 	struct sim_object object; /* the open file is a user */
@@ -142,9 +186,11 @@ struct sim_ioas *sim_ioas_find(const struct sim_iommufd *iommufd, uint32_t id);
 struct sim_hwpt *sim_hwpt_find(const struct sim_iommufd *iommufd, uint32_t id);
 struct sim_bound *sim_bound_find(const struct sim_iommufd *iommufd, uint32_t id);
 struct sim_fault_queue *sim_fault_queue_find(const struct sim_iommufd *iommufd, uint32_t id);
+struct sim_viommu *sim_viommu_find(const struct sim_iommufd *iommufd, uint32_t id);
 
-/* Remove and free one that nobody uses. */
+/* Remove and free one that nobody uses; the same, and its id is never given again. */
 void sim_object_destroy(struct sim_iommufd *iommufd, struct sim_object *object);
+void sim_object_bury(struct sim_iommufd *iommufd, struct sim_object *object);
 
 /* Commands ----------------------------------------------------------------------------------------------- */
 

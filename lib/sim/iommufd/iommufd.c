@@ -13,6 +13,9 @@
 
 /* Objects ------------------------------------------------------------------------------------------------ */
 
+/* Stands where an object was that the kernel took away. */
+static struct sim_object tombstone;
+
 static int grow(struct sim_iommufd *iommufd)
 {
 	uint32_t num = iommufd->num_objects ? iommufd->num_objects * 2 : 16;
@@ -51,7 +54,9 @@ void sim_object_remove(struct sim_iommufd *iommufd, const struct sim_object *obj
 
 struct sim_object *sim_object_find(const struct sim_iommufd *iommufd, uint32_t id)
 {
-	return id && id < iommufd->num_objects ? iommufd->objects[id] : NULL;
+	struct sim_object *object = id && id < iommufd->num_objects ? iommufd->objects[id] : NULL;
+
+	return object == &tombstone ? NULL : object;
 }
 
 static void *find_typed(const struct sim_iommufd *iommufd, uint32_t id, enum sim_object_type type)
@@ -81,6 +86,19 @@ struct sim_fault_queue *sim_fault_queue_find(const struct sim_iommufd *iommufd, 
 	return find_typed(iommufd, id, SIM_FAULT);
 }
 
+struct sim_viommu *sim_viommu_find(const struct sim_iommufd *iommufd, uint32_t id)
+{
+	return find_typed(iommufd, id, SIM_VIOMMU);
+}
+
+void sim_object_bury(struct sim_iommufd *iommufd, struct sim_object *object)
+{
+	uint32_t id = object->id;
+
+	sim_object_destroy(iommufd, object);
+	iommufd->objects[id] = &tombstone;
+}
+
 void sim_object_destroy(struct sim_iommufd *iommufd, struct sim_object *object)
 {
 	sim_object_remove(iommufd, object);
@@ -91,6 +109,7 @@ void sim_object_destroy(struct sim_iommufd *iommufd, struct sim_object *object)
 		free(object);
 		break;
 	case SIM_HWPT:
+	case SIM_HWPT_NESTED:
 		sim_hwpt_free((struct sim_hwpt *)object);
 		break;
 	case SIM_IOAS:
@@ -98,6 +117,12 @@ void sim_object_destroy(struct sim_iommufd *iommufd, struct sim_object *object)
 		break;
 	case SIM_FAULT:
 		sim_fault_queue_free((struct sim_fault_queue *)object);
+		break;
+	case SIM_VIOMMU:
+		sim_viommu_free((struct sim_viommu *)object);
+		break;
+	case SIM_VDEVICE:
+		sim_vdevice_free((struct sim_vdevice *)object);
 		break;
 	}
 }
@@ -287,13 +312,17 @@ static int iommufd_mmap(struct sim_file *file, void *addr, size_t len, int prot,
 /* Nothing holds the file any more: no device is bound, no queue is open. Users go before what they use. */
 static void iommufd_release(struct sim_file *file)
 {
-	static const enum sim_object_type order[] = { SIM_DEVICE, SIM_HWPT, SIM_IOAS, SIM_FAULT };
+	static const enum sim_object_type order[] = { SIM_DEVICE, SIM_HWPT_NESTED, SIM_VDEVICE, SIM_VIOMMU,
+						      SIM_HWPT,   SIM_IOAS,        SIM_FAULT };
 	struct sim_iommufd *iommufd = file->data;
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		for (uint32_t id = 1; id < iommufd->num_objects; id++)
-			if (iommufd->objects[id] && iommufd->objects[id]->type == order[i])
-				sim_object_destroy(iommufd, iommufd->objects[id]);
+		for (uint32_t id = 1; id < iommufd->num_objects; id++) {
+			struct sim_object *object = sim_object_find(iommufd, id);
+
+			if (object && object->type == order[i])
+				sim_object_destroy(iommufd, object);
+		}
 	free(iommufd->objects);
 	free(iommufd);
 }
@@ -314,8 +343,8 @@ static void for_each_ioas(const struct sim_iommufd *iommufd, const struct sim_dm
 			  void (*what)(struct sim_ioas *ioas, const struct sim_dma_buf *buf))
 {
 	for (uint32_t id = 1; id < iommufd->num_objects; id++)
-		if (iommufd->objects[id] && iommufd->objects[id]->type == SIM_IOAS)
-			what((struct sim_ioas *)iommufd->objects[id], buf);
+		if (sim_ioas_find(iommufd, id))
+			what(sim_ioas_find(iommufd, id), buf);
 }
 
 /* Spaces share pages, so all of them are done with before the first forgets. */

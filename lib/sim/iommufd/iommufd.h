@@ -7,7 +7,12 @@
  *     iommufd_space.c   their room: reserved and allowed ranges, automatic IOVAs
  *     iommufd_ioas.c    the commands on them: map, unmap, copy, map by file
  *     iommufd_hwpt.c    page tables, and the commands on them
+ *     iommufd_nested.c  page tables of programs, nested in those
+ *     iommufd_invalidate.c  what the IOMMU has kept of them is given up
+ *     iommufd_smmu.c    the commands that an SMMUv3 is given for that
+ *     iommufd_viommu.c  virtual IOMMUs, and devices as they know them
  *     iommufd_device.c  devices bound, attached, replaced, detached; automatic page tables
+ *     iommufd_hw_info.c what the IOMMU says of itself
  *     iommufd_fault.c   queues of page faults
  *     iommufd_compat.c  the container's ioctls answered by an IOAS
  */
@@ -17,9 +22,20 @@
 #include "kernel/iommufd_abi.h"
 #include "sim/device/dmabuf.h"
 
-enum sim_object_type { SIM_DEVICE, SIM_HWPT, SIM_IOAS, SIM_FAULT };
+enum sim_object_type {
+	SIM_DEVICE,
+	SIM_HWPT, /* HWPT_PAGING */
+	SIM_HWPT_NESTED,
+	SIM_IOAS,
+	SIM_FAULT,
+	SIM_VIOMMU,
+	SIM_VDEVICE,
+};
 
-/* First in every object. Ids are the lowest free from 1. */
+/*
+ * First in every object. Ids are the lowest free from 1; that of an object that the kernel took away before the program destroyed it is
+ * not given again (a tombstone).
+ */
 struct sim_object {
 	enum sim_object_type type;
 	uint32_t id;

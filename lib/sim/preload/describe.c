@@ -19,12 +19,15 @@ const char sim_describe_usage[] =
 	"  --device edu[,OPTION...]           QEMU's teaching device\n"
 	"      address_bits=N\n"
 	"  every device: addr=0000:00:01.0 driver=NAME (default vfio-pci) group=N bus_group=N\n"
+	"      iommu_unit=N pasid_bits=N\n"
 	"  --kernel 7.2|6.19|6.12|6.6|6.1     which kernel it behaves like (default 7.2)\n"
 	"  --no-container                     no /dev/vfio/vfio: iommufd alone\n"
 	"  --no-iommufd                       no /dev/iommu and no character devices\n"
 	"  --type1-v1                         type1 has no version 2\n"
 	"  --unsafe-irqs                      interrupts are not isolated\n"
 	"  --no-iommu                         the machine has no IOMMU\n"
+	"  --iommu plain|vtd|smmuv3|amd       which IOMMU it has (default plain: no nesting)\n"
+	"  --no-5-level                       first-stage tables of vtd have four levels only\n"
 	"  --address-bits N                   that the IOMMU translates (default 48)\n"
 	"  --max-mappings N                   of a container (default 65535)\n"
 	"  --seed N                           for what is left to chance\n";
@@ -96,6 +99,10 @@ static int slot_option(struct device_text *device, const char *name, const char 
 		error = number32(name, value, &device->slot.group);
 	else if (!strcmp(name, "bus_group"))
 		error = number32(name, value, &device->slot.bus_group);
+	else if (!strcmp(name, "iommu_unit"))
+		error = number32(name, value, &device->slot.iommu_unit);
+	else if (!strcmp(name, "pasid_bits"))
+		error = number32(name, value, &device->slot.pasid_bits);
 	else
 		return 0;
 	return error ? error : 1;
@@ -240,6 +247,18 @@ static int set_kernel(struct weir_sim_opts *opts, const char *value)
 	return weir_fail(-EINVAL, "kernel %s cannot be simulated: 7.2, 6.19, 6.12, 6.6 and 6.1 can", value);
 }
 
+static int set_iommu(struct weir_sim_opts *opts, const char *value)
+{
+	static const char *const iommus[] = { "plain", "vtd", "smmuv3", "amd" };
+
+	for (uint32_t iommu = 0; iommu < sizeof(iommus) / sizeof(iommus[0]); iommu++)
+		if (!strcmp(value, iommus[iommu])) {
+			opts->iommu = iommu;
+			return 0;
+		}
+	return weir_fail(-EINVAL, "an IOMMU '%s' cannot be simulated: plain, vtd, smmuv3 and amd can", value);
+}
+
 static int set_flag(struct weir_sim_opts *opts, const char *name, const char *value)
 {
 	static const struct {
@@ -248,7 +267,7 @@ static int set_flag(struct weir_sim_opts *opts, const char *name, const char *va
 	} flags[] = {
 		{ "no-container", WEIR_SIM_NO_CONTAINER }, { "no-iommufd", WEIR_SIM_NO_IOMMUFD },
 		{ "type1-v1", WEIR_SIM_TYPE1_V1 },         { "unsafe-irqs", WEIR_SIM_UNSAFE_IRQS },
-		{ "no-iommu", WEIR_SIM_NO_IOMMU },
+		{ "no-iommu", WEIR_SIM_NO_IOMMU },         { "no-5-level", WEIR_SIM_NO_5_LEVEL },
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
@@ -276,6 +295,8 @@ static int machine_line(void *ctx, char *line)
 	value = cut_value(line);
 	if (!strcmp(line, "kernel"))
 		return set_kernel(opts, value);
+	if (!strcmp(line, "iommu"))
+		return set_iommu(opts, value);
 	if (!strcmp(line, "address-bits"))
 		return number32(line, value, &opts->address_bits);
 	if (!strcmp(line, "max-mappings"))

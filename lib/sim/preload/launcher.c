@@ -34,7 +34,7 @@ static const struct {
 	{ "device", true },       { "kernel", true },    { "address-bits", true },
 	{ "max-mappings", true }, { "seed", true },      { "no-container", false },
 	{ "no-iommufd", false },  { "type1-v1", false }, { "unsafe-irqs", false },
-	{ "no-iommu", false },
+	{ "no-iommu", false },    { "iommu", true },     { "no-5-level", false },
 };
 
 __attribute__((format(printf, 2, 3))) static _Noreturn void refuse(int status, const char *format, ...)
