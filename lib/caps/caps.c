@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* What can be done here. */
+#include <weir/caps.h>
+
 #include "device/device.h"
+#include "domain/nested.h"
 
 #include <errno.h>
 
@@ -24,6 +27,12 @@ const char *weir_cap_name(enum weir_cap cap)
 		return "device-memory";
 	case WEIR_CAP_PEER:
 		return "peer";
+	case WEIR_CAP_DOMAIN:
+		return "domain";
+	case WEIR_CAP_NEST:
+		return "nest";
+	case WEIR_CAP_PASID:
+		return "pasid";
 	}
 	return "unknown";
 }
@@ -44,6 +53,73 @@ static int check_hot_reset(struct weir_device *device)
 	return 0;
 }
 
+/* With flags as given, and gone again. */
+static int try_domain(struct weir_device *device, uint32_t flags)
+{
+	struct weir_domain *domain;
+	int error = weir_domain_open(device, &WEIR_OPTS(weir_domain_opts, .flags = flags), &domain);
+
+	return error ? error : weir_domain_close(domain);
+}
+
+static int check_domain(struct weir_device *device)
+{
+	return device->host->kernel.ops->domains ? 0 : weir_fail_no_domains();
+}
+
+static int try_nested(struct weir_device *device, uint32_t format)
+{
+	struct weir_domain *parent, *nested;
+	struct weir_first first = { 0 };
+	int error = weir_domain_open(device, &WEIR_OPTS(weir_domain_opts, .flags = WEIR_DOMAIN_NEST_PARENT),
+				     &parent);
+
+	if (error)
+		return error;
+	error = weir_domain_open_nested(parent, device, &WEIR_OPTS(weir_nested_opts, .format = format),
+					&nested);
+	weir_first_note(&first, error);
+	if (!error)
+		weir_first_note(&first, weir_domain_close(nested));
+	weir_first_note(&first, weir_domain_close(parent));
+	return weir_first_error(&first);
+}
+
+/* Whether a kernel nests is only known when it has: of AMD's it makes all that comes before. */
+static int check_nest(struct weir_device *device)
+{
+	static const uint32_t formats[] = {
+		[WEIR_IOMMU_UNKNOWN] = WEIR_STAGE1_X86_4,   [WEIR_IOMMU_VTD] = WEIR_STAGE1_X86_4,
+		[WEIR_IOMMU_SMMUV3] = WEIR_STAGE1_ARM64_4K, [WEIR_IOMMU_AMD] = WEIR_STAGE1_X86_4,
+		[WEIR_IOMMU_MOCK] = WEIR_STAGE1_MOCK,
+	};
+	struct weir_iommu_info info;
+	int error = check_domain(device);
+
+	if (!error)
+		error = weir_device_iommu_info(device, &info, sizeof(info));
+	if (!error)
+		error = try_nested(device, formats[info.kind]);
+	if (!error || error == -EOPNOTSUPP)
+		return error;
+	return weir_fail_within(-EOPNOTSUPP, "nesting was tried");
+}
+
+static int check_pasid(struct weir_device *device)
+{
+	struct weir_iommu_info info;
+	int error = check_domain(device);
+
+	if (!error)
+		error = weir_device_iommu_info(device, &info, sizeof(info));
+	if (error)
+		return error == -EOPNOTSUPP ? error : weir_fail_within(-EOPNOTSUPP, "PASIDs");
+	if (!info.pasid_bits)
+		return weir_fail(-EOPNOTSUPP, "%s has no PASIDs", device->function->address);
+	error = try_domain(device, WEIR_DOMAIN_PASID);
+	return !error || error == -EOPNOTSUPP ? error : weir_fail_within(-EOPNOTSUPP, "PASIDs");
+}
+
 int weir_caps_check(struct weir_device *device, enum weir_cap cap)
 {
 	int error;
@@ -57,6 +133,12 @@ int weir_caps_check(struct weir_device *device, enum weir_cap cap)
 		return weir_fail(-EOPNOTSUPP, "%s has no reset of its own", device->function->address);
 	case WEIR_CAP_HOT_RESET:
 		return check_hot_reset(device);
+	case WEIR_CAP_DOMAIN:
+		return check_domain(device);
+	case WEIR_CAP_NEST:
+		return check_nest(device);
+	case WEIR_CAP_PASID:
+		return check_pasid(device);
 	default:
 		pthread_mutex_lock(&device->host->lock);
 		error = device->host->kernel.ops->can(device->function, cap);

@@ -3,7 +3,7 @@
  * Arm SMMUv3: the first stage is a stream table entry (STE), nested in a virtual IOMMU over the parent, in which the device has a stream number. Fields and
  * commands: SMMU architecture (IHI 0070), 4, 5.2 and 6.3.
  *
- * How a range is forgotten: by TLBI_NH_VA. With range commands (IDR3.RIL), a handful of them, whatever its length: each takes up to 31 pages times a power of
+ * How a range is forgotten: by TLBI_NH_VA. With range commands (IDR3.RIL), a handful of them, up to 2^31 pages: each takes up to 31 pages times a power of
  * two. Without, one for each page, up to 512 of them; beyond that TLBI_NH_ASID, as the kernel does it for itself: a command for each page takes longer
  * than reading the tables again. That forgets all of the ASID's entries that are not global, which those of weir_stage1 never are.
  */
@@ -154,13 +154,19 @@ static uint64_t num_pages(const struct weir_inval_item *item)
 	return (item->last - item->iova) / PAGE + 1;
 }
 
+/* The longest range that one command for all of the ASID is not cheaper than; and SCALE has 5 bits. */
+static uint64_t most_pages(const struct weir_inval_target *target)
+{
+	return target->features & HAS_RANGES ? (uint64_t)1 << 31 : MOST_PAGES;
+}
+
 static uint32_t count_tlbi(const struct weir_inval_target *target, const struct weir_inval_item *item)
 {
 	uint64_t num = num_pages(item);
 
-	if (target->features & HAS_RANGES)
-		return count_ranges(num);
-	return num > MOST_PAGES ? 1 : (uint32_t)num;
+	if (num > most_pages(target))
+		return 1;
+	return target->features & HAS_RANGES ? count_ranges(num) : (uint32_t)num;
 }
 
 static void tlbi_range(const struct weir_inval_item *item, uint32_t number, uint64_t low, void *ret_command)
@@ -186,10 +192,10 @@ static void tlbi(const struct weir_inval_target *target, const struct weir_inval
 {
 	uint64_t asid = (uint64_t)item->id << 48, leaf = item->flags & WEIR_INVAL_LEAF ? 1 : 0;
 
-	if (target->features & HAS_RANGES)
-		tlbi_range(item, number, TLBI_NH_VA | asid, ret_command);
-	else if (num_pages(item) > MOST_PAGES)
+	if (num_pages(item) > most_pages(target))
 		write_command(ret_command, TLBI_NH_ASID | asid, 0);
+	else if (target->features & HAS_RANGES)
+		tlbi_range(item, number, TLBI_NH_VA | asid, ret_command);
 	else
 		write_command(ret_command, TLBI_NH_VA | asid, (item->iova + (uint64_t)number * PAGE) | leaf);
 }

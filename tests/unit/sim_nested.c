@@ -103,6 +103,98 @@ uint32_t attached_vtd(struct t *t, const struct nest *nest)
 	return hwpt;
 }
 
+/* SMMUv3 -------------------------------------------------------------------------------------------------- */
+
+uint64_t *arm_entry(struct nest *nest, uint64_t iova, unsigned int shift)
+{
+	unsigned int at = PAGE_SHIFT + 3 * INDEX_BITS;
+	uint64_t table = nest->top;
+
+	for (;; at -= INDEX_BITS) {
+		uint64_t *entry = entry_at(nest, table) + (iova >> at) % (1 << INDEX_BITS);
+
+		if (at == shift)
+			return entry;
+		if (!*entry)
+			*entry = new_table(nest) | 3;
+		table = *entry & 0x0000fffffffff000;
+	}
+}
+
+void arm_map(struct nest *nest, uint64_t iova, uint64_t address, unsigned int shift)
+{
+	*arm_entry(nest, iova, shift) = ARM_ENTRY(address) & ~(shift > PAGE_SHIFT ? ARM_BLOCK : 0);
+}
+
+/* V, AA64, R, A; T0SZ 16, EPD1, IPS of 48 bits. */
+uint64_t new_cd(struct nest *nest, uint32_t asid)
+{
+	uint64_t at = new_table(nest), *cd = entry_at(nest, at);
+
+	cd[0] = 16 | 1u << 30 | 1u << 31 | (uint64_t)5 << 32 | (uint64_t)1 << 41 | (uint64_t)3 << 45 |
+		(uint64_t)asid << 48;
+	cd[1] = nest->top;
+	return at;
+}
+
+int vdevice_alloc(const struct nest *nest, uint32_t viommu, uint64_t virt_id, uint32_t *ret_vdevice)
+{
+	union cmd cmd = { .vdevice = { .viommu_id = viommu, .dev_id = nest->b.dev_id, .virt_id = virt_id } };
+	int error = command(nest->b.sim, nest->b.iommufd, 0x91, &cmd);
+
+	*ret_vdevice = cmd.vdevice.out_vdevice_id;
+	return error;
+}
+
+uint32_t new_viommu(struct t *t, const struct nest *nest)
+{
+	union cmd cmd = { .viommu = { .type = ABI_IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
+				      .dev_id = nest->b.dev_id,
+				      .hwpt_id = nest->parent } };
+	uint32_t vdevice;
+
+	(void)t;
+	ASSERT_OK(command(nest->b.sim, nest->b.iommufd, 0x90, &cmd));
+	ASSERT_OK(vdevice_alloc(nest, cmd.viommu.out_viommu_id, STREAM, &vdevice));
+	return cmd.viommu.out_viommu_id;
+}
+
+int smmu_nested(const struct nest *nest, uint32_t viommu, const uint64_t ste[2], uint32_t len,
+		uint32_t *ret_hwpt)
+{
+	union cmd cmd = { .hwpt = { .dev_id = nest->b.dev_id,
+				    .pt_id = viommu,
+				    .data_type = ABI_IOMMU_HWPT_DATA_ARM_SMMUV3,
+				    .data_len = len,
+				    .data_uptr = (uintptr_t)ste } };
+	int error = command(nest->b.sim, nest->b.iommufd, 0x89, &cmd);
+
+	*ret_hwpt = cmd.hwpt.out_hwpt_id;
+	return error;
+}
+
+uint32_t attached_smmu(struct t *t, const struct nest *nest, uint32_t viommu, uint64_t cd)
+{
+	uint64_t ste[2] = { 1 | 5 << 1 | cd, 0 };
+	uint32_t hwpt;
+
+	(void)t;
+	ASSERT_OK(smmu_nested(nest, viommu, ste, sizeof(ste), &hwpt));
+	ASSERT_OK(attach_to(nest->b.sim, nest->b.cdev, hwpt));
+	return hwpt;
+}
+
+int smmu_command(const struct nest *nest, uint32_t viommu, uint64_t word0, uint64_t word1)
+{
+	uint64_t words[2] = { word0, word1 };
+	uint32_t num = 1;
+
+	return invalidate(nest, viommu, ABI_IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3, words, sizeof(words),
+			  &num);
+}
+
+/* Both ---------------------------------------------------------------------------------------------------- */
+
 int invalidate(const struct nest *nest, uint32_t id, uint32_t type, const void *entries, uint32_t entry_len,
 	       uint32_t *num)
 {

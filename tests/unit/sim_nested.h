@@ -43,6 +43,35 @@ int vtd_nested(const struct nest *nest, const struct abi_iommu_hwpt_vtd_s1 *data
 	       uint32_t *ret_hwpt);
 uint32_t attached_vtd(struct t *t, const struct nest *nest);
 
+/*
+ * AArch64: the same, for 48 bits of addresses. A context descriptor for the table, in a page of its own: where it is. Stream id 5 stands
+ * for the device on the virtual IOMMU.
+ */
+#define ARM_ENTRY(address) ((address) | 0xc43) /* not global, accessed, for the unprivileged, a page */
+#define ARM_BLOCK          ((uint64_t)2)       /* is clear in one */
+#define STREAM             5
+uint64_t *arm_entry(struct nest *nest, uint64_t iova, unsigned int shift);
+void arm_map(struct nest *nest, uint64_t iova, uint64_t address, unsigned int shift);
+uint64_t new_cd(struct nest *nest, uint32_t asid);
+
+/* A virtual IOMMU on the parent, and the device's number on it; a nested table of it; and the device put on that. */
+uint32_t new_viommu(struct t *t, const struct nest *nest);
+int vdevice_alloc(const struct nest *nest, uint32_t viommu, uint64_t virt_id, uint32_t *ret_vdevice);
+int smmu_nested(const struct nest *nest, uint32_t viommu, const uint64_t ste[2], uint32_t len,
+		uint32_t *ret_hwpt);
+uint32_t attached_smmu(struct t *t, const struct nest *nest, uint32_t viommu, uint64_t cd);
+
+/* Commands: of one address; of a device's descriptors. */
+#define TLBI_VA(asid, va, leaf)                                                                              \
+	{                                                                                                    \
+		0x12 | (uint64_t)(asid) << 48, (va) | (leaf)                                                 \
+	}
+#define CFGI_CD(stream, ssid)                                                                                \
+	{                                                                                                    \
+		0x05 | (uint64_t)(ssid) << 12 | (uint64_t)(stream) << 32, 1                                  \
+	}
+int smmu_command(const struct nest *nest, uint32_t viommu, uint64_t word0, uint64_t word1);
+
 int invalidate(const struct nest *nest, uint32_t id, uint32_t type, const void *entries, uint32_t entry_len,
 	       uint32_t *num);
 int invalidate_vtd(const struct nest *nest, uint32_t hwpt, uint64_t iova, uint64_t pages, uint32_t flags);

@@ -126,12 +126,13 @@ static int set_iommu(struct sim_container *container, unsigned long type)
 bool sim_container_range(const struct sim_container *container, unsigned int i,
 			 struct abi_vfio_iova_range *ret_range)
 {
+	const struct sim_window *windows = sim_windows(container->sim);
 	uint64_t end = (UINT64_C(1) << container->sim->address_bits) - 1;
 
 	if (i >= MOST_RANGES)
 		return false;
-	ret_range->start = i ? sim_windows[i - 1].last + 1 : 0;
-	ret_range->end = i < SIM_NUM_WINDOWS && sim_windows[i].start <= end ? sim_windows[i].start - 1 : end;
+	ret_range->start = i ? windows[i - 1].last + 1 : 0;
+	ret_range->end = i < SIM_NUM_WINDOWS && windows[i].start <= end ? windows[i].start - 1 : end;
 	return ret_range->start <= ret_range->end;
 }
 

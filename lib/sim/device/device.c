@@ -274,7 +274,8 @@ void weir_sim_device_msi(struct weir_sim_device *device, unsigned int vector)
 		device->lost_irqs--;
 		return;
 	}
-	sim_irq_signal(device, index, vector);
+	if (sim_domain_interrupts(device->group->domain, &(struct sim_requester){ device, SIM_NO_PASID }))
+		sim_irq_signal(device, index, vector);
 }
 
 void weir_sim_device_intx(struct weir_sim_device *device, bool asserted)

@@ -9,9 +9,24 @@
 #include "sim/device/device.h"
 #include "sim/iommu/stage1.h"
 
-const struct sim_window sim_windows[SIM_NUM_WINDOWS] = {
-	{ 0xfee00000, 0xfeefffff, "msi" },
-};
+/* Arm's is where the kernel puts the doorbell of the interrupt controller into page tables (IOMMU_RESV_SW_MSI). */
+const struct sim_window *sim_windows(const struct weir_sim *sim)
+{
+	static const struct sim_window windows[SIM_NUM_WINDOWS] = { { 0xfee00000, 0xfeefffff, "msi" } };
+	static const struct sim_window of_arm[SIM_NUM_WINDOWS] = { { 0x08000000, 0x080fffff, "msi" } };
+
+	return sim->iommu == WEIR_SIM_IOMMU_SMMUV3 ? of_arm : windows;
+}
+
+bool sim_is_window(const struct weir_sim *sim, uint64_t iova)
+{
+	const struct sim_window *windows = sim_windows(sim);
+
+	for (size_t i = 0; i < SIM_NUM_WINDOWS; i++)
+		if (iova >= windows[i].start && iova <= windows[i].last)
+			return true;
+	return false;
+}
 
 struct entry {
 	struct weir_tree_node node; /* key: IOVA */
@@ -138,6 +153,8 @@ void sim_domain_free(struct sim_domain *domain)
 		sim_stage1_free(domain->stage1);
 	else
 		sim_domain_unmap(domain, 0, UINT64_MAX);
+	if (domain->by_vmid)
+		sim_walk_cache_free(domain->by_vmid);
 	free(domain->tlb);
 	free(domain);
 }
@@ -205,12 +222,17 @@ void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint6
 	snprintf(fault->address, sizeof(fault->address), "%s", device->address);
 }
 
-static const struct sim_window *window_at(uint64_t iova)
+/*
+ * Where interrupts are, whatever the table says: a write is one. Requests with a PASID mean memory there, and what Arm's first stage
+ * translates is looked at behind it.
+ */
+static bool is_window(const struct sim_domain *domain, const struct sim_requester *from, uint64_t iova)
 {
-	for (size_t i = 0; i < SIM_NUM_WINDOWS; i++)
-		if (iova >= sim_windows[i].start && iova <= sim_windows[i].last)
-			return &sim_windows[i];
-	return NULL;
+	if (from->pasid != SIM_NO_PASID)
+		return false;
+	if (domain && domain->stage1 && domain->stage1->kind == SIM_STAGE1_ARM)
+		return false;
+	return sim_is_window(from->device->sim, iova);
 }
 
 static int translate(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, bool write,
@@ -235,25 +257,42 @@ static int translate(struct sim_domain *domain, const struct sim_requester *from
 	return ret_translation->prot & (write ? SIM_WRITE : SIM_READ) ? 0 : -EFAULT;
 }
 
-/* Within one page. */
+static int translate_or_fault(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova,
+			      bool write, struct sim_translation *ret_translation)
+{
+	int how;
+
+	if (is_window(domain, from, iova))
+		how = write ? SIM_INTERRUPT : -EFAULT;
+	else
+		how = translate(domain, from, iova, write, ret_translation);
+	if (how < 0)
+		sim_fault(from->device->sim, from->device, iova, write);
+	return how;
+}
+
+/* Within one page. Models raise their interrupts in another way, so one that is written does nothing. */
 static int access_page(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
 		       size_t len, bool write)
 {
 	struct sim_translation to;
 	uint64_t offset = iova % SIM_IOMMU_PAGE;
-	bool window = window_at(iova);
-	int error;
+	int error = translate_or_fault(domain, from, iova, write, &to);
 
-	/* A write there is an interrupt, whatever the table says. Models raise theirs in another way. */
-	if (window && write)
-		return 0;
-	if (window || translate(domain, from, iova, write, &to)) {
-		sim_fault(from->device->sim, from->device, iova, write);
-		return -EFAULT;
-	}
+	if (error)
+		return error == SIM_INTERRUPT ? 0 : -EFAULT;
 	error = write ? sim_pages_write(to.pages, to.offset + offset, buf, len)
 		      : sim_pages_read(to.pages, to.offset + offset, buf, len);
 	return error ? -EIO : 0;
+}
+
+bool sim_domain_interrupts(struct sim_domain *domain, const struct sim_requester *from)
+{
+	struct sim_translation to;
+
+	if (!domain || !domain->stage1)
+		return true;
+	return translate_or_fault(domain, from, sim_windows(domain->sim)->start, true, &to) == SIM_INTERRUPT;
 }
 
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,

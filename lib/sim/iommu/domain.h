@@ -33,8 +33,9 @@ struct sim_domain {
 	bool no_read_only;        /* entries that do not allow writing are refused (VT-d's erratum 772415) */
 	struct weir_tree entries; /* by IOVA */
 	struct sim_tlb *tlb;
-	struct sim_stage1 *stage1; /* NULL: a plain one */
-	struct sim_stage1 *nested; /* those that are nested in it */
+	struct sim_stage1 *stage1;      /* NULL: a plain one */
+	struct sim_stage1 *nested;      /* those that are nested in it */
+	struct sim_walk_cache *by_vmid; /* Arm: what those have walked; NULL: there were none */
 };
 
 /* Who asks for a DMA: @pasid SIM_NO_PASID is the device as such. */
@@ -50,7 +51,10 @@ struct sim_window {
 	const char *kind; /* "msi", "reserved" */
 };
 enum { SIM_NUM_WINDOWS = 1 };
-extern const struct sim_window sim_windows[SIM_NUM_WINDOWS]; /* 0xfee00000..0xfeefffff msi */
+
+/* 0xfee00000..0xfeefffff msi; with Arm's IOMMU 0x08000000..0x080fffff. */
+const struct sim_window *sim_windows(const struct weir_sim *sim);
+bool sim_is_window(const struct weir_sim *sim, uint64_t iova);
 
 int sim_domain_new(struct weir_sim *sim, struct sim_domain **ret_domain);
 void sim_domain_free(struct sim_domain *domain); /* unmaps all */
@@ -80,6 +84,15 @@ int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *devi
 		   size_t len, bool write);
 int sim_domain_dma_by(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
 		      size_t len, bool write);
+
+/* What a translation can come to beside an error: a write there is an interrupt. */
+#define SIM_INTERRUPT 1
+
+/*
+ * Does an interrupt of @from's get through? Where its address is translated like any other (Arm's, with a first stage), the program has
+ * to have mapped it to itself; a write that is blocked is reported.
+ */
+bool sim_domain_interrupts(struct sim_domain *domain, const struct sim_requester *from);
 
 /* Note a blocked DMA in the machine's log. */
 void sim_fault(struct weir_sim *sim, const struct weir_sim_device *device, uint64_t iova, bool write);

@@ -4,17 +4,27 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Arm's IOMMU keeps by VMID and ASID: what is nested in one parent has it in common. */
+static struct sim_walk_cache *cache_for(struct sim_domain *parent, enum sim_stage1_kind kind)
+{
+	if (kind != SIM_STAGE1_ARM)
+		return sim_walk_cache_new();
+	if (!parent->by_vmid)
+		parent->by_vmid = sim_walk_cache_new();
+	return parent->by_vmid;
+}
 
 int sim_stage1_new(struct sim_domain *parent, enum sim_stage1_kind kind, struct sim_domain **ret_domain)
 {
 	struct sim_domain *domain = calloc(1, sizeof(*domain));
 	struct sim_stage1 *stage1 = calloc(1, sizeof(*stage1));
-	struct sim_walk_cache *cache = sim_walk_cache_new();
+	struct sim_walk_cache *cache = domain && stage1 ? cache_for(parent, kind) : NULL;
 
-	if (!domain || !stage1 || !cache) {
+	if (!cache) {
 		free(domain);
 		free(stage1);
-		sim_walk_cache_free(cache);
 		return -ENOMEM;
 	}
 	*stage1 = (struct sim_stage1){ .kind = kind,
@@ -37,7 +47,8 @@ void sim_stage1_free(struct sim_stage1 *stage1)
 	*stage1->link = stage1->next;
 	if (stage1->next)
 		stage1->next->link = stage1->link;
-	sim_walk_cache_free(stage1->cache);
+	if (stage1->kind != SIM_STAGE1_ARM)
+		sim_walk_cache_free(stage1->cache);
 	free(stage1);
 }
 
@@ -47,10 +58,16 @@ void sim_stage1_forget_all(struct sim_domain *parent)
 		sim_walk_cache_drop_all(stage1->cache);
 }
 
-/* VT-d keeps by the number of the page table, and all of that number goes when a device is taken off it. */
+/*
+ * VT-d keeps by the number of the page table, and all of that number goes when a device is taken off it. With Arm's, what was read of
+ * the stream's configuration goes, and what was walked by its ASID stays.
+ */
 void sim_stage1_left(struct sim_stage1 *stage1)
 {
-	sim_walk_cache_drop_all(stage1->cache);
+	if (stage1->kind == SIM_STAGE1_ARM)
+		memset(stage1->cds, 0, sizeof(stage1->cds));
+	else
+		sim_walk_cache_drop_all(stage1->cache);
 }
 
 /* Tables ------------------------------------------------------------------------------------------------- */
@@ -81,12 +98,55 @@ int sim_stage1_change(struct sim_stage1 *stage1, uint64_t address, uint64_t old,
 	return error ? error : sim_pages_exchange(at.pages, at.offset, old, new);
 }
 
+/* Arm ---------------------------------------------------------------------------------------------------- */
+
+/* As the hardware would write it. Faults of a walk are told only if the context says so. */
+static void report(struct sim_stage1 *stage1, const struct sim_requester *from, enum sim_smmu_event event,
+		   uint64_t iova, bool write)
+{
+	const uint64_t input = (uint64_t)2 << 40, read = (uint64_t)1 << 35;
+	bool walks = event >= SIM_EVENT_TRANSLATION;
+	uint64_t words[4] = { event };
+
+	if (from->pasid != SIM_NO_PASID)
+		words[0] |= 1 << 11 | (uint64_t)from->pasid << 12;
+	if (walks) {
+		words[1] = input | (write ? 0 : read);
+		words[2] = iova;
+	}
+	if (event != SIM_EVENT_NONE && stage1->report)
+		stage1->report(stage1->owner, from->device, words);
+}
+
+static int walk_arm(struct sim_stage1 *stage1, const struct sim_requester *from, uint64_t iova, bool write,
+		    struct sim_leaf *ret_leaf)
+{
+	enum sim_smmu_event event = SIM_EVENT_NONE;
+	struct sim_context context = { .records = true };
+	unsigned int config = sim_ste_config(stage1->ste);
+	int how = -EFAULT;
+
+	*ret_leaf = (struct sim_leaf){ .start = iova, .output = iova, .prot = SIM_READ | SIM_WRITE };
+	if (config == SIM_STE_BYPASS) {
+		event = SIM_EVENT_BAD_SUBSTREAM;
+		how = from->pasid == SIM_NO_PASID ? 0 : -EFAULT;
+	} else if (config == SIM_STE_S1) {
+		how = sim_arm_context(stage1, from, &context, &event);
+		if (!how)
+			how = sim_arm_walk(stage1, &context, iova, write, ret_leaf, &event);
+	}
+	if (how < 0 && context.records)
+		report(stage1, from, event, iova, write);
+	return how < 0 ? how : 0;
+}
+
 /* Both stages -------------------------------------------------------------------------------------------- */
 
 static int walk(struct sim_stage1 *stage1, const struct sim_requester *from, uint64_t iova, bool write,
 		struct sim_leaf *ret_leaf)
 {
-	(void)from;
+	if (stage1->kind == SIM_STAGE1_ARM)
+		return walk_arm(stage1, from, iova, write, ret_leaf);
 	return sim_x86_walk(stage1, iova, write, ret_leaf);
 }
 
@@ -94,13 +154,18 @@ int sim_stage1_translate(struct sim_stage1 *stage1, const struct sim_requester *
 			 bool write, struct sim_translation *ret_translation)
 {
 	struct sim_leaf leaf;
+	uint64_t address;
 	int error = walk(stage1, from, iova, write, &leaf);
 
 	if (error)
 		return error;
 	if (!(leaf.prot & (write ? SIM_WRITE : SIM_READ)))
 		return -EFAULT;
-	error = sim_domain_look_up(stage1->parent, leaf.output + (iova - leaf.start), ret_translation);
+	address = leaf.output + (iova - leaf.start);
+	/* Where interrupts are an address of stage 2, this is what a program has to let through itself. */
+	if (stage1->kind == SIM_STAGE1_ARM && sim_is_window(stage1->parent->sim, address))
+		return write ? SIM_INTERRUPT : -EFAULT;
+	error = sim_domain_look_up(stage1->parent, address, ret_translation);
 	if (error)
 		return error;
 	ret_translation->prot &= leaf.prot;

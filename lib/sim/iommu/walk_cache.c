@@ -90,7 +90,7 @@ static bool is_taken(const struct sim_walk_entry *entry, const struct sim_walk_r
 
 	if (!entry->shift || entry->start > range->last || last < range->first)
 		return false;
-	if (entry->table && range->leaves)
+	if (entry->table ? range->leaves : range->leaf_shift && entry->shift != range->leaf_shift)
 		return false;
 	if (entry->global)
 		return !range->spare_global;

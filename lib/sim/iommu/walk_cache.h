@@ -28,8 +28,9 @@ struct sim_walk_range {
 	uint64_t first, last;
 	uint32_t tag;
 	bool any_tag;
-	bool spare_global; /* global entries stay */
-	bool leaves;       /* tables stay */
+	bool spare_global;  /* global entries stay */
+	bool leaves;        /* tables stay */
+	uint8_t leaf_shift; /* of leaves, only those of this size; 0: all */
 };
 
 struct sim_walk_cache *sim_walk_cache_new(void); /* NULL: no memory */

@@ -52,12 +52,14 @@ static uint32_t address_size(uint32_t bits)
 
 /*
  * IDR0: both stages (S2P, S1P), AArch64 tables (TTF), coherent walks (COHACC), 16 bits of ASIDs and VMIDs, context descriptors in two
- * levels (CD2L), little-endian tables (TTENDIAN). IDR1: SSIDSIZE, SIDSIZE. IDR3: invalidation of ranges (RIL). IDR5: 4 KiB pages, OAS.
+ * levels (CD2L), little-endian tables (TTENDIAN), no stalls (STALL_MODEL), faults always end in an error (TERM_MODEL). IDR1: SSIDSIZE,
+ * SIDSIZE. IDR3: invalidation of ranges (RIL). IDR5: 4 KiB pages, OAS.
  */
 static struct abi_iommu_hw_info_arm_smmuv3 smmuv3_info(const struct weir_sim *sim)
 {
 	return (struct abi_iommu_hw_info_arm_smmuv3){
-		.idr = { 1 << 0 | 1 << 1 | 2 << 2 | 1 << 4 | 1 << 12 | 1 << 18 | 1 << 19 | 2 << 21,
+		.idr = { 1 << 0 | 1 << 1 | 2 << 2 | 1 << 4 | 1 << 12 | 1 << 18 | 1 << 19 | 2 << 21 | 1 << 24 |
+				 1 << 26,
 			 20 << 6 | 16, 0, 1 << 10, 0, 1 << 4 | address_size(sim->address_bits) },
 		.aidr = 1,
 	};

@@ -4,7 +4,6 @@
  * any case.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "sim/iommu/stage1.h"
 #include "sim/iommufd/ioas.h"
@@ -79,6 +78,7 @@ static int run_vtd(struct sim_stage1 *stage1, const struct abi_iommu_hwpt_invali
 
 /* The command -------------------------------------------------------------------------------------------- */
 
+/* Arm's driver takes commands for a virtual IOMMU, and none for a page table; Intel's the other way round; AMD's none. */
 static int run(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_invalidate *cmd, uint32_t *ret_done)
 {
 	struct sim_object *object = sim_object_find(iommufd, cmd->hwpt_id);
@@ -87,9 +87,13 @@ static int run(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_invalida
 		return -ENOENT;
 	switch (object->type) {
 	case SIM_HWPT_NESTED:
+		if (iommufd->sim->iommu != WEIR_SIM_IOMMU_VTD)
+			return -EOPNOTSUPP;
 		return run_vtd(((struct sim_hwpt *)object)->domain->stage1, cmd, ret_done);
 	case SIM_VIOMMU:
-		return -EOPNOTSUPP;
+		if (iommufd->sim->iommu != WEIR_SIM_IOMMU_SMMUV3)
+			return -EOPNOTSUPP;
+		return sim_smmu_invalidate((struct sim_viommu *)object, cmd, ret_done);
 	default:
 		return -EINVAL;
 	}

@@ -158,6 +158,10 @@ struct sim_vdevice {
 void sim_viommu_free(struct sim_viommu *viommu);
 void sim_vdevice_free(struct sim_vdevice *vdevice);
 
+/* smmu.c: run a batch on a virtual SMMUv3; *@ret_done, in any case: how many the kernel says were handled. */
+int sim_smmu_invalidate(const struct sim_viommu *viommu, const struct abi_iommu_hwpt_invalidate *cmd,
+			uint32_t *ret_done);
+
 /* The device of a virtual number, or NULL. */
 struct sim_vdevice *sim_vdevice_of(const struct sim_viommu *viommu, uint64_t virt_id);
 

@@ -9,6 +9,7 @@
  *     iommufd_hwpt.c    page tables, and the commands on them
  *     iommufd_nested.c  page tables of programs, nested in those
  *     iommufd_invalidate.c  what the IOMMU has kept of them is given up
+ *     iommufd_smmu.c    the commands that an SMMUv3 is given for that
  *     iommufd_viommu.c  virtual IOMMUs, and devices as they know them
  *     iommufd_device.c  devices bound, attached, replaced, detached; automatic page tables
  *     iommufd_hw_info.c what the IOMMU says of itself

@@ -49,6 +49,54 @@ static int check_vtd(const struct weir_sim *sim, const struct sim_stage1 *stage1
 	return stage1->flags & (ABI_IOMMU_VTD_S1_SRE | ABI_IOMMU_VTD_S1_EAFE) ? -EINVAL : 0;
 }
 
+/* SMMUv3 ------------------------------------------------------------------------------------------------ */
+
+enum { STE_EATS_SHIFT = 28, STE_EATS_FULL = 1 };
+
+/* One that is not valid is any other bits, and lets nothing through. */
+static int check_ste(uint64_t ste[2])
+{
+	unsigned int config = sim_ste_config(ste), ats = (unsigned int)sim_field(ste[1], 29, 28);
+
+	if (!(ste[0] & SIM_STE0_VALID)) {
+		ste[0] = ste[1] = 0;
+		return 0;
+	}
+	if (ste[0] & ~SIM_STE0_ALLOWED || ste[1] & ~SIM_STE1_ALLOWED || ats > STE_EATS_FULL)
+		return -EIO;
+	return config == SIM_STE_ABORT || config == SIM_STE_BYPASS || config == SIM_STE_S1 ? 0 : -EIO;
+}
+
+static int new_smmuv3(const struct abi_iommu_hwpt_alloc *cmd, const struct sim_viommu *viommu,
+		      struct sim_domain **ret_domain)
+{
+	struct abi_iommu_hwpt_arm_smmuv3 data;
+	int error;
+
+	if (cmd->flags & ABI_IOMMU_HWPT_ALLOC_PASID)
+		return -EOPNOTSUPP;
+	if (cmd->data_type != ABI_IOMMU_HWPT_DATA_ARM_SMMUV3)
+		return -EINVAL;
+	error = copy_data(cmd, &data, sizeof(data));
+	if (!error)
+		error = check_ste(data.ste);
+	if (!error)
+		error = sim_stage1_new(viommu->parent->domain, SIM_STAGE1_ARM, ret_domain);
+	if (error)
+		return error;
+	(*ret_domain)->stage1->ste[0] = data.ste[0];
+	(*ret_domain)->stage1->ste[1] = data.ste[1] & ~((uint64_t)3 << STE_EATS_SHIFT);
+	return 0;
+}
+
+/* Commands and events have to say which device they mean, so one that is translated for has a number. */
+static int check_smmuv3(const struct sim_hwpt *hwpt, const struct sim_bound *bound)
+{
+	if (sim_ste_config(hwpt->domain->stage1->ste) != SIM_STE_S1)
+		return 0;
+	return bound->vdevice && bound->vdevice->viommu == hwpt->viommu ? 0 : -ENOENT;
+}
+
 /* Any ---------------------------------------------------------------------------------------------------- */
 
 static int wrap(struct sim_iommufd *iommufd, struct sim_hwpt *parent, struct sim_viommu *viommu,
@@ -105,7 +153,7 @@ int sim_nested_alloc(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_al
 		return -EOPNOTSUPP;
 	error = viommu ? check_viommu(sim) : check_parent(sim, parent);
 	if (!error)
-		error = new_vtd(cmd, parent->domain, &domain);
+		error = viommu ? new_smmuv3(cmd, viommu, &domain) : new_vtd(cmd, parent->domain, &domain);
 	if (!error)
 		error = wrap(iommufd, parent, viommu, domain, ret_hwpt);
 	if (!error)
@@ -124,5 +172,7 @@ int sim_hwpt_check_attach(const struct sim_hwpt *hwpt, const struct sim_bound *b
 		return -EINVAL;
 	if (hwpt->fault)
 		return -ENODEV;
-	return hwpt->domain->stage1 ? check_vtd(sim, hwpt->domain->stage1) : 0;
+	if (!hwpt->domain->stage1)
+		return 0;
+	return hwpt->viommu ? check_smmuv3(hwpt, bound) : check_vtd(sim, hwpt->domain->stage1);
 }

@@ -85,10 +85,11 @@ void sim_ioas_unreserve(struct sim_ioas *ioas, const void *owner)
 
 int sim_ioas_add_device(struct sim_ioas *ioas, const struct weir_sim_device *device)
 {
+	const struct sim_window *windows = sim_windows(device->sim);
 	int error = 0;
 
 	for (size_t i = 0; i < SIM_NUM_WINDOWS && !error; i++)
-		error = sim_ioas_reserve(ioas, sim_windows[i].start, sim_windows[i].last, device);
+		error = sim_ioas_reserve(ioas, windows[i].start, windows[i].last, device);
 	if (error)
 		sim_ioas_unreserve(ioas, device);
 	return error;

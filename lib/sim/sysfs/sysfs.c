@@ -343,10 +343,11 @@ static int store_probe(const struct sim_name *name, const char *text, size_t len
 
 static int show_reserved(const struct sim_name *name, FILE *out)
 {
-	(void)name;
+	const struct sim_window *windows = sim_windows(name->sim);
+
 	for (size_t i = 0; i < SIM_NUM_WINDOWS; i++)
-		fprintf(out, "0x%016" PRIx64 " 0x%016" PRIx64 " %s\n", sim_windows[i].start,
-			sim_windows[i].last, sim_windows[i].kind);
+		fprintf(out, "0x%016" PRIx64 " 0x%016" PRIx64 " %s\n", windows[i].start, windows[i].last,
+			windows[i].kind);
 	return 0;
 }
 
