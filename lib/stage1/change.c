@@ -185,13 +185,40 @@ static int run(struct change *c, uint64_t iova, uint64_t len)
 	return error;
 }
 
-int weir_stage1_unmap(struct weir_stage1 *tables, uint64_t iova, uint64_t len, struct weir_inval *changes)
+/* What the general way does, in a few steps. */
+static int unmap_one_page(struct weir_stage1 *tables, _Atomic uint64_t *entry, uint64_t iova,
+			  struct weir_inval *changes)
+{
+	int error;
+
+	if (!atomic_load_explicit(entry, memory_order_relaxed))
+		return 0;
+	error = weir_inval_range(changes, iova, WEIR_STAGE1_PAGE, tables->info.asid, WEIR_INVAL_LEAF);
+	if (error < 0)
+		return error;
+	atomic_store_explicit(entry, 0, memory_order_release);
+	return 0;
+}
+
+static int unmap_range(struct weir_stage1 *tables, uint64_t iova, uint64_t len, struct weir_inval *changes)
 {
 	struct change c = {
 		.tables = tables, .batch = changes, .unmaps = true, .first = UINT64_MAX, .last = 0
 	};
 
 	return run(&c, iova, len);
+}
+
+int weir_stage1_unmap(struct weir_stage1 *tables, uint64_t iova, uint64_t len, struct weir_inval *changes)
+{
+	if (len == WEIR_STAGE1_PAGE && !(iova & (WEIR_STAGE1_PAGE - 1)) && changes &&
+	    weir_stage1_has(tables, iova)) {
+		_Atomic uint64_t *entry = weir_stage1_last(tables, iova);
+
+		if (entry)
+			return unmap_one_page(tables, entry, iova, changes);
+	}
+	return unmap_range(tables, iova, len, changes);
 }
 
 int weir_stage1_protect(struct weir_stage1 *tables, uint64_t iova, uint64_t len, uint32_t prot,

@@ -122,8 +122,6 @@ static int check_output(const struct weir_stage1 *tables, uint64_t ipa, uint64_t
 {
 	uint64_t last = ipa + len - 1;
 
-	if (ipa & (WEIR_STAGE1_PAGE - 1))
-		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is no multiple of 4096", ipa);
 	if (last < ipa)
 		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes from IPA %#" PRIx64
 				 " on are beyond 64 bits", len, ipa);
@@ -139,13 +137,47 @@ static int check(const struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, 
 {
 	int error = weir_stage1_check_prot(prot);
 
-	if (!error)
-		error = weir_stage1_check(tables, iova, len);
+	if (error)
+		return error;
+	if (ipa & (WEIR_STAGE1_PAGE - 1))
+		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is no multiple of 4096", ipa);
+	error = weir_stage1_check(tables, iova, len);
 	return error ? error : check_output(tables, ipa, len);
 }
 
-int weir_stage1_map(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
-		    struct weir_inval *changes)
+/* One page, where there is a table for it: what the general way does, in a few steps. False: it is not like that, or something is wrong. */
+static bool is_one_page(const struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len,
+			uint32_t prot, _Atomic uint64_t **ret_entry)
+{
+	_Atomic uint64_t *entry;
+
+	if (len != WEIR_STAGE1_PAGE || (iova | ipa) & (WEIR_STAGE1_PAGE - 1) || ipa > tables->output ||
+	    prot > (WEIR_MAP_READ | WEIR_MAP_WRITE) || !weir_stage1_has(tables, iova))
+		return false;
+	entry = weir_stage1_last(tables, iova);
+	if (!entry || atomic_load_explicit(entry, memory_order_relaxed))
+		return false;
+	*ret_entry = entry;
+	return true;
+}
+
+static int map_one_page(const struct weir_stage1 *tables, _Atomic uint64_t *entry, uint64_t iova,
+			uint64_t ipa, uint32_t prot, struct weir_inval *changes)
+{
+	if (changes) {
+		int error = weir_inval_range(changes, iova, WEIR_STAGE1_PAGE, tables->info.asid,
+					     WEIR_INVAL_NEW);
+
+		if (error < 0)
+			return error;
+	}
+	atomic_store_explicit(entry, ipa | weir_prot_bits(tables, prot) | tables->bits.page,
+			      memory_order_release);
+	return 0;
+}
+
+static int map_range(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
+		     struct weir_inval *changes)
 {
 	struct mapping m = { .tables = tables, .delta = ipa - iova, .prot = weir_prot_bits(tables, prot) };
 	struct weir_stage1_table *start;
@@ -169,4 +201,14 @@ int weir_stage1_map(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uin
 	write(&m, start, iova, iova + len - 1);
 	weir_stage1_unreserve(&m.reserve);
 	return 0;
+}
+
+int weir_stage1_map(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
+		    struct weir_inval *changes)
+{
+	_Atomic uint64_t *entry;
+
+	if (is_one_page(tables, iova, ipa, len, prot, &entry))
+		return map_one_page(tables, entry, iova, ipa, prot, changes);
+	return map_range(tables, iova, ipa, len, prot, changes);
 }

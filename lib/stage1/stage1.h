@@ -125,6 +125,24 @@ static inline struct weir_stage1_table *weir_stage1_start(struct weir_stage1 *ta
 	return table;
 }
 
+/* The entry for a page of 4 KiB at @iova; NULL, if there is no table of them. What is most frequent, and short. */
+static inline _Atomic uint64_t *weir_stage1_last(const struct weir_stage1 *tables, uint64_t iova)
+{
+	const struct weir_stage1_table *table = tables->root;
+
+	for (uint32_t level = tables->top; level; level--) {
+		table = weir_table_below(table, weir_level_index(iova, level));
+		if (!table)
+			return NULL;
+	}
+	return &table->entries[weir_level_index(iova, 0)];
+}
+
+static inline bool weir_stage1_has(const struct weir_stage1 *tables, uint64_t iova)
+{
+	return iova <= tables->low || iova >= tables->high;
+}
+
 /* Tables made beforehand, so that what needs them cannot fail. */
 struct weir_stage1_reserve {
 	uint64_t last, upper; /* how many are wanted: of the last level, and of others */

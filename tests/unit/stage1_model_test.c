@@ -4,7 +4,7 @@
 
 #include "unit/stage1_rig.h"
 
-enum { ROUNDS = 2500, COMPARE_EVERY = 16 };
+enum { ROUNDS = 1000, COMPARE_EVERY = 24 };
 
 struct run {
 	struct rig *rig;
