@@ -50,6 +50,28 @@ static int follow_geometry(struct weir_nested_space *nested)
 	return 0;
 }
 
+/*
+ * Behind an SMMUv3 interrupts go through both stages, like any write: to where the kernel has put the interrupt controller in the second, which it keeps
+ * out of what can be mapped. So what is kept out between the ranges leads to itself; there is nothing else.
+ */
+static int map_windows(struct weir_nested_space *nested)
+{
+	const struct weir_geometry *geometry = &home(nested)->space.geometry;
+	int error = 0;
+
+	if (nested->format != WEIR_STAGE1_ARM64_4K)
+		return 0;
+	for (uint32_t i = 1; i < geometry->num_ranges && !error; i++) {
+		uint64_t start = geometry->ranges[i - 1].last + 1, len = geometry->ranges[i].start - start;
+
+		error = len ? weir_stage1_map(nested->tables, start, start, len, 0, NULL) : 0;
+		/* From an earlier device. */
+		if (error == -EEXIST)
+			error = 0;
+	}
+	return error;
+}
+
 static int open_tables(struct weir_nested_space *nested, uint32_t format)
 {
 	const struct weir_stage1_opts opts = { .size = sizeof(opts), .format = format };
@@ -246,6 +268,8 @@ int weir_nested_space_commit(struct weir_space *space, struct weir_function *fun
 
 	if (!error)
 		error = follow_geometry(nested);
+	if (!error && nested->mode == WEIR_NESTED_HARDWARE)
+		error = map_windows(nested);
 	for (struct weir_map *map = NULL; !error && (map = weir_ioas_next_map(nested->ioas, map));)
 		error = weir_nested_space_fits(nested, map) ? 0 : -EADDRINUSE;
 	if (!error)

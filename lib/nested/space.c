@@ -150,20 +150,38 @@ static void put_pieces(struct weir_nested_space *nested, uint64_t iova, uint64_t
 
 /*
  * Mappings are removed whole, and no page of the tables is of two; so no page is divided, and with room for one entry in the batch nothing
- * can fail. What tells the pieces is read before it goes.
+ * can fail. What tells the pieces is read before it goes. The lock is held.
  */
+static int remove_range(struct weir_nested_space *nested, uint64_t iova, uint64_t last)
+{
+	struct weir_stage1_stretch any;
+	int error;
+
+	if (!weir_stage1_next(nested->tables, iova, last, last, &any))
+		return -ENOENT;
+	error = weir_inval_reserve(nested->filled, 1);
+	if (error)
+		return error;
+	put_pieces(nested, iova, last);
+	return weir_stage1_unmap(nested->tables, iova, last - iova + 1, nested->filled);
+}
+
+/* What is between the ranges that can be mapped is none of the space's, though the tables may have something there. */
 static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
 {
 	struct weir_nested_space *nested = of(space);
-	struct weir_stage1_stretch any;
+	const struct weir_geometry *geometry = &space->geometry;
+	const uint64_t last = iova + (len - 1);
 	int error = -ENOENT;
 
 	pthread_mutex_lock(&nested->lock);
-	if (weir_stage1_next(nested->tables, iova, iova + (len - 1), iova + (len - 1), &any))
-		error = weir_inval_reserve(nested->filled, 1);
-	if (!error) {
-		put_pieces(nested, iova, iova + (len - 1));
-		error = weir_stage1_unmap(nested->tables, iova, len, nested->filled);
+	for (uint32_t i = 0; i < geometry->num_ranges && (!error || error == -ENOENT); i++) {
+		const struct weir_iova_range *range = &geometry->ranges[i];
+		uint64_t from = range->start > iova ? range->start : iova;
+		uint64_t to = range->last < last ? range->last : last;
+		int removed = from <= to ? remove_range(nested, from, to) : -ENOENT;
+
+		error = removed == -ENOENT ? error : removed;
 	}
 	pthread_mutex_unlock(&nested->lock);
 	return error;
