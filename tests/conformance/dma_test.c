@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What devices can reach: mapped memory, in the ways it was mapped, and nothing else. */
 #include "conformance/dma.h"
+#include "conformance/machine.h"
 #include "conformance/space.h"
 
 #include <stdio.h>
@@ -11,20 +12,24 @@
 /*
  * Have the device touch @iova until the kernel's log shows it: the log is for the first few faults of every 5 s only, of all
  * cases together, so these come before those that make others. It names the requester, which for a device behind a
- * conventional bridge is an alias on the same bus.
+ * conventional bridge is an alias on the same bus. VT-d tells the direction; an SMMU the kind of fault, which is @smmu.
  */
 static bool logged(struct t *t, struct edu *edu, enum edu_direction direction, uint64_t iova,
-		   const char *what)
+		   const char *smmu)
 {
+	const char *vtd = direction == EDU_TO_MEMORY ? "[DMA Write" : "[DMA Read";
+	bool is_smmu = has_smmuv3();
 	char bus[32], place[32];
 
-	snprintf(bus, sizeof(bus), "device [%.8s", address_of(t, "EDU0")); /* "0000:00:" */
-	snprintf(place, sizeof(place), "fault addr %#llx", (unsigned long long)iova);
+	snprintf(bus, sizeof(bus), "%s%.8s", is_smmu ? "client: " : "device [",
+		 address_of(t, "EDU0")); /* "0000:00:" */
+	snprintf(place, sizeof(place), "%s%#llx", is_smmu ? "iova: " : "fault addr ",
+		 (unsigned long long)iova);
 	log_begin(t);
 	for (int i = 0; i < 8; i++) {
 		if (edu_dma(edu, direction, iova, 0, PAGE, EDU_BY_POLLING, 2000))
 			FAIL("edu_dma: %s", edu_error());
-		if (log_shows(t, (const char *[]){ what, bus, place, NULL }))
+		if (log_shows(t, (const char *[]){ is_smmu ? smmu : vtd, bus, place, NULL }))
 			return true;
 	}
 	return false;
@@ -38,7 +43,7 @@ CONFORMANCE(dma, the_kernel_logs_a_write_to_read_only_memory, NEEDS(DMA_DEVICE, 
 
 	new_map(t, ioas, page, PAGE,
 		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ | WEIR_MAP_FIXED, .iova = 0x7654000));
-	EXPECT_TRUE(logged(t, edu, EDU_TO_MEMORY, 0x7654000, "[DMA Write"));
+	EXPECT_TRUE(logged(t, edu, EDU_TO_MEMORY, 0x7654000, "F_PERMISSION"));
 	EXPECT_TRUE(all_bytes(page, 0x33, PAGE));
 	EXPECT_TRUE(dma_reads(t, edu, 0x7654000, page, PAGE));
 }
@@ -52,7 +57,7 @@ CONFORMANCE(dma, the_kernel_logs_a_read_of_unmapped_memory, NEEDS(DMA_DEVICE, KE
 
 	ASSERT_TRUE(dma_reads(t, edu, 0x7321000, page, PAGE));
 	ASSERT_OK(weir_map_close(map));
-	EXPECT_TRUE(logged(t, edu, EDU_FROM_MEMORY, 0x7321000, "[DMA Read"));
+	EXPECT_TRUE(logged(t, edu, EDU_FROM_MEMORY, 0x7321000, "F_TRANSLATION"));
 }
 
 /* Reach ----------------------------------------------------------------------------------------------------------- */

@@ -18,13 +18,23 @@
 /* The fault interrupt is served soon, not at once. */
 enum { LOOKS = 100, PAUSE_US = 10000 };
 
-/* Lines look like " 24:   0   2  DMAR-MSI   0-edge   dmar0": one count per processor; "dmar0-prq" is for page requests. */
+/*
+ * Lines look like " 24:   0   2  DMAR-MSI   0-edge   dmar0": one count per processor; "dmar0-prq" is for page requests. An SMMU's is
+ * called by its queue of events.
+ */
+static bool is_of_faults(const char *line)
+{
+	const char *name = strstr(line, " dmar");
+
+	return (name && !strchr(name, '-')) || strstr(line, " arm-smmu-v3-evtq");
+}
+
 static bool add_line(const char *line, uint64_t *sum)
 {
-	const char *name = strstr(line, " dmar"), *at = strchr(line, ':');
+	const char *at = strchr(line, ':');
 	char *end;
 
-	if (!at || !name || strchr(name, '-'))
+	if (!at || !is_of_faults(line))
 		return false;
 	for (at++;; at = end) {
 		unsigned long long count = strtoull(at, &end, 10);

@@ -392,6 +392,8 @@ static int machine_has(struct t *t, const char *capability)
 		return fixture_of(t)->nested == WEIR_NESTED_AUTO;
 	if (!strcmp(capability, "VTD"))
 		return os_sim() || os_exists("/sys/class/iommu/dmar0");
+	if (!strcmp(capability, "SMMUV3"))
+		return has_smmuv3();
 	if (!strcmp(capability, "MOCK"))
 		return has_mock();
 	if (!strcmp(capability, "NO_IOMMUFD"))

@@ -23,6 +23,7 @@
  *   READ_ONLY                                      memory that nobody may write can be mapped: not behind VT-d in a nested space
  *   IOMMUFD, TYPE1, COMPAT                         the host was asked for by this name: cases about the interface itself (raw/)
  *   VTD                                            the IOMMU is Intel's, as QEMU has it, or a simulated one, which is after it
+ *   SMMUV3                                         the IOMMU is Arm's
  *   MOCK                                           the kernel has mock devices (CONFIG_IOMMUFD_TEST)
  *   NO_IOMMUFD, NO_IOMMU                           the machine has none; without an IOMMU no device counts as there
  *   UNISOLATED_INTERRUPTS                          it does not isolate interrupts, and nobody consented to that: likewise

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Several devices and several spaces: who shares what, and devices that move from one space to another. */
 #include "conformance/dma.h"
+#include "conformance/machine.h"
 #include "conformance/space.h"
 
 #include <errno.h>
@@ -186,7 +187,7 @@ CONFORMANCE(ioas_devices, a_device_does_not_move_to_another_host, NEEDS(DMA_DEVI
 /* What keeps a device out of a space where it would be the first. */
 static void in_the_window(struct t *t, struct weir_ioas *ioas, unsigned char *memory)
 {
-	new_map(t, ioas, memory, PAGE, AT(0xfee00000));
+	new_map(t, ioas, memory, PAGE, AT(interrupt_window(t).first));
 }
 
 static void above_its_width(struct t *t, struct weir_ioas *ioas, unsigned char *memory)
@@ -202,13 +203,15 @@ static void freed(struct t *t, struct weir_ioas *ioas, unsigned char *memory)
 
 CONFORMANCE(ioas_devices, a_move_that_fails_leaves_the_device_where_it_was, NEEDS(DMA_DEVICE, MOVE))
 {
-	static const struct {
+	const struct window window = interrupt_window(t);
+	const char *reserved = range_text(window.first, window.last + 1 - window.first);
+	const struct {
 		const char *what;
 		void (*spoil)(struct t *t, struct weir_ioas *ioas, unsigned char *memory);
 		int error;
 		const char *text;
 	} rows[] = {
-		{ "in the interrupt window", in_the_window, -EADDRINUSE, "0xfee00000..0xfeefffff" },
+		{ "in the interrupt window", in_the_window, -EADDRINUSE, reserved },
 		{ "above the device's width", above_its_width, -ERANGE, "above the 32 address bits" },
 		{ "freed memory", freed, -EFAULT, "the mapping at IOVA 0x200000 cannot be put in force" },
 	};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Where mappings go, and which requests are refused. What is refused for the memory's sake is in ioas_memory_test.c. */
 #include "conformance/dma.h"
+#include "conformance/machine.h"
 #include "conformance/space.h"
 
 #include <errno.h>
@@ -199,39 +200,6 @@ static const struct refusal bad_requests[] = {
 	  "IOVA 0xff000..0x100fff is above" },
 };
 
-static const struct refusal bad_places[] = {
-	{ "the interrupt window",
-	  0,
-	  PAGE,
-	  { .flags = WEIR_MAP_FIXED, .iova = 0xfee00000 },
-	  -ERANGE,
-	  "weir_ioas_ranges()" },
-	{ "into it",
-	  0,
-	  2 * PAGE,
-	  { .flags = WEIR_MAP_FIXED, .iova = 0xfedff000 },
-	  -ERANGE,
-	  "IOVA 0xfedff000..0xfee00fff is not within" },
-	{ "out of it",
-	  0,
-	  2 * PAGE,
-	  { .flags = WEIR_MAP_FIXED, .iova = 0xfeeff000 },
-	  -ERANGE,
-	  "is not within" },
-	{ "beyond the IOMMU",
-	  0,
-	  PAGE,
-	  { .flags = WEIR_MAP_FIXED, .iova = (uint64_t)1 << 60 },
-	  -ERANGE,
-	  "first range: 0..0xfedfffff" },
-	{ "the last page of all",
-	  0,
-	  PAGE,
-	  { .flags = WEIR_MAP_FIXED, .iova = -PAGE },
-	  -ERANGE,
-	  "is not within" },
-};
-
 static void expect_refused(struct t *t, struct weir_ioas *ioas, unsigned char *memory,
 			   const struct refusal *row)
 {
@@ -260,15 +228,26 @@ CONFORMANCE(ioas_map, bad_requests_are_refused_and_change_nothing, NEEDS(DMA_DEV
 	in_both_states(t, check_bad_requests);
 }
 
+#define PLACE(iova_) { .flags = WEIR_MAP_FIXED, .iova = (iova_) }
+
 /* Without a device it is not known yet what can be addressed: there, opening one says it (ioas_replay_test.c). */
 CONFORMANCE(ioas_map, places_the_iommu_cannot_translate_are_refused, NEEDS(DMA_DEVICE))
 {
+	const struct window window = interrupt_window(t);
+	const char *into = range_text(window.first - PAGE, 2 * PAGE), *below = range_text(0, window.first);
+	const struct refusal rows[] = {
+		{ "the interrupt window", 0, PAGE, PLACE(window.first), -ERANGE, "weir_ioas_ranges()" },
+		{ "into it", 0, 2 * PAGE, PLACE(window.first - PAGE), -ERANGE, into },
+		{ "out of it", 0, 2 * PAGE, PLACE(window.last + 1 - PAGE), -ERANGE, "is not within" },
+		{ "beyond the IOMMU", 0, PAGE, PLACE((uint64_t)1 << 60), -ERANGE, below },
+		{ "the last page of all", 0, PAGE, PLACE(-PAGE), -ERANGE, "is not within" },
+	};
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 4);
 
 	new_device(t, ioas, "EDU0", 0);
-	for (size_t i = 0; i < sizeof(bad_places) / sizeof(bad_places[0]); i++)
-		expect_refused(t, ioas, memory, &bad_places[i]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect_refused(t, ioas, memory, &rows[i]);
 }
 
 static void check_taken(struct t *t, struct weir_ioas *ioas)

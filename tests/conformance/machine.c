@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,31 @@ int group_of(const char *address)
 	sysfs_path(address, "iommu_group", path, sizeof(path));
 	os_link_name(path, name, sizeof(name));
 	return *name ? atoi(name) : -1;
+}
+
+bool has_smmuv3(void)
+{
+	char name[32];
+
+	os_find_entry("/sys/class/iommu", "smmu3.", name, sizeof(name));
+	return *name != 0;
+}
+
+/* A line of the file: first and last address, and the kind. */
+struct window interrupt_window(struct t *t)
+{
+	char path[128], *text, *rest, *line;
+	struct window window = { 0 };
+	bool found = false;
+
+	sysfs_path(address_of(t, "EDU0"), "iommu_group/reserved_regions", path, sizeof(path));
+	rest = text = os_read_file(path);
+	while ((line = strsep(&rest, "\n")) && !found)
+		found = strstr(line, " msi") &&
+			sscanf(line, "%" SCNx64 " %" SCNx64, &window.first, &window.last) == 2;
+	free(text);
+	ASSERT_TRUE(found);
+	return window;
 }
 
 /* Drivers --------------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,19 @@ void driver_of(const char *address, char *ret_name, size_t size);
 int group_of(const char *address);
 
 /*
+ * The addresses that the platform keeps for devices' interrupts, both ends in it: on x86 those of the interrupt controller, and the
+ * processor's, on arm64 where Linux puts the controller for devices.
+ */
+struct window {
+	uint64_t first, last;
+};
+
+struct window interrupt_window(struct t *t);
+
+/* Is the IOMMU an SMMUv3? */
+bool has_smmuv3(void);
+
+/*
  * Take the device called @name from its driver and give it to @driver (NULL: to none), until the case ends. It must not be
  * open: the kernel would wait for that.
  */

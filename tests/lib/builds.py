@@ -11,11 +11,13 @@ BUILDS = {
     "plain": ("build", ""),
     "asan": ("build-asan", "address,undefined"),
     "tsan": ("build-tsan", "thread"),
+    "arm64": ("build-arm64", ""),
     "fuzz": ("build-fuzz", "fuzzer-no-link,address,undefined"),
 }
 
 # What a build has beyond that: options, and what of it is made (all unless told). libFuzzer is clang's.
-MORE = {"fuzz": ("-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DWEIR_FUZZ=ON -DWEIR_BUILD_SAMPLES=OFF", "fuzzers")}
+MORE = {"arm64": ("-DCMAKE_TOOLCHAIN_FILE=cmake/arm64.cmake", "all"),
+        "fuzz": ("-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DWEIR_FUZZ=ON -DWEIR_BUILD_SAMPLES=OFF", "fuzzers")}
 
 _done = {}
 
