@@ -150,38 +150,49 @@ int weir_away_refuse(const struct weir_device *device, const char *what)
 			 device->function->address, reason_of(away));
 }
 
+/*
+ * The host's lock is held. A raw reset leaves nothing to go by, so the windows go and come in any case; unless nothing can be told, which
+ * changes nothing. An error without a text, but for one of the windows'.
+ */
+static int resync(struct weir_device *device, uint32_t requested, bool *ret_unread)
+{
+	uint32_t seen = 0;
+	int error = weir_device_away(device) & WEIR_AWAY_ASLEEP ? 0 : weir_config_look(device, &seen);
+
+	*ret_unread = error;
+	if (!error)
+		error = weir_away_begin(&device, 1, WEIR_AWAY_RESYNC | seen);
+	if (error)
+		return error;
+	error = weir_away_end(&device, 1, WEIR_AWAY_RESYNC | WEIR_AWAY_REQUESTED, requested);
+	*ret_unread = error;
+	return error;
+}
+
 void weir_away_look(void *ctx, bool taken)
 {
 	struct weir_device *device = ctx;
+	bool unread;
 
-	if (!taken || !weir_away_begin(&device, 1, WEIR_AWAY_RESYNC))
-		weir_away_end(&device, 1, WEIR_AWAY_RESYNC, 0);
-}
-
-/* The host's lock is held. A raw reset leaves nothing to go by, so the windows go and come in any case. */
-static int resync(struct weir_device *device, bool requested)
-{
-	int error = weir_away_begin(&device, 1, WEIR_AWAY_RESYNC);
-
-	if (error)
-		return error;
-	error = weir_away_end(&device, 1, WEIR_AWAY_RESYNC | WEIR_AWAY_REQUESTED,
-			      requested ? WEIR_AWAY_REQUESTED : 0);
-	return error ? weir_fail(-EIO, "reading COMMAND or the power state of %s: %s",
-				 device->function->address, strerror(-error))
-		     : 0;
+	if (taken)
+		resync(device, weir_device_away(device) & WEIR_AWAY_REQUESTED, &unread);
+	else
+		weir_away_end(&device, 1, 0, 0);
 }
 
 int weir_device_resync(struct weir_device *device)
 {
-	bool requested = false;
+	bool requested = false, unread;
 	int error = weir_device_is_requested(device, &requested);
 
 	if (error)
 		return error;
 	pthread_mutex_lock(&device->host->lock);
-	error = resync(device, requested);
+	error = resync(device, requested ? WEIR_AWAY_REQUESTED : 0, &unread);
 	pthread_mutex_unlock(&device->host->lock);
+	if (unread)
+		return weir_fail(-EIO, "reading COMMAND or the power state of %s: %s",
+				 device->function->address, strerror(-error));
 	if (!error && weir_device_away(device) & WEIR_AWAY_GONE)
 		return weir_away_refuse(device, "looking");
 	return error;
