@@ -9,7 +9,7 @@
 
 /*
  * dma_wmb: stores to memory before it are seen by devices before stores (doorbells included) after it.
- * dma_rmb: loads before it are done before loads after it.
+ * dma_rmb: loads before it are done before loads and stores after it.
  * On x86 the processor keeps both promises for ordinary memory and uncached registers; the compiler must too.
  */
 #if defined(__x86_64__) || defined(__i386__)
@@ -24,17 +24,12 @@
 #endif
 
 /*
- * One load or store of exactly this width, neither torn nor repeated nor left out. Between threads they also order what is
- * around them, for a controller that is played by one; between host and device that takes the barriers above.
+ * One load of exactly this width, neither torn nor repeated nor left out. Between threads it also orders what is behind it, for a
+ * controller that is played by one; between host and device that takes the barriers above. Stores to registers: weir/guard.h.
  */
 static inline uint64_t load64(const uint64_t *p)
 {
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
-}
-
-static inline void store32(volatile uint32_t *p, uint32_t value)
-{
-	__atomic_store_n(p, value, __ATOMIC_RELEASE);
 }
 
 /* Tell the processor that this is a spin loop. */

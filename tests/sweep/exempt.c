@@ -101,6 +101,7 @@ static const struct {
 	{ "cache.entries_are_limited_and_used_again", NULL },
 	{ "cache.room_is_made_where_nobody_has_been_for_long", NULL },
 	{ "cache.ranges_that_overlap_become_one", NULL },
+	{ "cache.what_was_invalidated_is_not_found_again", NULL },
 	{ "cache.what_was_put_is_found_again_*", NULL },
 	/* Of a function whose group cannot be read, the answer is that the kernel does not say which it is. */
 	{ "reset.bus_reset_reaches_the_lone_device_below_its_port", "readlink" },
