@@ -9,7 +9,7 @@
 
 /*
  * dma_wmb: stores to memory before it are seen by devices before stores (doorbells included) after it.
- * dma_rmb: loads before it are done before loads and stores after it.
+ * dma_rmb: loads before it are done before loads after it.
  * On x86 the processor keeps both promises for ordinary memory and uncached registers; the compiler must too.
  */
 #if defined(__x86_64__) || defined(__i386__)

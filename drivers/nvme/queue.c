@@ -99,8 +99,7 @@ int nvme_queue_explain(const struct nvme_queue *q)
 
 static int ring(struct nvme_queue *q, const struct nvme_doorbell *doorbell, uint32_t value)
 {
-	/* Entries that are given back have been read. */
-	dma_rmb();
+	/* Entries that are given back have been read: load64() is done before what follows it. */
 	/* A guarded store says that it could not be done (weir/guard.h); the region says why, and makes the library look. */
 	if (likely(doorbell->addr) && likely(!weir_mmio_write32(doorbell->addr, value)))
 		return 0;

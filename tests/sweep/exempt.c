@@ -80,8 +80,7 @@ static const struct {
 	{ "peer_past.*", "pwrite" },
 	{ "peer_past.*", "ioctl 0x3b75" },
 	{ "peer_past.a_hot_reset_*", NULL },
-	{ "peer.a_reset_*", "ioctl 0x3b6f" },
-	{ "peer.a_callback_*", "ioctl 0x3b6f" },
+	{ "peer.*", "ioctl 0x3b6f" },
 	/* What a batch had mapped before it was refused stays, and counts as lost, when the kernel fails to unmap it. */
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b86" },
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b72" },
