@@ -24,17 +24,12 @@
 #endif
 
 /*
- * One load or store of exactly this width, neither torn nor repeated nor left out. Between threads they also order what is
- * around them, for a controller that is played by one; between host and device that takes the barriers above.
+ * One load of exactly this width, neither torn nor repeated nor left out. Between threads it also orders what is behind it, for a
+ * controller that is played by one; between host and device that takes the barriers above. Stores to registers: weir/guard.h.
  */
 static inline uint64_t load64(const uint64_t *p)
 {
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
-}
-
-static inline void store32(volatile uint32_t *p, uint32_t value)
-{
-	__atomic_store_n(p, value, __ATOMIC_RELEASE);
 }
 
 /* Tell the processor that this is a spin loop. */

@@ -27,6 +27,10 @@
  * (all registers read as ones), -ENODEV. No answer of a controller makes this driver touch memory that is not
  * its own, or wait for ever.
  *
+ * Registers. All accesses return errors where they can be had: the library's accessors, and guarded stores to the doorbells. A program
+ * that calls weir_guard_install() (weir/guard.h) gets -EIO from a queue whose controller others have switched off; without it, ringing a
+ * doorbell then raises SIGBUS.
+ *
  * Errors: 0 (or a count) or a negative errno; nvme_error() tells more. Outputs (ret_...) are written on
  * success only.
  *

@@ -11,7 +11,8 @@
  * to that: COMMAND, the power state, a function level reset. Of all these it knows beforehand. What happens without it - another
  * process, a raw ioctl, an unplugged device - it finds at the next call that comes across a trace of it: COMMAND and the
  * power state when they are read; an access through the descriptor that fails; one that the guard has caught; an ERR or REQ event
- * that weir_irq_wait() takes. For what leaves no trace there is weir_device_resync().
+ * that weir_irq_wait() takes; a window (weir/peer.h) that the kernel refuses to map, having taken it away. For what leaves no trace there is
+ * weir_device_resync().
  *
  * Threads: any. An access that another thread has just begun while the memory is taken away is not held back: in a reset it waits in the
  * kernel until that is over; otherwise it may raise SIGBUS. Who cannot exclude that uses the guard.
@@ -34,22 +35,25 @@ extern "C" {
 #define WEIR_AWAY_CLOSING (1u << 5) /* weir_device_close() */
 #define WEIR_AWAY_REQUESTED                                                                                  \
 	(1u << 6) /* the kernel wants it back: registers answer still, but nobody else is to use them */
+#define WEIR_AWAY_RESYNC (1u << 7) /* weir_device_resync() is looking: the same */
 
 /* As far as the library knows: 0, or WEIR_AWAY_... Asks nobody. Since 0.1. */
 WEIR_API uint32_t weir_device_away(const struct weir_device *device);
 
 /*
  * Find out what has happened to the device without the library, and act on it: what is away by COMMAND and power state is away from now on,
- * what is back is back. Also looks whether a REQ event is waiting in an interrupt that is enabled (it is not taken), and forgets
- * an earlier REQ if none is.
+ * what is back is back. The device's windows for others (weir/peer.h) are withdrawn meanwhile, and restored under the next generation if
+ * it answers, whatever it looks like: nothing tells that a raw reset has cut them. Also looks whether a REQ event is waiting in an
+ * interrupt that is enabled (it is not taken), and forgets an earlier REQ if none is.
  *
- * To be called after a raw ioctl on the device's descriptor, a reset above all, which leaves no trace; after an event that the program has
+ * To be called after a raw ioctl on the device's descriptor, a reset above all; after an event that the program has
  * read from its descriptor itself; and when registers read as all ones, which is how an unplugged device answers.
  *
  * A sleeping device is not asked: that would wake it.
  *
  * Returns 0, and what weir_device_away() says is right; -ENODEV when the device has gone; or -EIO when its configuration space
- * could not be read, or the errno of poll(): nothing has changed. Kernel: reads of the configuration space. Since 0.1.
+ * could not be read, or the errno of poll(): what weir_device_away() says has not changed; or as weir_device_reset() for its windows.
+ * Kernel: reads of the configuration space. Since 0.1.
  */
 WEIR_API int weir_device_resync(struct weir_device *device);
 

@@ -198,7 +198,7 @@ WEIR_API int weir_ioas_map_batch(struct weir_ioas *ioas, const struct weir_map_r
 
 /*
  * Let the devices of @ioas, a further space, reach what @map lets those of its own space reach, be it memory, a file, or a batch: at the same
- * IOVA if that is free there and @opts asks for none, else at another.
+ * IOVA if that is free there, and no shadow (weir/reach.h), and @opts asks for none; else at another.
  *
  * The two mappings are independent of each other from then on: each ends by itself, and is put in force again as devices come
  * and go. @map must not be closed before this returns. What is allowed is what @map allows, or less; that is what neither

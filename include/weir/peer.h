@@ -19,9 +19,10 @@
  *   4. the window comes back, at the same IOVAs, under the next generation number, and those who watch are told; or it is
  *      lost, with the reason.
  *
- * What others do behind the library's back (another process, a raw ioctl) is noticed by weir_device_resync() at the latest, as far as the
- * device's registers or events show it. A raw reset that leaves them as they were is not noticed: on iommufd, mappings of the
- * window lead to nothing after it, until weir_device_reset() withdraws and restores them.
+ * What others do behind the library's back (another process, a raw ioctl) is noticed at the next call that meets a trace of it, and then the
+ * same is done: the device's registers, its events, or the kernel's refusal to map the window (weir/away.h). A raw reset that is over
+ * leaves none; on iommufd, mappings of the window lead to nothing after it. weir_device_resync() is the cure: it withdraws the
+ * device's windows and restores them, so that their mappings work again, under the next generation.
  *
  * An ordinary weir_ioas_map() of addresses that weir_region_map() gave is the same as weir_peer_map().
  *
@@ -67,7 +68,7 @@ WEIR_API int weir_peer_close(struct weir_peer *peer);
  *
  * Returns 0 and a mapping like any other in @ret_map, which the caller closes with weir_map_close(); or
  *   -EINVAL      beyond the window, or not whole pages
- *   -EAGAIN      the window is away
+ *   -EAGAIN      the window is away, which may have come out in this very call
  *   -ENODEV      it is lost
  *   -EOPNOTSUPP  this kernel does not map one device's memory for another; weir_error() says what it lacks
  * and as weir_ioas_map().

@@ -18,8 +18,8 @@
  *                       the request enters, forbids it.
  *
  * So where redirect is off, the IOMMU does not part the two devices, which for that reason are in one IOMMU group; and an IOVA that
- * happens to look like the neighbour's bus address ends there instead of in memory. weir_reach_shadows() tells which IOVAs to keep
- * clear of.
+ * happens to look like the neighbour's bus address ends there instead of in memory. weir_reach_shadows() tells which IOVAs these are;
+ * the library chooses none of them.
  *
  * What is answered is what sysfs says at that moment. It takes no device to be open, and touches none.
  *
@@ -126,8 +126,11 @@ WEIR_API int weir_reach_ask(struct weir_host *host, const char *from, const char
  * IOMMU group answer at, bridges included. IOVAs that devices of that group use should keep clear of these, for what is mapped
  * there may be out of reach: the device hits a neighbour instead. A device that is alone in its group has none.
  *
- * On entry *@num is the room in @ranges; *@num is set to their number. They ascend, and neither touch nor overlap. No IOVA that weir
- * chooses is kept from them yet.
+ * On entry *@num is the room in @ranges; *@num is set to their number. They ascend, and neither touch nor overlap.
+ *
+ * While a device is in an address space, no IOVA is chosen there from the shadows of its group, the device's own addresses included (if
+ * there are sixteen ranges or more, those that are close are taken as one). One that is asked for with WEIR_MAP_FIXED is given: it may
+ * be meant, and who chooses looks here. So is what was chosen or fixed before the group's first device came: it stays where it is.
  *
  * Returns 0; -ENOSPC when there are more than room; or -EINVAL, -ENODEV and what sysfs says, as weir_reach_ask(); -EOPNOTSUPP: the
  * device has no IOMMU group.

@@ -70,10 +70,15 @@ struct weir_space {
 	int container;  /* containers: while live */
 };
 
+/* Of which ranges of IOVAs a group keeps clear; closer ones are joined when there are as many. */
+enum { WEIR_MOST_SHADOWS = 16 };
+
 /* An IOMMU group with open functions: the unit that is in one space. */
 struct weir_group {
 	struct weir_group *next;
 	uint32_t number;
+	uint32_t num_shadows; /* where its devices hit each other instead of memory; for the floors above */
+	struct weir_iova_range shadows[WEIR_MOST_SHADOWS];
 	struct weir_space *space;        /* NULL while its first function is being opened */
 	struct weir_function *functions; /* open ones */
 	struct weir_hwpt *hwpt;          /* iommufd: the page table it is attached to */

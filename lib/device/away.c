@@ -28,6 +28,7 @@ static const char *reason_of(uint32_t away)
 		{ WEIR_AWAY_POWER, "the device's power state is not D0" },
 		{ WEIR_AWAY_MEMORY, "the device's memory is switched off: weir_device_set_memory()" },
 		{ WEIR_AWAY_REQUESTED, "the kernel wants the device back" },
+		{ WEIR_AWAY_RESYNC, "somebody else may have reset the device" },
 	};
 	size_t i = 0;
 
@@ -83,13 +84,14 @@ static int change(struct weir_device *device, uint32_t away)
 {
 	uint32_t old = atomic_load(&device->away);
 
-	if (away == old)
+	/* If nothing is in the way, a window may be away still that the kernel did not give back before. */
+	if (away && away == old)
 		return 0;
 	pthread_mutex_lock(&device->lock);
 	atomic_store_explicit(&device->away, away, memory_order_release);
 	weir_device_open_or_shut_regions(device);
 	pthread_mutex_unlock(&device->lock);
-	return away & ~old || !away ? tell_windows(device, away) : 0;
+	return tell_windows(device, away);
 }
 
 int weir_away_begin(struct weir_device *const *devices, size_t num, uint32_t why)
@@ -148,22 +150,50 @@ int weir_away_refuse(const struct weir_device *device, const char *what)
 			 device->function->address, reason_of(away));
 }
 
+/*
+ * The host's lock is held. A raw reset leaves nothing to go by, so the windows go and come in any case; unless nothing can be told, which
+ * changes nothing. An error without a text, but for one of the windows'.
+ */
+static int resync(struct weir_device *device, uint32_t requested, bool *ret_unread)
+{
+	uint32_t seen = 0;
+	int error = weir_device_away(device) & WEIR_AWAY_ASLEEP ? 0 : weir_config_look(device, &seen);
+
+	*ret_unread = error;
+	if (!error)
+		error = weir_away_begin(&device, 1, WEIR_AWAY_RESYNC | seen);
+	if (error)
+		return error;
+	error = weir_away_end(&device, 1, WEIR_AWAY_RESYNC | WEIR_AWAY_REQUESTED, requested);
+	*ret_unread = error;
+	return error;
+}
+
+void weir_away_look(void *ctx, bool taken)
+{
+	struct weir_device *device = ctx;
+	bool unread;
+
+	if (taken)
+		resync(device, weir_device_away(device) & WEIR_AWAY_REQUESTED, &unread);
+	else
+		weir_away_end(&device, 1, 0, 0);
+}
+
 int weir_device_resync(struct weir_device *device)
 {
-	bool requested = false;
+	bool requested = false, unread;
 	int error = weir_device_is_requested(device, &requested);
 
 	if (error)
 		return error;
 	pthread_mutex_lock(&device->host->lock);
-	error = weir_away_end(&device, 1, WEIR_AWAY_REQUESTED, requested ? WEIR_AWAY_REQUESTED : 0);
-	if (!error && requested)
-		weir_away_begin(&device, 1, WEIR_AWAY_REQUESTED); /* it is asked for again */
+	error = resync(device, requested ? WEIR_AWAY_REQUESTED : 0, &unread);
 	pthread_mutex_unlock(&device->host->lock);
-	if (error)
+	if (unread)
 		return weir_fail(-EIO, "reading COMMAND or the power state of %s: %s",
 				 device->function->address, strerror(-error));
-	if (weir_device_away(device) & WEIR_AWAY_GONE)
+	if (!error && weir_device_away(device) & WEIR_AWAY_GONE)
 		return weir_away_refuse(device, "looking");
-	return 0;
+	return error;
 }

@@ -19,10 +19,11 @@ struct weir_device;
 /* What the registers tell; the rest the library has to know. */
 #define WEIR_AWAY_FROM_REGISTERS (WEIR_AWAY_MEMORY | WEIR_AWAY_POWER | WEIR_AWAY_GONE)
 
-/* Are its registers out of reach for this program? A device that was asked for can still be brought to rest. */
+/* Are its registers out of reach for this program? A device that was asked for can still be brought to rest, and one that is looked at
+ * answers. */
 static inline bool weir_away_is_shut(uint32_t away)
 {
-	return away & ~WEIR_AWAY_REQUESTED;
+	return away & ~(WEIR_AWAY_REQUESTED | WEIR_AWAY_RESYNC);
 }
 
 struct weir_window;
@@ -47,6 +48,12 @@ int weir_away_end(struct weir_device *const *devices, size_t num, uint32_t why, 
  * the error's text alone.
  */
 void weir_away_notice(struct weir_device *device);
+
+/*
+ * The kernel has not mapped a window of the device (@ctx). @taken: because it has taken it away; then all of them are withdrawn, and
+ * restored if that was long ago. For struct weir_window_owner.
+ */
+void weir_away_look(void *ctx, bool taken);
 
 /* -ENODEV or -EIO, with a text: @what ("reading 4 bytes ...") cannot be done while the device is away. */
 int weir_away_refuse(const struct weir_device *device, const char *what);

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "kernel/vfio_device.h"
+#include "reach/shadows.h"
 
 /* Memory that is known to be as the register says it is. */
 static bool is_known(const struct weir_device *device, uint16_t command)
@@ -109,6 +110,17 @@ static int ask_kernel(struct weir_device *device)
 	return device->regions ? 0 : weir_fail(-ENOMEM, "no memory for a device");
 }
 
+/* With the first of its group: which IOVAs are not memory to them. */
+static int read_shadows(struct weir_device *device)
+{
+	struct weir_group *group = device->function->group;
+
+	if (group->space)
+		return 0;
+	return weir_shadows_read(weir_device_sys(device), group->number, device->function->address,
+				 group->shadows, WEIR_MOST_SHADOWS, &group->num_shadows);
+}
+
 /* The host's lock is held. */
 static int open_function(struct weir_device *device, const char *address, const char *vf_token)
 {
@@ -118,7 +130,9 @@ static int open_function(struct weir_device *device, const char *address, const 
 
 	if (error)
 		return error;
-	error = weir_ioas_attach(ioas, device->function, device->address_bits);
+	error = read_shadows(device);
+	if (!error)
+		error = weir_ioas_attach(ioas, device->function, device->address_bits);
 	if (error) {
 		weir_function_close(device->function);
 		return error;
@@ -138,6 +152,7 @@ static int open_function(struct weir_device *device, const char *address, const 
  *   readlink iommu_group       who its siblings are: the group is what is attached
  *   list vfio-dev, open node   the character device's name, and the device
  *   BIND_IOMMUFD               opens and resets the device, and gives it an id on the iommufd
+ *   list the group's devices   of which IOVAs to keep clear; if it has siblings, open, read and close resource of each
  *   HWPT_ALLOC                 the page table that mappings are checked against from now on
  *   ATTACH_IOMMUFD_PT          the device uses it
  *   IOAS_IOVA_RANGES           what it can address, now that its windows are known
@@ -145,7 +160,7 @@ static int open_function(struct weir_device *device, const char *address, const 
  *   GET_REGION_INFO, pread     configuration space: is memory decoding on?
  *   (pwrite                    only if it is off)
  *
- * On the container: the same readlink; open /dev/vfio/GROUP, GROUP_GET_STATUS (is it viable), SET_CONTAINER
+ * On the container: the same readlink; open /dev/vfio/GROUP, GROUP_GET_STATUS (is it viable), the same list, SET_CONTAINER
  * and SET_IOMMU (it has a page table), GET_DEVICE_FD (opens and resets the device), IOMMU_GET_INFO (what it
  * can address), and the last three lines alike.
  */

@@ -211,12 +211,15 @@ int weir_device_drop_regions(struct weir_device *device)
 static int open_window(struct weir_region *region, void *mapped, uint64_t mapped_len, uint64_t len)
 {
 	struct weir_device *device = region->device;
+	const struct weir_window_owner owner = { .lock = &device->host->lock,
+						 .look = weir_away_look,
+						 .ctx = device };
 	char name[64];
 	int error;
 
 	snprintf(name, sizeof(name), "region %u of %s", region->info.index, device->function->address);
-	error = weir_window_open(weir_device_sys(device), device->function->fd, region->info.index, name,
-				 mapped, len, &region->window);
+	error = weir_window_open(weir_device_sys(device), &owner, device->function->fd, region->info.index,
+				 name, mapped, len, &region->window);
 	if (error)
 		return error;
 	error = weir_mapped_add(region, region->window, mapped, mapped_len);

@@ -76,11 +76,11 @@ static int explain_unnestable(const struct weir_map *map)
 
 int weir_explain_map(struct weir_ioas *ioas, const struct weir_map *map, int error)
 {
+	if (map->held && map->held->window && error != -ENOSPC)
+		return weir_window_explain(map, error);
 	/* Of a space that is made of others, those have said why. */
 	if (ioas->space.layer)
 		return error;
-	if (map->held && map->held->window && error != -ENOSPC)
-		return weir_window_explain(map, error);
 	if (map->held && map->held->dmabuf && error != -ENOSPC)
 		return explain_dmabuf(map, error);
 	/* A kernel that maps files says this of one that is too short. */

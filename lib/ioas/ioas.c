@@ -10,6 +10,7 @@
 #include "error.h"
 #include "ioas/address.h"
 #include "ioas/window.h"
+#include "spans.h"
 
 /*
  * Where IOVAs are chosen before a device has told what it can reach: clear of the interrupt windows
@@ -30,15 +31,29 @@ const struct weir_iova_range *weir_ioas_allowed(const struct weir_ioas *ioas, ui
 	return cautious;
 }
 
+static void gather_shadows(struct weir_ioas *ioas)
+{
+	ioas->num_shadows = 0;
+	if (!ioas->space.live)
+		return;
+	for (const struct weir_group *group = ioas->host->kernel.groups; group; group = group->next)
+		for (uint32_t i = 0; group->space == &ioas->space && i < group->num_shadows; i++)
+			ioas->num_shadows = weir_spans_add(ioas->shadows, ioas->num_shadows,
+							   WEIR_MOST_SHADOWS, group->shadows[i]);
+}
+
 void weir_ioas_follow_geometry(struct weir_ioas *ioas)
 {
-	uint32_t num;
-	const struct weir_iova_range *ranges = weir_ioas_allowed(ioas, &num);
+	struct weir_choice choice;
 
+	gather_shadows(ioas);
+	choice.ranges = weir_ioas_allowed(ioas, &choice.num);
+	choice.shadows = ioas->shadows;
+	choice.num_shadows = ioas->num_shadows;
 	ioas->grain = ioas->page_size;
 	if (ioas->space.live && ioas->space.geometry.alignment > ioas->grain)
 		ioas->grain = ioas->space.geometry.alignment;
-	weir_iova_allow(&ioas->iova, ranges, num, ioas->grain);
+	weir_iova_allow_choice(&ioas->iova, &choice, ioas->grain);
 }
 
 /* What is taken at @segment or further on, if it is a mapping. */

@@ -50,6 +50,10 @@ struct weir_ioas {
 	uint64_t page_size;          /* of the processor's */
 	uint64_t grain; /* every IOVA and length is a multiple of this: the larger of that and the IOMMU's */
 
+	/* What is not chosen: where devices of its groups hit each other. */
+	uint32_t num_shadows;
+	struct weir_iova_range shadows[WEIR_MOST_SHADOWS];
+
 	struct weir_iova iova; /* large */
 };
 
@@ -159,7 +163,7 @@ struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova);
 /* unmap.c: the lowest mapping that reaches to @iova or lies above it, or NULL. The lock is held. */
 struct weir_map *weir_ioas_map_from(struct weir_ioas *ioas, uint64_t iova);
 
-/* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held. */
+/* ioas.c: choose IOVAs by the geometry that the space has now. The lock is held, and if the space is live, the host's. */
 void weir_ioas_follow_geometry(struct weir_ioas *ioas);
 
 /* attach.c: mapping and unmapping wait from the one to the other; what goes on has ended. */

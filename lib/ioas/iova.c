@@ -358,13 +358,12 @@ static void divide(struct weir_iova *iova, struct weir_segment *hole)
 	file(iova, weir_hole_of(hole));
 }
 
-void weir_iova_allow(struct weir_iova *iova, const struct weir_iova_range *ranges, uint32_t num,
-		     uint64_t grain)
+void weir_iova_allow_choice(struct weir_iova *iova, const struct weir_choice *choice, uint64_t grain)
 {
 	struct weir_stretches stretches;
 	struct weir_segment *segment;
 
-	weir_stretches_make(&stretches, ranges, num, grain);
+	weir_stretches_choose(&stretches, choice, grain);
 	if (weir_stretches_equal(&stretches, &iova->stretches))
 		return;
 	join_all(iova);

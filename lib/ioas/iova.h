@@ -41,11 +41,14 @@ struct weir_iova {
 int weir_iova_init(struct weir_iova *iova, size_t taken_size);
 void weir_iova_finish(struct weir_iova *iova);
 
-/*
- * From now on choose from these ranges, which ascend, in multiples of @grain; see weir_stretches_make(). Cannot fail.
- */
-void weir_iova_allow(struct weir_iova *iova, const struct weir_iova_range *ranges, uint32_t num,
-		     uint64_t grain);
+/* From now on choose from this, in multiples of @grain; see weir_stretches_choose(). Cannot fail. */
+void weir_iova_allow_choice(struct weir_iova *iova, const struct weir_choice *choice, uint64_t grain);
+
+static inline void weir_iova_allow(struct weir_iova *iova, const struct weir_iova_range *ranges, uint32_t num,
+				   uint64_t grain)
+{
+	weir_iova_allow_choice(iova, &(struct weir_choice){ .ranges = ranges, .num = num }, grain);
+}
 
 /* See weir_iova_take(). */
 int weir_iova_search_and_take(struct weir_iova *iova, const struct weir_iova_wish *wish,

@@ -9,6 +9,7 @@
 #include "ioas/map.h"
 #include "ioas/window.h"
 #include "mapped.h"
+#include "spans.h"
 
 /* Memory of a device of ours: it is mapped as that. */
 static __attribute__((noinline)) int map_window(struct weir_ioas *ioas, struct weir_window *window,
@@ -161,7 +162,7 @@ int weir_map_check_grain(const struct weir_ioas *ioas, uint64_t bits)
 	return check_grain(ioas, bits);
 }
 
-/* Where the same is in another space, if that is free, and can be addressed. */
+/* Where the same is in another space, if that is free, can be addressed, and leads to memory. */
 static __attribute__((noinline)) bool place_alike(struct weir_ioas *ioas, uint64_t len,
 						  const struct weir_map_opts *o,
 						  const struct weir_map *source,
@@ -169,7 +170,9 @@ static __attribute__((noinline)) bool place_alike(struct weir_ioas *ioas, uint64
 {
 	uint64_t start = weir_map_start(source);
 
-	return !(start & (ioas->grain - 1)) && !place_fixed(ioas, start, len, limit_of(ioas, o), ret_segment);
+	return !(start & (ioas->grain - 1)) &&
+	       !weir_spans_meet(ioas->shadows, ioas->num_shadows, start, start + (len - 1)) &&
+	       !place_fixed(ioas, start, len, limit_of(ioas, o), ret_segment);
 }
 
 /* Find a place for @len bytes. */

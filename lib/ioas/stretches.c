@@ -49,24 +49,44 @@ static uint32_t count_long(const struct weir_iova_range *ranges, uint32_t num, u
 	return found;
 }
 
-void weir_stretches_make(struct weir_stretches *stretches, const struct weir_iova_range *ranges, uint32_t num,
-			 uint64_t grain)
+/* What of it lies in no shadow. */
+static void add_clear_parts(struct weir_stretches *stretches, struct weir_iova_range range,
+			    const struct weir_choice *choice, uint64_t grain)
 {
+	for (uint32_t i = 0; i < choice->num_shadows; i++) {
+		const struct weir_iova_range *shadow = &choice->shadows[i];
+
+		if (shadow->last < range.start || shadow->start > range.last)
+			continue;
+		if (shadow->start > range.start)
+			add_range(stretches, (struct weir_iova_range){ range.start, shadow->start - 1 },
+				  grain);
+		if (shadow->last >= range.last)
+			return;
+		range.start = shadow->last + 1;
+	}
+	add_range(stretches, range, grain);
+}
+
+void weir_stretches_choose(struct weir_stretches *stretches, const struct weir_choice *choice, uint64_t grain)
+{
+	const uint32_t most = MOST_RANGES - choice->num_shadows;
+	const struct weir_iova_range *ranges = choice->ranges;
 	uint64_t shorter = 0, longer = 1;
 	uint32_t room;
 
 	/* All that are at least @longer find room, and of those that are only at least @shorter, some. */
-	while (count_long(ranges, num, longer) > MOST_RANGES) {
+	while (count_long(ranges, choice->num, longer) > most) {
 		shorter = longer;
 		longer = 2 * longer + 1;
 	}
-	room = MOST_RANGES - count_long(ranges, num, longer);
+	room = most - count_long(ranges, choice->num, longer);
 	*stretches = (struct weir_stretches){ .num = 1 };
-	for (uint32_t i = 0; i < num; i++) {
+	for (uint32_t i = 0; i < choice->num; i++) {
 		uint64_t len_less_1 = ranges[i].last - ranges[i].start;
 
 		if (len_less_1 >= longer || (len_less_1 >= shorter && room && room--))
-			add_range(stretches, ranges[i], grain);
+			add_clear_parts(stretches, ranges[i], choice, grain);
 	}
 }
 

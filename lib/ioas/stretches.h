@@ -21,12 +21,26 @@ struct weir_stretches {
 	struct weir_stretch all[WEIR_MOST_STRETCHES + 1];
 };
 
+/* Which ranges may be chosen from, and what of them may not. Both ascend. */
+struct weir_choice {
+	const struct weir_iova_range *ranges;
+	uint32_t num;
+	uint32_t num_shadows; /* few: each costs two stretches */
+	const struct weir_iova_range *shadows;
+};
+
 /*
- * Make stretches of the ranges that may be chosen from, which ascend: whole multiples of @grain, a power of two; without the first @grain
- * bytes of the space; and none lies across 4 GiB. Of very many ranges the shortest are left out.
+ * Make stretches of what may be chosen from: whole multiples of @grain, a power of two; without the first @grain bytes of the space; and
+ * none lies across 4 GiB. Of very many ranges the shortest are left out.
  */
-void weir_stretches_make(struct weir_stretches *stretches, const struct weir_iova_range *ranges, uint32_t num,
-			 uint64_t grain);
+void weir_stretches_choose(struct weir_stretches *stretches, const struct weir_choice *choice,
+			   uint64_t grain);
+
+static inline void weir_stretches_make(struct weir_stretches *stretches, const struct weir_iova_range *ranges,
+				       uint32_t num, uint64_t grain)
+{
+	weir_stretches_choose(stretches, &(struct weir_choice){ .ranges = ranges, .num = num }, grain);
+}
 
 bool weir_stretches_equal(const struct weir_stretches *a, const struct weir_stretches *b);
 

@@ -13,8 +13,9 @@
 #include "ioas/watch.h"
 #include "kernel/vfio_device.h"
 
-int weir_window_open(const struct weir_sys *sys, int device_fd, uint32_t region, const char *name, void *addr,
-		     uint64_t len, struct weir_window **ret_window)
+int weir_window_open(const struct weir_sys *sys, const struct weir_window_owner *owner, int device_fd,
+		     uint32_t region, const char *name, void *addr, uint64_t len,
+		     struct weir_window **ret_window)
 {
 	struct weir_window *window = calloc(1, sizeof(*window));
 	pthread_mutexattr_t attr;
@@ -22,6 +23,7 @@ int weir_window_open(const struct weir_sys *sys, int device_fd, uint32_t region,
 	if (!window)
 		return weir_fail(-ENOMEM, "no memory for a window");
 	*window = (struct weir_window){ .users = 1,
+					.owner = *owner,
 					.sys = sys,
 					.addr = addr,
 					.len = len,
@@ -112,6 +114,28 @@ int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len
 	return explain_export(window, fd);
 }
 
+/* Get hold of the device, if that can be done at once. */
+static bool take_owner(struct weir_window *window)
+{
+	bool taken;
+
+	pthread_mutex_lock(&window->lock);
+	taken = window->state == WEIR_PEER_HERE && !pthread_mutex_trylock(window->owner.lock);
+	pthread_mutex_unlock(&window->lock);
+	return taken;
+}
+
+void weir_window_follow_trace(struct weir_window *window)
+{
+	enum weir_window_trace trace = atomic_load(&window->trace);
+
+	if (trace == WEIR_WINDOW_NO_TRACE || !take_owner(window))
+		return;
+	atomic_store(&window->trace, WEIR_WINDOW_NO_TRACE);
+	window->owner.look(window->owner.ctx, trace == WEIR_WINDOW_TAKEN);
+	pthread_mutex_unlock(window->owner.lock);
+}
+
 /*
  * Where the kernel has no dma-buf for it, its address may do: that is the backend's business. What cannot be had for a moment
  * is an error.
@@ -150,37 +174,65 @@ static void unlink_mapping(struct weir_window *window, struct weir_held *held)
 	window->num_mappings--;
 }
 
+static int map_locked(struct weir_window *window, struct weir_ioas *ioas, uint64_t offset, uint64_t len,
+		      const struct weir_map_opts *o, struct weir_held *held)
+{
+	struct weir_map_opts device_memory = *o;
+	struct weir_backing backing;
+	int error = prepare(window, o->flags);
+
+	if (error)
+		return error;
+	*held = (struct weir_held){
+		.users = 1, .fd = -1, .window = window, .sinks = o->flags & WEIR_MAP_SINK
+	};
+	backing = (struct weir_backing){ .addr = (char *)window->addr + offset,
+					 .offset = offset,
+					 .fd = window->dmabuf };
+	device_memory.flags |= WEIR_MAP_DEVICE_MEMORY;
+	error = weir_ioas_map_held(ioas, &backing, held, len, &device_memory, &held->map);
+	if (!error) {
+		link_mapping(window, held);
+		window->users++;
+	} else if (error == -EAGAIN || error == -EOPNOTSUPP) {
+		atomic_store(&window->trace, error == -EAGAIN ? WEIR_WINDOW_TAKEN : WEIR_WINDOW_REFUSED);
+	}
+	return error;
+}
+
+/* The kernel did not map it. If that was because it is away, and now this is known: say so. */
+static int follow_refusal(struct weir_window *window, int error)
+{
+	struct weir_first first = { 0 };
+	int away;
+
+	weir_first_note(&first, error);
+	weir_window_follow_trace(window);
+	pthread_mutex_lock(&window->lock);
+	away = weir_window_check(window);
+	pthread_mutex_unlock(&window->lock);
+	return away ? away : weir_first_error(&first);
+}
+
 int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t offset, uint64_t len,
 		    const struct weir_map_opts *o, struct weir_map **ret_map)
 {
 	struct weir_held *held = malloc(sizeof(*held));
-	struct weir_map_opts device_memory = *o;
-	struct weir_backing backing;
 	int error;
 
 	if (!held)
 		return weir_fail(-ENOMEM, "no memory for a mapping");
+	weir_window_follow_trace(window);
 	pthread_mutex_lock(&window->lock);
-	error = prepare(window, o->flags);
-	if (!error) {
-		*held = (struct weir_held){
-			.users = 1, .fd = -1, .window = window, .sinks = o->flags & WEIR_MAP_SINK
-		};
-		backing = (struct weir_backing){ .addr = (char *)window->addr + offset,
-						 .offset = offset,
-						 .fd = window->dmabuf };
-		device_memory.flags |= WEIR_MAP_DEVICE_MEMORY;
-		error = weir_ioas_map_held(ioas, &backing, held, len, &device_memory, &held->map);
-	}
-	if (!error) {
-		link_mapping(window, held);
-		window->users++;
+	error = map_locked(window, ioas, offset, len, o, held);
+	if (!error)
 		*ret_map = held->map;
-	}
 	pthread_mutex_unlock(&window->lock);
-	if (error)
+	if (error) {
 		free(held);
-	return error;
+		return follow_refusal(window, error);
+	}
+	return 0;
 }
 
 void weir_window_closing(struct weir_held *held)
@@ -201,283 +253,6 @@ int weir_window_closed(struct weir_held *held)
 	window->closing--;
 	pthread_mutex_unlock(&window->lock);
 	return weir_window_put(window);
-}
-
-static int remove_range(const struct weir_map *map, uint64_t start, uint64_t len)
-{
-	struct weir_space *space = &map->ioas->space;
-	int error = space->ops->remove(space, start, len);
-
-	if (error == -ENOENT)
-		error = 0;
-	return !error && space->ops->sync ? space->ops->sync(space) : error;
-}
-
-static int remove_installed(struct weir_map *map)
-{
-	return remove_range(map, weir_map_start(map), weir_map_size(map));
-}
-
-typedef int weir_put_in_place(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
-			      uint64_t iova, uint32_t prot);
-
-/* What the mapping leads to while its window is away. Pieces of a sink's size; the last one may be shorter. */
-static int lead_to_sink(struct weir_map *map, const struct weir_sink *sink, weir_put_in_place *put)
-{
-	uint64_t start = weir_map_start(map), len = weir_map_size(map), done = 0;
-	const uint32_t prot = map->prot & ~(uint32_t)WEIR_MAP_DEVICE_MEMORY;
-	int error = 0;
-
-	while (done < len && !error) {
-		uint64_t piece = len - done < WEIR_SINK_SIZE ? len - done : WEIR_SINK_SIZE;
-
-		error = put(&map->ioas->space, &sink->backing, piece, start + done, prot);
-		if (!error)
-			done += piece;
-	}
-	if (error && done)
-		remove_range(map, start, done);
-	return error;
-}
-
-static int install_sink(struct weir_map *map, const struct weir_sink *sink)
-{
-	return lead_to_sink(map, sink, map->ioas->space.ops->install);
-}
-
-static int install_itself(struct weir_map *map, weir_put_in_place *put)
-{
-	return put(&map->ioas->space, &map->backing, weir_map_size(map), weir_map_start(map), map->prot);
-}
-
-/* Nobody else ends the mapping, and no device comes or goes in its space, until let_go(). */
-static bool take_hold(struct weir_map *map)
-{
-	uint32_t ready = WEIR_MAP_READY;
-
-	/* Whoever waits for the window's lock may have a transition on. */
-	if (!weir_gate_try_set_out(&map->ioas->gate))
-		return false;
-	if (atomic_compare_exchange_strong_explicit(&map->state, &ready, WEIR_MAP_LEAVING,
-						    memory_order_acquire, memory_order_relaxed))
-		return true;
-	weir_gate_arrive(&map->ioas->gate);
-	return false;
-}
-
-static void let_go(struct weir_map *map)
-{
-	struct weir_ioas *ioas = map->ioas;
-
-	atomic_store_explicit(&map->state, WEIR_MAP_READY, memory_order_release);
-	weir_gate_arrive(&ioas->gate);
-}
-
-/* Who has followed the mapping elsewhere goes first. */
-static int take_out(struct weir_map *map)
-{
-	struct weir_ioas *ioas = map->ioas;
-	int error = ioas->followers ? weir_followers_leave(ioas, weir_map_start(map), weir_map_last(map)) : 0;
-
-	return !error && ioas->space.live ? remove_installed(map) : error;
-}
-
-/* One mapping from the window to what it leads to while that is away: in one step where that can be done. */
-static int withdraw_mapping(struct weir_window *window, struct weir_held *held)
-{
-	struct weir_map *map = held->map;
-	weir_put_in_place *replace = map->ioas->space.ops->replace;
-	bool sinks = held->sinks && map->ioas->space.live;
-	int error;
-
-	if (sinks && replace && !lead_to_sink(map, window->sink, replace)) {
-		held->away = true;
-		return 0;
-	}
-	error = take_out(map);
-	if (error)
-		return weir_fail(error,
-				 "the kernel failed to unmap %s at IOVA %#" PRIx64
-				 " (%s): devices may still reach it",
-				 window->name, weir_map_start(map), strerror(-error));
-	held->away = true;
-	/* A sink that cannot be had leaves nothing, which is safe, too. */
-	if (sinks)
-		install_sink(map, window->sink);
-	return 0;
-}
-
-/* *@ret_all: none was left out because somebody else is closing it. */
-static int withdraw_those_that_can_be_held(struct weir_window *window, bool *ret_all)
-{
-	int error = 0;
-
-	*ret_all = !window->closing;
-	for (struct weir_held *held = window->mappings; held && !error; held = held->next) {
-		if (held->away)
-			continue;
-		if (!take_hold(held->map)) {
-			*ret_all = false;
-			continue;
-		}
-		error = withdraw_mapping(window, held);
-		let_go(held->map);
-	}
-	return error;
-}
-
-/* The lock is held, and given up now and then while somebody else is closing mappings: that is rare, and soon over. */
-static int withdraw_all(struct weir_window *window)
-{
-	enum { PAUSE_NS = 100 * 1000 };
-	bool all;
-	int error;
-
-	while (!(error = withdraw_those_that_can_be_held(window, &all)) && !all) {
-		pthread_mutex_unlock(&window->lock);
-		window->sys->sleep(window->sys->ctx, PAUSE_NS);
-		pthread_mutex_lock(&window->lock);
-	}
-	return error;
-}
-
-/* From one state to another, with a reason; if that is the one it is in. */
-static bool move_on(struct weir_window *window, enum weir_peer_state from, enum weir_peer_state to,
-		    const char *reason)
-{
-	bool moved;
-
-	pthread_mutex_lock(&window->lock);
-	moved = window->state == from;
-	if (moved) {
-		window->state = to;
-		snprintf(window->reason, sizeof(window->reason), "%s", reason);
-	}
-	pthread_mutex_unlock(&window->lock);
-	return moved;
-}
-
-int weir_window_withdraw(struct weir_window *window, const char *reason)
-{
-	int error;
-
-	if (!move_on(window, WEIR_PEER_HERE, WEIR_PEER_AWAY, reason))
-		return 0;
-	weir_watches_tell(window, WEIR_PEER_WITHDRAWN, false);
-	pthread_mutex_lock(&window->lock);
-	if (window->sink)
-		weir_sink_smooth(window->sink);
-	error = withdraw_all(window);
-	pthread_mutex_unlock(&window->lock);
-	return error;
-}
-
-static int put_back(struct weir_held *held)
-{
-	struct weir_map *map = held->map;
-	const struct weir_space_ops *ops = map->ioas->space.ops;
-	int error = 0;
-
-	if (held->sinks && ops->replace && !install_itself(map, ops->replace))
-		return 0;
-	if (held->sinks)
-		error = remove_installed(map);
-	return error ? error : install_itself(map, ops->install);
-}
-
-static int restore_mapping(struct weir_held *held)
-{
-	struct weir_map *map = held->map;
-	struct weir_ioas *ioas = map->ioas;
-	int error = ioas->space.live ? put_back(held) : 0;
-
-	if (!error)
-		held->away = false;
-	return error;
-}
-
-/* The window's lock is held, so who ends the mapping meanwhile waits, and tells them after this. */
-static void tell_followers(const struct weir_map *map)
-{
-	if (map->ioas->followers)
-		weir_followers_back(map->ioas, weir_map_start(map), weir_map_last(map));
-}
-
-/* What is being closed meanwhile stays as it is. */
-static int restore_all(struct weir_window *window)
-{
-	int error = 0;
-
-	for (struct weir_held *held = window->mappings; held && !error; held = held->next) {
-		if (!held->away || !take_hold(held->map))
-			continue;
-		error = restore_mapping(held);
-		if (error)
-			snprintf(window->reason, sizeof(window->reason),
-				 "it could not be mapped again at IOVA %#" PRIx64 ": %s",
-				 weir_map_start(held->map), strerror(-error));
-		let_go(held->map);
-		if (!error)
-			tell_followers(held->map);
-	}
-	return error;
-}
-
-/* Since it was withdrawn. The lock is held. */
-static bool has_been_written(struct weir_window *window)
-{
-	bool written = window->sink && weir_sink_written(window->sink);
-
-	window->sunk += written;
-	return written;
-}
-
-void weir_window_restore(struct weir_window *window)
-{
-	bool back, written;
-
-	pthread_mutex_lock(&window->lock);
-	if (window->state != WEIR_PEER_AWAY) {
-		pthread_mutex_unlock(&window->lock);
-		return;
-	}
-	back = !restore_all(window);
-	if (back) {
-		window->generation++;
-		*window->reason = '\0';
-	} else {
-		withdraw_all(window);
-	}
-	window->state = back ? WEIR_PEER_HERE : WEIR_PEER_LOST;
-	written = has_been_written(window);
-	pthread_mutex_unlock(&window->lock);
-	weir_watches_tell(window, back ? WEIR_PEER_RESTORED : WEIR_PEER_IS_LOST, written);
-}
-
-int weir_window_lose(struct weir_window *window, const char *reason)
-{
-	int error = weir_window_withdraw(window, reason);
-	bool written;
-
-	if (!move_on(window, WEIR_PEER_AWAY, WEIR_PEER_LOST, reason))
-		return error;
-	pthread_mutex_lock(&window->lock);
-	written = has_been_written(window);
-	pthread_mutex_unlock(&window->lock);
-	weir_watches_tell(window, WEIR_PEER_IS_LOST, written);
-	return error;
-}
-
-int weir_window_replay(struct weir_map *map)
-{
-	struct weir_held *held = map->held;
-	int error;
-
-	if (held->away)
-		return held->sinks ? install_sink(map, held->window->sink) : 0;
-	/* -ENODEV: the kernel has taken it away without us. Then it leads to nothing, which is no reason to keep devices out. */
-	error = install_itself(map, map->ioas->space.ops->install);
-	return error == -ENODEV ? 0 : error;
 }
 
 bool weir_window_is_used(struct weir_window *window)

@@ -21,9 +21,25 @@
 
 #include "ioas/ioas.h"
 
+/* Of what others have done with the device. */
+enum weir_window_trace {
+	WEIR_WINDOW_NO_TRACE,
+	WEIR_WINDOW_REFUSED, /* the kernel does not map it, which may have other reasons */
+	WEIR_WINDOW_TAKEN,   /* the kernel has taken it away */
+};
+
+/* Whose memory it is: the device, while the window is not lost. */
+struct weir_window_owner {
+	pthread_mutex_t *lock; /* the host's */
+	/* Find out what has become of the device, and withdraw or restore its windows. That lock is held. */
+	void (*look)(void *ctx, bool taken);
+	void *ctx;
+};
+
 struct weir_window {
 	pthread_mutex_t lock;
 	uint64_t users; /* the region, peers, and mappings */
+	struct weir_window_owner owner;
 
 	/* Where it is. */
 	const struct weir_sys *sys;
@@ -37,6 +53,7 @@ struct weir_window {
 
 	/* How it is. */
 	enum weir_peer_state state;
+	_Atomic uint32_t trace; /* enum weir_window_trace: it is to be looked after */
 	uint64_t generation, sunk;
 	char reason[160];
 
@@ -49,8 +66,9 @@ struct weir_window {
 };
 
 /* Of a region's mapping, @addr..+@len in this process. Returns 0 and one user's hold, or -ENOMEM. */
-int weir_window_open(const struct weir_sys *sys, int device_fd, uint32_t region, const char *name, void *addr,
-		     uint64_t len, struct weir_window **ret_window);
+int weir_window_open(const struct weir_sys *sys, const struct weir_window_owner *owner, int device_fd,
+		     uint32_t region, const char *name, void *addr, uint64_t len,
+		     struct weir_window **ret_window);
 void weir_window_get(struct weir_window *window);
 /* Runs to its end; an error, with a text, when this was the last user and something stays behind. */
 int weir_window_put(struct weir_window *window);
@@ -62,6 +80,12 @@ int weir_window_map(struct weir_window *window, struct weir_ioas *ioas, uint64_t
 /* It is here: 0; or -EAGAIN, -ENODEV, with a text. Its lock is held. */
 int weir_window_check(const struct weir_window *window);
 
+/*
+ * If there is a trace of what others have done with the device, look what it is; unless its host's lock is held, which leaves it to the next
+ * call. No lock is held. Leaves the error's text alone.
+ */
+void weir_window_follow_trace(struct weir_window *window);
+
 /* Has anybody but the region to do with it? Of a window that nobody can find meanwhile. */
 bool weir_window_is_used(struct weir_window *window);
 
@@ -70,11 +94,15 @@ int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len
 
 /*
  * Take its mappings away, everywhere, before the device is touched. An error: the kernel failed to unmap one, which is as it was, like those after it.
- * @reason: for people, in a few words. No lock but the host's and the device's may be held. Nothing happens when it is not here.
+ * @reason: for people, in a few words. No lock but the host's and the device's may be held. One that is away stays so, for
+ * this reason.
  */
 int weir_window_withdraw(struct weir_window *window, const char *reason);
 
-/* Put them back; those that cannot be are lost with the window. Nothing happens when it is not away. */
+/*
+ * Put them back; those that cannot be are lost with the window. One that the kernel still keeps away (-ENODEV) stays so. Nothing happens when
+ * it is not away.
+ */
 void weir_window_restore(struct weir_window *window);
 
 /* It does not come back. Runs to its end; the first error. */

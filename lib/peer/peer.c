@@ -129,6 +129,7 @@ int weir_peer_info(struct weir_peer *peer, struct weir_peer_info *ret_info, size
 	struct weir_window *window = peer->window;
 	struct weir_peer_info info = { .len = peer->len };
 
+	weir_window_follow_trace(window);
 	pthread_mutex_lock(&window->lock);
 	info.generation = window->generation;
 	info.sunk = window->sunk;
@@ -145,6 +146,7 @@ int weir_peer_dmabuf(struct weir_peer *peer, int *ret_fd)
 	struct weir_window *window = peer->window;
 	int error, fd = -1;
 
+	weir_window_follow_trace(window);
 	pthread_mutex_lock(&window->lock);
 	error = weir_window_check(window);
 	if (!error)

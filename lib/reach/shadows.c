@@ -3,47 +3,22 @@
  * Bus addresses that neighbours answer at. Who may answer before the IOMMU is who cannot be told apart from the device: its IOMMU
  * group, in which the kernel has put every port and function that does not redirect.
  */
+#include "reach/shadows.h"
+
 #include <errno.h>
-#include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "host/host.h"
 #include "reach/path.h"
+#include "spans.h"
 
 enum { MAX_SHADOWS = 256, NAMES_SIZE = 16384 };
 
 struct shadows {
-	struct weir_iova_range ranges[MAX_SHADOWS]; /* ascending, apart */
-	size_t num;
+	struct weir_iova_range *ranges;
+	uint32_t num, room;
 };
-
-static bool touch(const struct weir_iova_range *lower, const struct weir_iova_range *upper)
-{
-	return lower->last == UINT64_MAX || upper->start <= lower->last + 1;
-}
-
-/* Put it in its place, and let it take in those that it meets. */
-static int add(struct shadows *shadows, struct weir_iova_range range)
-{
-	struct weir_iova_range *ranges = shadows->ranges;
-	size_t at = 0, end;
-
-	while (at < shadows->num && ranges[at].start < range.start && !touch(&ranges[at], &range))
-		at++;
-	for (end = at;
-	     end < shadows->num && (ranges[end].start <= range.start || touch(&range, &ranges[end])); end++) {
-		if (ranges[end].start < range.start)
-			range.start = ranges[end].start;
-		if (ranges[end].last > range.last)
-			range.last = ranges[end].last;
-	}
-	if (end == at && shadows->num == MAX_SHADOWS)
-		return weir_fail(-E2BIG, "the group's devices answer at more than %d ranges", MAX_SHADOWS);
-	memmove(&ranges[at + 1], &ranges[end], (shadows->num - end) * sizeof(*ranges));
-	ranges[at] = range;
-	shadows->num = shadows->num - (end - at) + 1;
-	return 0;
-}
 
 static int add_device(const struct weir_sys *sys, const char *address, struct shadows *shadows)
 {
@@ -51,11 +26,13 @@ static int add_device(const struct weir_sys *sys, const char *address, struct sh
 	unsigned int num = 0;
 	int error = weir_sysfs_memory(sys, address, resources, &num);
 
-	if (error)
+	/* One that has gone meanwhile answers at nothing. */
+	if (error && error != -ENOENT)
 		return weir_reach_explain(address, "resource", error);
-	for (unsigned int i = 0; i < num && !error; i++)
-		error = add(shadows, resources[i].range);
-	return error;
+	for (unsigned int i = 0; i < num; i++)
+		shadows->num =
+			weir_spans_add(shadows->ranges, shadows->num, shadows->room, resources[i].range);
+	return 0;
 }
 
 static int add_group(const struct weir_sys *sys, uint32_t group, const char *address, struct shadows *shadows)
@@ -72,12 +49,27 @@ static int add_group(const struct weir_sys *sys, uint32_t group, const char *add
 	return error;
 }
 
+int weir_shadows_read(const struct weir_sys *sys, uint32_t group, const char *address,
+		      struct weir_iova_range *ranges, uint32_t room, uint32_t *ret_num)
+{
+	struct shadows shadows = { .ranges = ranges, .room = room };
+	int error = add_group(sys, group, address, &shadows);
+
+	/* With a neighbour in the group, its own addresses are the neighbour's to keep clear of. */
+	if (!error && shadows.num)
+		error = add_device(sys, address, &shadows);
+	if (!error)
+		*ret_num = shadows.num;
+	return error;
+}
+
 int weir_reach_shadows(struct weir_host *host, const char *address, struct weir_iova_range *ranges,
 		       size_t *num)
 {
 	const struct weir_sys *sys = host->kernel.sys;
 	char normal[WEIR_PCI_ADDRESS_SIZE];
-	struct shadows shadows = { .num = 0 };
+	struct weir_iova_range all[MAX_SHADOWS];
+	struct shadows shadows = { .ranges = all, .room = MAX_SHADOWS };
 	size_t room = *num;
 	uint32_t group;
 	int error = weir_pci_address(address, normal);
@@ -96,9 +88,10 @@ int weir_reach_shadows(struct weir_host *host, const char *address, struct weir_
 		return error;
 	*num = shadows.num;
 	if (shadows.num > room)
-		return weir_fail(-ENOSPC, "the neighbours of %s answer at %zu ranges; there is room for %zu",
+		return weir_fail(-ENOSPC,
+				 "the neighbours of %s answer at %" PRIu32 " ranges; there is room for %zu",
 				 normal, shadows.num, room);
 	if (shadows.num)
-		memcpy(ranges, shadows.ranges, shadows.num * sizeof(*ranges));
+		memcpy(ranges, all, shadows.num * sizeof(*ranges));
 	return 0;
 }

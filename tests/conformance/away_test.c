@@ -368,8 +368,10 @@ CONFORMANCE(away, watchers_are_told_before_and_after, NEEDS(NVME0, RESET))
 	EXPECT_OK(weir_device_set_memory(device, true));
 	expect_told(&watcher, 0, 1, 0);
 	EXPECT_OK(weir_device_set_bus_master(device, true));
-	EXPECT_OK(weir_device_resync(device));
 	expect_told(&watcher, 0, 0, 0);
+	/* There may have been a reset that left no trace. */
+	EXPECT_OK(weir_device_resync(device));
+	expect_told(&watcher, 1, 1, 0);
 	unwatch(&watcher);
 }
 

@@ -217,6 +217,7 @@ static const char *const iommufd_open[] = {
 	"list_dir /sys/bus/pci/devices/DEVICE/vfio-dev",
 	"open /dev/vfio/devices/NODE",
 	"ioctl VFIO_DEVICE_BIND_IOMMUFD",
+	"list_dir GROUP",
 	"ioctl IOMMU_HWPT_ALLOC",
 	"ioctl VFIO_DEVICE_ATTACH_IOMMUFD_PT",
 	"ioctl IOMMU_IOAS_IOVA_RANGES",
@@ -231,6 +232,7 @@ static const char *const container_open[] = {
 	"readlink /sys/bus/pci/devices/DEVICE/iommu_group",
 	"open /dev/vfio/NODE",
 	"ioctl VFIO_GROUP_GET_STATUS",
+	"list_dir GROUP",
 	"ioctl VFIO_GROUP_SET_CONTAINER",
 	"ioctl VFIO_SET_IOMMU",
 	"ioctl VFIO_GROUP_GET_DEVICE_FD",
@@ -275,6 +277,8 @@ static void entry_text(const struct sys_log_entry *entry, const char *address, c
 
 	if (!strcmp(entry->call, "ioctl"))
 		snprintf(text, size, "ioctl %s", ioctl_name(entry->request));
+	else if (strstr(entry->path, "/iommu_groups/"))
+		snprintf(text, size, "%s GROUP", entry->call);
 	else if (at)
 		snprintf(text, size, "%s %.*sDEVICE%s", entry->call, (int)(at - entry->path), entry->path,
 			 at + strlen(address));
@@ -297,6 +301,11 @@ CONFORMANCE(calls, opening_a_device_makes_those_listed_once_each, NEEDS(ORDINARY
 	new_device(t, ioas, "EDU0", 0);
 	num = sys_log_count(log);
 	for (i = 0; i < num; i++) {
+		/* How many siblings it has is the machine's business. */
+		if (strstr(log->entries[i].path, "/resource")) {
+			i += 2;
+			continue;
+		}
 		entry_text(&log->entries[i], address_of(t, "EDU0"), text, sizeof(text));
 		if (*expected && **expected == '?' && strcmp(*expected + 1, text) != 0)
 			expected++;

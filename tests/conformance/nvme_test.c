@@ -4,7 +4,7 @@
  *
  * A controller that never becomes ready, or lies, is the simulated host's affair: QEMU's behaves.
  */
-#include "conformance/fixture.h"
+#include "conformance/away.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,8 @@ struct disk {
 
 static void close_controller(void *controller)
 {
-	EXPECT_EQ(nvme_controller_close(controller), 0);
+	if (nvme_controller_close(controller))
+		FAIL("nvme_controller_close: %s", nvme_error());
 }
 
 static void close_image(void *disk)
@@ -272,4 +273,23 @@ CONFORMANCE(nvme, many_requests_are_in_flight_at_once, NEEDS(NVME0))
 		}
 	}
 	expect_image(t, disk, 0, (size_t)DEPTH * size);
+}
+
+/* Where the doorbell is mapped, the store faults; where it is not, the kernel says so. */
+CONFORMANCE(nvme, doorbell_that_cannot_be_rung_fails_the_queue, NEEDS(NVME0))
+{
+	struct weir_device *device = new_device(t, new_ioas(t), "NVME0", 0);
+	struct nvme_controller *controller = new_controller(t, device, NVME_WAIT_POLLING);
+	struct nvme_namespace ns;
+	struct nvme_queue *queue;
+
+	if (nvme_namespace_info(controller, 1, &ns, sizeof(ns)) || nvme_queue_open(controller, DEPTH, &queue))
+		FAIL("opening namespace 1 and a queue: %s", nvme_error());
+	guarded(t);
+	set_memory_past(t, device, false);
+	EXPECT_EQ(nvme_queue_flush(queue, &ns, TIMEOUT_MS), -EIO);
+	EXPECT_CONTAINS(nvme_error(), "doorbell could not be rung");
+	EXPECT_EQ(weir_device_away(device), WEIR_AWAY_MEMORY);
+	EXPECT_OK(weir_device_set_memory(device, true));
+	EXPECT_OK(weir_device_set_bus_master(device, true)); /* it went along */
 }

@@ -6,6 +6,7 @@
 
 #include <nvme/nvme.h>
 
+#include "conformance/away.h"
 #include "conformance/dma.h"
 #include "conformance/os.h"
 #include "conformance/target.h"
@@ -162,6 +163,39 @@ CONFORMANCE(peer_stream, with_a_sink_they_raise_no_fault_while_the_window_is_awa
 {
 	t_timeout(t, 120);
 	survives(t, true);
+}
+
+/* Nobody tells the library of the resets, so what comes behind them goes wherever the kernel lets it; until it looks. */
+CONFORMANCE(peer_stream, resync_cures_raw_resets_on_the_way, NEEDS(PEER, NVME0))
+{
+	enum { RAW_RESETS = 10 };
+	struct weir_ioas *ioas = new_ioas(t), *other = space_of_stream(t, ioas);
+	struct target *target = new_target(t, ioas);
+	struct weir_map *map = map_window(t, target, other, 0);
+	struct weir_peer_event event;
+
+	begin_stream(t, other, false);
+	stream.iova = weir_map_iova(map);
+	for (uint64_t generation = 1; generation <= RAW_RESETS; generation++) {
+		t_note(t, "reset %u", (unsigned int)generation);
+		submit(0);
+		ASSERT_EQ(past_the_library(t, target->device, ABI_VFIO_DEVICE_RESET, NULL), 0);
+		submit(HALF);
+		ASSERT_OK(weir_device_resync(target->device));
+		drain();
+		enable_buffer(target);
+		EXPECT_EQ(next_event(target).kind, WEIR_PEER_WITHDRAWN);
+		event = next_event(target);
+		EXPECT_EQ(event.kind, WEIR_PEER_RESTORED);
+		EXPECT_EQ(event.generation, generation + 1);
+		memset(target->memory, 0, WINDOW);
+		submit(0);
+		drain();
+		for (unsigned int page = 0; page < HALF; page++)
+			EXPECT_FALSE(all_bytes(target->memory + page * PAGE, 0, PAGE));
+	}
+	EXPECT_EQ(weir_map_iova(map), stream.iova);
+	EXPECT_OK(weir_map_close(map));
 }
 
 /* A controller's own reads into another's buffer, and that one's writes from its own: no byte of it in host memory. */

@@ -247,3 +247,79 @@ CONFORMANCE(reach, a_device_alone_in_its_group_has_no_shadows, NEEDS(ON_ROOT_BUS
 	ASSERT_OK(weir_reach_shadows(host_of(t), address_of(t, "NVME0"), NULL, &num));
 	EXPECT_EQ(num, 0);
 }
+
+/* Map @len bytes of the file below 4 GiB again and again, until there is no place left; none of them in a shadow. */
+static void fill_up(struct t *t, struct weir_ioas *ioas, int fd, uint64_t len,
+		    const struct weir_iova_range *shadows, size_t num)
+{
+	const struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .address_bits = 32);
+	struct weir_map *map;
+	int error;
+
+	(void)t;
+	while (!(error = weir_ioas_map_file(ioas, fd, 0, len, &opts, &map))) {
+		uint64_t start = weir_map_iova(map), last = start + (len - 1);
+
+		for (size_t i = 0; i < num; i++)
+			if (start <= shadows[i].last && shadows[i].start <= last)
+				FAIL("IOVA %#" PRIx64 " is in the shadow %#" PRIx64 "..%#" PRIx64, start,
+				     shadows[i].start, shadows[i].last);
+	}
+	if (error != -ENOSPC)
+		FAIL("%s", weir_error());
+}
+
+static void expect_chosen_clear(struct t *t, const char *name)
+{
+	enum { LARGE = 64 << 20, SMALL = 2 << 20, PAGE = 4096 };
+	struct weir_iova_range shadows[MAX_RANGES];
+	struct weir_ioas *ioas = new_ioas(t), *other = new_ioas(t);
+	size_t num = MAX_RANGES;
+	struct weir_map *fixed, *shared;
+	int fd = new_file(t, LARGE);
+
+	record_no_calls(t); /* how many there are is the machine's business */
+	ASSERT_OK(weir_reach_shadows(host_of(t), address_of(t, name), shadows, &num));
+	ASSERT_GE(num, 1);
+	new_device(t, ioas, name, 0);
+	fill_up(t, ioas, fd, LARGE, shadows, num);
+	fill_up(t, ioas, fd, SMALL, shadows, num);
+	/* Who asks for such a place gets it; who shares what is there gets another. */
+	ASSERT_OK(weir_ioas_map_file(
+		ioas, fd, 0, PAGE,
+		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = shadows[0].start), &fixed));
+	EXPECT_EQ(weir_map_iova(fixed) == shadows[0].start, true);
+	EXPECT_OK(weir_map_close(fixed));
+	ASSERT_OK(weir_ioas_map_file(
+		other, fd, 0, PAGE,
+		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = shadows[0].start), &fixed));
+	ASSERT_OK(weir_map_share(fixed, ioas, NULL, &shared));
+	EXPECT_EQ(weir_map_iova(shared) == shadows[0].start, false);
+}
+
+CONFORMANCE(reach, what_is_chosen_keeps_clear_of_the_neighbours_below_a_switch,
+	    NEEDS(NVME_PAIR, LOCKED_MEMORY))
+{
+	t_timeout(t, 120);
+	expect_chosen_clear(t, "NVME0");
+}
+
+CONFORMANCE(reach, what_is_chosen_keeps_clear_of_the_neighbours_on_a_bus, NEEDS(EDU_PAIR, LOCKED_MEMORY))
+{
+	t_timeout(t, 120);
+	expect_chosen_clear(t, "EDU0");
+}
+
+/* Which it is the kernel's arguments decide, as above: alone, nothing is kept back. */
+CONFORMANCE(reach, what_is_chosen_keeps_clear_of_another_function_without_redirect,
+	    NEEDS(EDU2, EDU3, LOCKED_MEMORY))
+{
+	bool together = group_of(address_of(t, "EDU2")) == group_of(address_of(t, "EDU3"));
+
+	t_timeout(t, 120);
+	record_no_calls(t);
+	if (together)
+		expect_chosen_clear(t, "EDU2");
+	else
+		new_device(t, new_ioas(t), "EDU2", 0);
+}

@@ -380,6 +380,10 @@ static ssize_t yes_list_dir(void *ctx, const char *path, char *buf, size_t len)
 	}
 	if (!strcmp(path, "/dev/vfio/devices"))
 		return give("vfio0", 6, buf, len);
+	if (!strcmp(path, "/sys/kernel/iommu_groups/1/devices"))
+		return give(YES_ADDRESS_0, sizeof(YES_ADDRESS_0), buf, len);
+	if (!strcmp(path, "/sys/kernel/iommu_groups/2/devices"))
+		return give(YES_ADDRESS_1, sizeof(YES_ADDRESS_1), buf, len);
 	if (!strcmp(path, "/sys/kernel/iommu_groups/3/devices"))
 		return give(YES_ADDRESS_2 "\0" YES_ADDRESS_3, sizeof(YES_ADDRESS_2 "\0" YES_ADDRESS_3), buf,
 			    len);

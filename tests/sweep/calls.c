@@ -370,6 +370,8 @@ CALL(weir_ioas_map_dmabuf,
      (struct weir_ioas * ioas, int fd, uint64_t offset, uint64_t len, const struct weir_map_opts *opts,
       struct weir_map **ret),
      (ioas, fd, offset, len, opts, ret), GIVES(ret), .ioas = ioas, .maps = true)
+CALL(weir_peer_info, (struct weir_peer * peer, struct weir_peer_info *ret, size_t size), (peer, ret, size),
+     .ioas = NULL)
 CALL(weir_peer_dmabuf, (struct weir_peer * peer, int *ret), (peer, ret), .ioas = NULL)
 CALL(weir_peer_watch, (struct weir_peer * peer, const struct weir_watch_opts *opts, struct weir_watch **ret),
      (peer, opts, ret), GIVES(ret))

@@ -33,6 +33,8 @@ static const struct {
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
 	{ "peer_stream.fifty_*", "fifty times the calls of peer.*, while another device does DMA" },
 	{ "peer_stream.with_a_sink_*", "likewise" },
+	{ "peer_stream.resync_*", "ten times the calls of peer_past.*, likewise" },
+	{ "reach.what_is_chosen_*", "a hundred times the calls of ioas_file.*" },
 	{ "limits.there_is_none_to_the_number_of_mappings", "70000 times the calls of ioas_map.*" },
 	{ "limits.the_kernels_number_of_mappings_*", "65536 times the calls of ioas_map.*" },
 };
@@ -68,8 +70,17 @@ static const struct {
 	/* The events of a watch whose descriptor was not signalled are there all the same. */
 	{ "peer.*", "write" },
 	{ "away.*", "write" },
-	{ "peer.a_reset_*", "ioctl 0x3b6f" },
-	{ "peer.a_callback_*", "ioctl 0x3b6f" },
+	{ "peer_past.*", "ioctl 0x3b8f" },
+	{ "peer_past.*", "ioctl 0x3b71" },
+	{ "peer_past.*", "ioctl 0x3b72" },
+	{ "peer_past.*", "ioctl 0x3b86" },
+	{ "peer_past.*", "write" },
+	/* Likewise what fails to read or write the configuration space while the window is withdrawn, or fails to sleep. */
+	{ "peer_past.*", "pread" },
+	{ "peer_past.*", "pwrite" },
+	{ "peer_past.*", "ioctl 0x3b75" },
+	{ "peer_past.a_hot_reset_*", NULL },
+	{ "peer.*", "ioctl 0x3b6f" },
 	/* What a batch had mapped before it was refused stays, and counts as lost, when the kernel fails to unmap it. */
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b86" },
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b72" },
@@ -89,6 +100,7 @@ static const struct {
 	{ "cache.entries_are_limited_and_used_again", NULL },
 	{ "cache.room_is_made_where_nobody_has_been_for_long", NULL },
 	{ "cache.ranges_that_overlap_become_one", NULL },
+	{ "cache.what_was_invalidated_is_not_found_again", NULL },
 	{ "cache.what_was_put_is_found_again_*", NULL },
 	/* Of a function whose group cannot be read, the answer is that the kernel does not say which it is. */
 	{ "reset.bus_reset_reaches_the_lone_device_below_its_port", "readlink" },

@@ -68,7 +68,7 @@ UNIT(opening, a_device_on_iommufd_takes_each_call_once)
 	sys_log_clear(log);
 	ASSERT_OK(weir_device_open(ioas, YES_ADDRESS_0, NULL, &device));
 	EXPECT_CALLS(log, { "readlink", 0 }, { "list_dir", 0 }, { "open", 0 },
-		     IOCTL(ABI_VFIO_DEVICE_BIND_IOMMUFD), IOCTL(ABI_IOMMU_HWPT_ALLOC),
+		     IOCTL(ABI_VFIO_DEVICE_BIND_IOMMUFD), { "list_dir", 0 }, IOCTL(ABI_IOMMU_HWPT_ALLOC),
 		     IOCTL(ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT), IOCTL(ABI_IOMMU_IOAS_IOVA_RANGES),
 		     IOCTL(ABI_VFIO_DEVICE_GET_INFO), IOCTL(ABI_VFIO_DEVICE_GET_REGION_INFO), { "pread", 0 },
 		     { "pwrite", 0 });
@@ -90,7 +90,7 @@ UNIT(opening, a_device_on_a_container_takes_each_call_once)
 	sys_log_clear(log);
 	ASSERT_OK(weir_device_open(ioas, YES_ADDRESS_0, NULL, &device));
 	EXPECT_CALLS(log, { "readlink", 0 }, { "open", 0 }, IOCTL(ABI_VFIO_GROUP_GET_STATUS),
-		     IOCTL(ABI_VFIO_GROUP_SET_CONTAINER), IOCTL(ABI_VFIO_SET_IOMMU),
+		     { "list_dir", 0 }, IOCTL(ABI_VFIO_GROUP_SET_CONTAINER), IOCTL(ABI_VFIO_SET_IOMMU),
 		     IOCTL(ABI_VFIO_GROUP_GET_DEVICE_FD), IOCTL(ABI_VFIO_IOMMU_GET_INFO),
 		     IOCTL(ABI_VFIO_DEVICE_GET_INFO), IOCTL(ABI_VFIO_DEVICE_GET_REGION_INFO), { "pread", 0 },
 		     { "pwrite", 0 });
@@ -125,10 +125,10 @@ UNIT(opening, mappings_are_put_in_force_before_the_device_can_use_them)
 	sys_log_clear(log);
 	new_device(t, ioas, YES_ADDRESS_0);
 	EXPECT_EQ(2, sys_log_count_ioctl(log, ABI_IOMMU_IOAS_MAP));
-	EXPECT_EQ(ABI_IOMMU_HWPT_ALLOC, log->entries[4].request);
-	EXPECT_EQ(ABI_IOMMU_IOAS_MAP, log->entries[5].request);
+	EXPECT_EQ(ABI_IOMMU_HWPT_ALLOC, log->entries[5].request);
 	EXPECT_EQ(ABI_IOMMU_IOAS_MAP, log->entries[6].request);
-	EXPECT_EQ(ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, log->entries[7].request);
+	EXPECT_EQ(ABI_IOMMU_IOAS_MAP, log->entries[7].request);
+	EXPECT_EQ(ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, log->entries[8].request);
 }
 
 UNIT(opening, mapping_and_unmapping_take_one_call_each)

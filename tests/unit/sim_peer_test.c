@@ -73,3 +73,109 @@ UNIT(sim_peer, bars_without_a_page_that_can_be_mapped_are_no_windows)
 		EXPECT_OK(weir_peer_close(peer));
 	}
 }
+
+/* What others do ------------------------------------------------------------------------------------------------ */
+
+enum { CMB_BAR = 2 };
+
+/* A controller's memory buffer, watched, and mapped where the interface can. */
+struct window {
+	struct weir_sim_device *card;
+	struct weir_device *device;
+	struct weir_region *bar;
+	struct weir_peer *peer;
+	struct weir_watch *watch;
+	struct weir_map *map;
+};
+
+static struct window new_window(struct t *t, enum weir_backend backend)
+{
+	struct sim_host *host = sim_host_open(t, backend);
+	struct window w = { .map = NULL };
+
+	ASSERT_OK(weir_sim_add_nvme(host->sim, &WEIR_OPTS(weir_sim_nvme_opts, .cmb_mib = 1), NULL, &w.card));
+	ASSERT_OK(weir_device_open(host->ioas, "0000:00:01.0", NULL, &w.device));
+	ASSERT_OK(weir_device_region(w.device, CMB_BAR, &w.bar));
+	ASSERT_OK(weir_peer_open(w.bar, 0, 4 * PAGE, &w.peer));
+	ASSERT_OK(weir_peer_watch(w.peer, NULL, &w.watch));
+	if (weir_caps_check(w.device, WEIR_CAP_PEER) == 0)
+		ASSERT_OK(weir_peer_map(w.peer, host->ioas, 0, 4 * PAGE, NULL, &w.map));
+	return w;
+}
+
+static void close_window(const struct window *w)
+{
+	if (w->map)
+		EXPECT_OK(weir_map_close(w->map));
+	EXPECT_OK(weir_watch_close(w->watch));
+	EXPECT_OK(weir_peer_close(w->peer));
+	EXPECT_OK(weir_device_close(w->device));
+}
+
+static void expect_told(const struct window *w, uint32_t kind, uint32_t state, const char *reason)
+{
+	struct weir_peer_event event = { .kind = UINT32_MAX };
+	struct weir_peer_info info;
+
+	ASSERT_OK(weir_watch_next(w->watch, &event, sizeof(event)));
+	EXPECT_EQ(event.kind, kind);
+	EXPECT_ERR(-EAGAIN, weir_watch_next(w->watch, &event, sizeof(event)));
+	ASSERT_OK(weir_peer_info(w->peer, &info, sizeof(info)));
+	EXPECT_EQ(info.state, state);
+	EXPECT_CONTAINS(info.reason, reason);
+}
+
+UNIT(sim_peer, an_error_event_withdraws_the_window_of_a_device_that_is_off)
+{
+	for (int i = 0; i < 3; i++) {
+		struct window w = new_window(t, sim_backends[i]);
+		struct weir_peer_event event;
+		struct weir_irq *irq;
+		uint32_t value;
+
+		ASSERT_OK(weir_irq_enable(w.device, WEIR_IRQ_ERR, 1, &irq));
+		/* One after which all is as it was changes nothing. */
+		weir_sim_report_error(w.card);
+		EXPECT_OK(weir_irq_wait(irq, 0, 5000, NULL));
+		EXPECT_ERR(-EAGAIN, weir_watch_next(w.watch, &event, sizeof(event)));
+		weir_sim_set_memory(w.card, false);
+		weir_sim_report_error(w.card);
+		EXPECT_OK(weir_irq_wait(irq, 0, 5000, NULL));
+		expect_told(&w, WEIR_PEER_WITHDRAWN, WEIR_PEER_AWAY, "switched off");
+		weir_sim_set_memory(w.card, true);
+		EXPECT_OK(weir_region_read32(w.bar, 0, &value));
+		expect_told(&w, WEIR_PEER_RESTORED, WEIR_PEER_HERE, "");
+		EXPECT_OK(weir_irq_disable(irq));
+		close_window(&w);
+	}
+}
+
+UNIT(sim_peer, the_window_of_an_unplugged_device_is_away)
+{
+	for (int i = 0; i < 3; i++) {
+		struct window w = new_window(t, sim_backends[i]);
+
+		weir_sim_unplug(w.card, true);
+		EXPECT_ERR(-ENODEV, weir_device_resync(w.device));
+		expect_told(&w, WEIR_PEER_WITHDRAWN, WEIR_PEER_AWAY, "gone");
+		close_window(&w);
+	}
+}
+
+/* Whoever is asked hands it back by closing it. */
+UNIT(sim_peer, the_window_of_a_device_that_is_handed_back_is_lost)
+{
+	for (int i = 0; i < 3; i++) {
+		struct window w = new_window(t, sim_backends[i]);
+		struct weir_irq *irq;
+
+		ASSERT_OK(weir_irq_enable(w.device, WEIR_IRQ_REQ, 1, &irq));
+		weir_sim_unplug(w.card, false);
+		EXPECT_OK(weir_irq_wait(irq, 0, 5000, NULL));
+		expect_told(&w, WEIR_PEER_WITHDRAWN, WEIR_PEER_AWAY, "wants the device back");
+		EXPECT_OK(weir_device_close(w.device));
+		w.device = NULL;
+		expect_told(&w, WEIR_PEER_IS_LOST, WEIR_PEER_LOST, "closed");
+		close_window(&w);
+	}
+}
