@@ -26,12 +26,25 @@ struct weir_lookup_table {
 	const uint64_t *slots; /* before them, at -1: in how many places of 32 bytes something can belong */
 };
 
+enum { WEIR_LOOKUP_FRAMES = 1 << 18, WEIR_LOOKUP_BLOCKS = 128, WEIR_LOOKUP_LEFT = 7 };
+
+/* 512 GiB of addresses. */
+struct weir_lookup_part {
+	/* For each frame of 2 MiB: how far it is to where it leads | 12 bits: frames left; 0: see dense. */
+	uint64_t frames[WEIR_LOOKUP_FRAMES];
+	/*
+	 * For each 4 GiB, or NULL, a word for each page: the page it leads to, of one of four bases | 2 bits: which | 3 bits: pages
+	 * left; 0: see pages.
+	 */
+	const uint32_t *dense[WEIR_LOOKUP_BLOCKS];
+};
+
 /* One direction: from memory to IOVAs, or back. */
 struct weir_lookup_view {
 	struct weir_lookup_table pages;
-	uint64_t reserved[6];
-	/* For each 512 GiB a word for each frame of 2 MiB: how far it is to where it leads | 12 bits: frames left; 0: see pages. */
-	const uint64_t *parts[512];
+	uint64_t bases[4]; /* each stays as it is as soon as a word names it */
+	uint64_t reserved[2];
+	const struct weir_lookup_part *parts[512];
 } __attribute__((aligned(64)));
 
 /* What an address space begins with. */
@@ -46,16 +59,36 @@ static inline uint64_t weir_lookup_read(const uint64_t *value)
 	return __atomic_load_n(value, __ATOMIC_ACQUIRE);
 }
 
-/* What is known of the frame that @address is in; 0: nothing. */
-static inline __attribute__((always_inline)) uint64_t weir_lookup_frame(const struct weir_lookup_view *view,
-									uint64_t address)
+/* The part that @address is in; NULL: there is none. */
+static inline __attribute__((always_inline)) const struct weir_lookup_part *
+weir_lookup_part(const struct weir_lookup_view *view, uint64_t address)
 {
-	const uint64_t *words;
-
 	if (__builtin_expect(address >> 48 != 0, 0))
-		return 0;
-	words = __atomic_load_n(&view->parts[address >> 39], __ATOMIC_ACQUIRE);
-	return words ? weir_lookup_read(&words[address >> 21 & 0x3ffff]) : 0;
+		return NULL;
+	return __atomic_load_n(&view->parts[address >> 39], __ATOMIC_ACQUIRE);
+}
+
+/* What is known of the frame that @address is in; 0: nothing. */
+static inline uint64_t weir_lookup_frame(const struct weir_lookup_part *part, uint64_t address)
+{
+	return weir_lookup_read(&part->frames[address >> 21 & (WEIR_LOOKUP_FRAMES - 1)]);
+}
+
+/* What is known of a page that is in no frame of which anything is known; 0: nothing. */
+static inline uint32_t weir_lookup_dense(const struct weir_lookup_part *part, uint64_t address)
+{
+	const uint32_t *words =
+		__atomic_load_n(&part->dense[address >> 32 & (WEIR_LOOKUP_BLOCKS - 1)], __ATOMIC_ACQUIRE);
+
+	return words ? __atomic_load_n(&words[(uint32_t)address >> 12], __ATOMIC_ACQUIRE) : 0;
+}
+
+/* Where @address leads, of whose page this is known. */
+static inline uint64_t weir_lookup_dense_to(const struct weir_lookup_view *view, uint32_t word,
+					    uint64_t address)
+{
+	return __atomic_load_n(&view->bases[word >> 3 & 3], __ATOMIC_RELAXED) +
+	       ((uint64_t)(word >> 5) << 12 | (address & 4095));
 }
 
 /* Where something belongs: its key is multiplied by a number far from any pattern, and the place is as far along as the product. */
@@ -97,19 +130,26 @@ static inline __attribute__((always_inline)) int weir_lookup_find(const struct w
 								  uint64_t address, uint64_t len,
 								  uint64_t *ret_to, uint64_t *ret_left)
 {
-	uint64_t word = weir_lookup_frame(view, address), left;
+	const struct weir_lookup_part *part = weir_lookup_part(view, address);
+	uint64_t word = part ? weir_lookup_frame(part, address) : 0, left, to;
+	uint32_t dense = part && !word ? weir_lookup_dense(part, address) : 0;
 
 	if (word) {
 		left = weir_lookup_left(word, 4095, 21, address);
+		to = weir_lookup_to(word, address);
+	} else if (dense) {
+		left = weir_lookup_left(dense, WEIR_LOOKUP_LEFT, 12, address);
+		to = weir_lookup_dense_to(view, dense, address);
 	} else {
 		word = weir_lookup_page(view, address);
 		if (__builtin_expect(!word, 0))
 			return 0;
-		left = weir_lookup_left(word, 7, 12, address);
+		left = weir_lookup_left(word, WEIR_LOOKUP_LEFT, 12, address);
+		to = weir_lookup_to(word, address);
 	}
 	if (__builtin_expect(left < len, 0))
 		return 0;
-	*ret_to = weir_lookup_to(word, address);
+	*ret_to = to;
 	if (ret_left)
 		*ret_left = left;
 	return 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Where an address leads: which of the three places a range is in. */
+/* Where an address leads: which of the four places a range is in. */
 #include "ioas/lookup.h"
 
 #include <string.h>
@@ -19,7 +19,8 @@ void weir_lookup_init(struct weir_lookup *lookup)
 
 void weir_lookup_finish(struct weir_lookup *lookup)
 {
-	weir_large_finish(&lookup->view);
+	weir_dense_finish(&lookup->view);
+	weir_parts_finish(&lookup->view);
 	weir_tables_finish(&lookup->pages);
 	weir_tables_finish(&lookup->ranges.tables);
 	weir_lookup_init(lookup);
@@ -46,11 +47,18 @@ void weir_lookup_unreserve(struct weir_lookup *lookup, uint64_t len)
 		weir_tables_unreserve(&lookup->ranges.tables, weir_ranges_slots(len));
 }
 
+static void add_short(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to)
+{
+	lookup->num_pages += ((last - first) >> WEIR_PAGES_SHIFT) + 1;
+	if (!weir_dense_add(&lookup->dense, &lookup->view, lookup->num_pages, first, last, to))
+		weir_pages_add(&lookup->pages, first, last, to);
+}
+
 void weir_lookup_add(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to)
 {
 	weir_lookup_unreserve(lookup, last - first + 1);
 	if (is_short(last - first + 1))
-		weir_pages_add(&lookup->pages, first, last, to);
+		add_short(lookup, first, last, to);
 	else if (!weir_large_add(&lookup->view, first, last, to))
 		weir_ranges_add(&lookup->ranges, first, last, to);
 }
@@ -58,39 +66,79 @@ void weir_lookup_add(struct weir_lookup *lookup, uint64_t first, uint64_t last, 
 bool weir_lookup_exact(const struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t *ret_to)
 {
 	if (is_short(last - first + 1))
-		return weir_pages_exact(&lookup->pages, first, last, ret_to);
+		return weir_dense_exact(&lookup->view, first, last, ret_to) ||
+		       weir_pages_exact(&lookup->pages, first, last, ret_to);
 	return weir_large_exact(&lookup->view, first, last, ret_to) ||
 	       weir_ranges_exact(&lookup->ranges, first, last, ret_to);
+}
+
+/* Only a word for a page cannot lead anywhere; its range moves where it can, and is found there before it is gone here. */
+void weir_lookup_add_twin(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to,
+			  uint64_t other)
+{
+	weir_lookup_unreserve(lookup, last - first + 1);
+	if (!is_short(last - first + 1) || !weir_dense_is_here(&lookup->view, first, last, to) ||
+	    weir_dense_can_lead(&lookup->dense, &lookup->view, other, other + (last - first)))
+		return;
+	weir_pages_add(&lookup->pages, first, last, to);
+	weir_dense_remove(&lookup->dense, &lookup->view, first, last, to);
 }
 
 void weir_lookup_redirect(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to,
 			  uint64_t now_to)
 {
-	if (is_short(last - first + 1))
-		weir_pages_redirect(&lookup->pages, first, last, to, now_to);
-	else if (!weir_large_redirect(&lookup->view, first, last, to, now_to))
+	if (is_short(last - first + 1)) {
+		if (!weir_dense_redirect(&lookup->dense, &lookup->view, first, last, to, now_to))
+			weir_pages_redirect(&lookup->pages, first, last, to, now_to);
+	} else if (!weir_large_redirect(&lookup->view, first, last, to, now_to)) {
 		weir_ranges_redirect(&lookup->ranges, first, last, to, now_to);
+	}
+}
+
+static void remove_short(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to)
+{
+	lookup->num_pages -= ((last - first) >> WEIR_PAGES_SHIFT) + 1;
+	if (!weir_dense_remove(&lookup->dense, &lookup->view, first, last, to))
+		weir_pages_remove(&lookup->pages, first, last, to);
 }
 
 void weir_lookup_remove(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to)
 {
 	if (is_short(last - first + 1))
-		weir_pages_remove(&lookup->pages, first, last, to);
+		remove_short(lookup, first, last, to);
 	else if (!weir_large_remove(&lookup->view, first, last, to))
 		weir_ranges_remove(&lookup->ranges, first, last, to);
+}
+
+/* The first look once more: what is in the parts. */
+static void search_part(const struct weir_lookup_view *view, uint64_t address,
+			struct weir_lookup_answer *best)
+{
+	const struct weir_lookup_part *part = weir_lookup_part(view, address);
+	uint64_t word = part ? weir_lookup_frame(part, address) : 0;
+	uint32_t dense = part ? weir_lookup_dense(part, address) : 0;
+	struct weir_lookup_answer answer = { 0 };
+
+	if (word) {
+		best->left = weir_large_left(word, address);
+		best->to = weir_lookup_to(word, address);
+	}
+	if (dense) {
+		answer.left = weir_lookup_left(dense, WEIR_LOOKUP_LEFT, WEIR_PAGES_SHIFT, address);
+		answer.to = weir_lookup_dense_to(view, dense, address);
+	}
+	if (answer.left > best->left)
+		*best = answer;
 }
 
 bool weir_lookup_search(const struct weir_lookup *lookup, uint64_t address, uint64_t len,
 			struct weir_lookup_answer *ret_answer)
 {
 	struct weir_lookup_answer best = { 0 };
-	uint64_t word = weir_lookup_frame(&lookup->view, address);
+	uint64_t word;
 
-	if (word) {
-		best.left = weir_large_left(word, address);
-		best.to = weir_lookup_to(word, address);
-	}
-	if (!word || best.left < len) {
+	search_part(&lookup->view, address, &best);
+	if (!best.left || best.left < len) {
 		word = weir_pages_search(&lookup->view.pages, address, len);
 		if (word && weir_page_left(word, address) > best.left) {
 			best.left = weir_page_left(word, address);
