@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where short ranges lead that are not far from each other: a table with a word of four bytes for each page, of the lower 256 TiB.
+ * Where short ranges lead that are not far from each other: a word of four bytes for each page of a frame of 2 MiB.
  *
- * It is in blocks for 4 GiB each, which are made when they are needed, and stay. What is never written takes no memory, so it costs 4 KiB for each
- * 4 MiB in which there is a range: these are taken here as long as that is not much for the number of ranges there are. A
- * word is all there is to know of a page, so one load of a reader's is an answer that was true at that moment. How it is read is in
- * weir/lookup.h.
+ * The words are in blocks for 1 GiB each, which are made when they are needed, and stay; a frame in which there are ranges knows where its
+ * words are (parts.h). What is never written takes no memory, so it costs 4 KiB for each two frames in which there is a range: ranges are
+ * taken here as long as that is not much for the number there are. A word is all there is to know of a page, so one load of a reader's is
+ * an answer that was true at that moment; and the words of a frame are its own for ever, so it does not matter when he learnt where they
+ * are. How it is read is in weir/lookup.h.
  *
- * Where a range leads is in a word as which of four bases, of 512 GiB each, and the page of that. A base is the first four that are
- * needed, and stays.
+ * Where a range leads is in a word as the page of one of four bases, 512 GiB each. These are the first four that are needed, and stay.
  *
  * Of ranges that overlap it has one. What it does not take has its place elsewhere (lookup.h).
  */
@@ -18,7 +18,7 @@
 #include "ioas/parts.h"
 
 struct weir_dense {
-	uint64_t live; /* how many 4 KiB of words are in use, and blocks */
+	uint64_t live; /* how many 4 KiB of words are in use, and blocks there are */
 	uint32_t num_bases;
 };
 

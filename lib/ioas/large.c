@@ -4,19 +4,19 @@
 
 #include "ioas/tables.h"
 
-static const uint64_t FRAME = (uint64_t)1 << WEIR_LARGE_SHIFT, frame_mask = FRAME - 1;
+static const uint64_t FRAME = (uint64_t)1 << WEIR_FRAME_SHIFT, frame_mask = FRAME - 1;
 
 static bool suits(uint64_t first, uint64_t last)
 {
 	return !(first & frame_mask) && (last & frame_mask) == frame_mask &&
 	       !(last >> WEIR_PARTS_END_SHIFT) &&
-	       (last >> WEIR_LARGE_SHIFT) - (first >> WEIR_LARGE_SHIFT) < WEIR_LARGE_MOST;
+	       (last >> WEIR_FRAME_SHIFT) - (first >> WEIR_FRAME_SHIFT) < WEIR_LOOKUP_FRAMES_LEFT;
 }
 
 /* The word of a frame whose part there is. */
 static uint64_t *word_of(const struct weir_lookup_view *view, uint64_t address)
 {
-	return &weir_part(view, address)->frames[address >> WEIR_LARGE_SHIFT & (WEIR_LOOKUP_FRAMES - 1)];
+	return weir_frame_in(weir_part(view, address), address);
 }
 
 /* 0: nothing is known. */
@@ -28,7 +28,7 @@ static uint64_t written(const struct weir_lookup_view *view, uint64_t address)
 /* The words of a range that leads to @to. */
 static void write_words(struct weir_lookup_view *view, uint64_t first, uint64_t last, uint64_t to)
 {
-	uint64_t left = (last >> WEIR_LARGE_SHIFT) - (first >> WEIR_LARGE_SHIFT) + 1;
+	uint64_t left = (last >> WEIR_FRAME_SHIFT) - (first >> WEIR_FRAME_SHIFT) + 1;
 
 	for (uint64_t at = first; left; left--, at += FRAME)
 		weir_write(word_of(view, at), (to - first) | left);
@@ -47,13 +47,15 @@ bool weir_large_add(struct weir_lookup_view *view, uint64_t first, uint64_t last
 
 bool weir_large_exact(const struct weir_lookup_view *view, uint64_t first, uint64_t last, uint64_t *ret_to)
 {
-	uint64_t num = (last >> WEIR_LARGE_SHIFT) - (first >> WEIR_LARGE_SHIFT) + 1, word;
+	uint64_t num = (last >> WEIR_FRAME_SHIFT) - (first >> WEIR_FRAME_SHIFT) + 1, word, before;
 
 	if (!suits(first, last))
 		return false;
 	word = written(view, first);
+	before = written(view, first - 1);
 	/* It ends here; and it does not begin before. */
-	if ((word & WEIR_LARGE_MOST) != num || written(view, first - 1) == word + 1)
+	if ((word & WEIR_LOOKUP_FRAMES_LEFT) != num ||
+	    ((before & WEIR_LOOKUP_FRAMES_LEFT) && before == word + 1))
 		return false;
 	*ret_to = weir_lookup_to(word, first);
 	return true;

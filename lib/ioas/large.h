@@ -10,11 +10,6 @@
 
 #include "ioas/parts.h"
 
-enum {
-	WEIR_LARGE_SHIFT = 21,
-	WEIR_LARGE_MOST = 4095, /* frames that a range can have here */
-};
-
 /* Add a range, if that can be: false, with nothing changed, when it cannot. */
 bool weir_large_add(struct weir_lookup_view *view, uint64_t first, uint64_t last, uint64_t to);
 
@@ -28,7 +23,7 @@ bool weir_large_remove(struct weir_lookup_view *view, uint64_t first, uint64_t l
 
 static inline uint64_t weir_large_left(uint64_t word, uint64_t address)
 {
-	return weir_lookup_left(word, WEIR_LARGE_MOST, WEIR_LARGE_SHIFT, address);
+	return weir_lookup_left(word, WEIR_LOOKUP_FRAMES_LEFT, WEIR_FRAME_SHIFT, address);
 }
 
 #endif

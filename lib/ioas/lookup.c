@@ -7,7 +7,10 @@
 /* A place with two empty slots, so that who looks for a page need not ask whether there is a table. */
 static const _Alignas(64) uint64_t no_slots[8] = { [3] = 1 };
 
-const struct weir_lookup_view weir_lookup_nothing = { .pages.slots = &no_slots[4] };
+const struct weir_lookup_view weir_lookup_nothing = {
+	.parts = { [0 ... WEIR_LOOKUP_PARTS - 1] = weir_no_part.frames },
+	.pages.slots = &no_slots[4],
+};
 
 void weir_lookup_init(struct weir_lookup *lookup)
 {
@@ -110,34 +113,30 @@ void weir_lookup_remove(struct weir_lookup *lookup, uint64_t first, uint64_t las
 		weir_ranges_remove(&lookup->ranges, first, last, to);
 }
 
-/* The first look once more: what is in the parts. */
-static void search_part(const struct weir_lookup_view *view, uint64_t address,
-			struct weir_lookup_answer *best)
+/* The first look once more: what is known of the frame, or of the page by that. */
+static struct weir_lookup_answer search_frame(const struct weir_lookup_view *view, uint64_t address)
 {
-	const struct weir_lookup_part *part = weir_lookup_part(view, address);
-	uint64_t word = part ? weir_lookup_frame(part, address) : 0;
-	uint32_t dense = part ? weir_lookup_dense(part, address) : 0;
-	struct weir_lookup_answer answer = { 0 };
+	uint64_t word = weir_lookup_frame(view, address);
+	uint32_t dense;
 
-	if (word) {
-		best->left = weir_large_left(word, address);
-		best->to = weir_lookup_to(word, address);
-	}
-	if (dense) {
-		answer.left = weir_lookup_left(dense, WEIR_LOOKUP_LEFT, WEIR_PAGES_SHIFT, address);
-		answer.to = weir_lookup_dense_to(view, dense, address);
-	}
-	if (answer.left > best->left)
-		*best = answer;
+	if (word & WEIR_LOOKUP_FRAMES_LEFT)
+		return (struct weir_lookup_answer){ .left = weir_large_left(word, address),
+						    .to = weir_lookup_to(word, address) };
+	dense = weir_lookup_dense(word, address);
+	if (!dense)
+		return (struct weir_lookup_answer){ 0 };
+	return (struct weir_lookup_answer){
+		.left = weir_lookup_left(dense >> 2, WEIR_LOOKUP_PAGES_LEFT, WEIR_PAGES_SHIFT, address),
+		.to = weir_lookup_dense_to(view, dense, address),
+	};
 }
 
 bool weir_lookup_search(const struct weir_lookup *lookup, uint64_t address, uint64_t len,
 			struct weir_lookup_answer *ret_answer)
 {
-	struct weir_lookup_answer best = { 0 };
+	struct weir_lookup_answer best = search_frame(&lookup->view, address);
 	uint64_t word;
 
-	search_part(&lookup->view, address, &best);
 	if (!best.left || best.left < len) {
 		word = weir_pages_search(&lookup->view.pages, address, len);
 		if (word && weir_page_left(word, address) > best.left) {
