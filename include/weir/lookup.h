@@ -26,12 +26,26 @@ struct weir_lookup_table {
 	const uint64_t *slots; /* before them, at -1: in how many places of 32 bytes something can belong */
 };
 
+enum {
+	WEIR_LOOKUP_PARTS = 512, /* of 512 GiB each */
+	WEIR_LOOKUP_FRAMES = 1 << 18,
+	WEIR_LOOKUP_FRAMES_LEFT = 2047,
+	WEIR_LOOKUP_PAGES = 512,
+	WEIR_LOOKUP_PAGES_LEFT = 7,
+};
+
 /* One direction: from memory to IOVAs, or back. */
 struct weir_lookup_view {
+	/*
+	 * For each part, a word for each frame of 2 MiB: how far it is to where it leads | 11 bits: frames left. If none are left, it
+	 * is where there is a word for each page of the frame, or 0.
+	 *
+	 * Such a word: the page it leads to, of one of four bases | 3 bits: pages left | 2 bits: which base; 0: see pages.
+	 */
+	const uint64_t *parts[WEIR_LOOKUP_PARTS];
 	struct weir_lookup_table pages;
-	uint64_t reserved[6];
-	/* For each 512 GiB a word for each frame of 2 MiB: how far it is to where it leads | 12 bits: frames left; 0: see pages. */
-	const uint64_t *parts[512];
+	uint64_t bases[4]; /* each stays as it is as soon as a word names it */
+	uint64_t reserved[2];
 } __attribute__((aligned(64)));
 
 /* What an address space begins with. */
@@ -50,12 +64,28 @@ static inline uint64_t weir_lookup_read(const uint64_t *value)
 static inline __attribute__((always_inline)) uint64_t weir_lookup_frame(const struct weir_lookup_view *view,
 									uint64_t address)
 {
-	const uint64_t *words;
+	uint64_t part = address >> 39;
 
-	if (__builtin_expect(address >> 48 != 0, 0))
+	if (__builtin_expect(part >= WEIR_LOOKUP_PARTS, 0))
 		return 0;
-	words = __atomic_load_n(&view->parts[address >> 39], __ATOMIC_ACQUIRE);
-	return words ? weir_lookup_read(&words[address >> 21 & 0x3ffff]) : 0;
+	return weir_lookup_read(__atomic_load_n(&view->parts[part], __ATOMIC_ACQUIRE) +
+				(address >> 21 & (WEIR_LOOKUP_FRAMES - 1)));
+}
+
+/* What is known of the page that @address is in, by what is known of its frame: that no frames are left; 0: nothing. */
+static inline uint32_t weir_lookup_dense(uint64_t frame, uint64_t address)
+{
+	const uint32_t *words = (const uint32_t *)(uintptr_t)frame;
+
+	return words ? __atomic_load_n(&words[address >> 12 & (WEIR_LOOKUP_PAGES - 1)], __ATOMIC_ACQUIRE) : 0;
+}
+
+/* Where @address leads, of whose page this is known. */
+static inline uint64_t weir_lookup_dense_to(const struct weir_lookup_view *view, uint32_t word,
+					    uint64_t address)
+{
+	return __atomic_load_n(&view->bases[word & 3], __ATOMIC_RELAXED) + ((uint64_t)(word >> 5) << 12) +
+	       (address & 4095);
 }
 
 /* Where something belongs: its key is multiplied by a number far from any pattern, and the place is as far along as the product. */
@@ -97,19 +127,25 @@ static inline __attribute__((always_inline)) int weir_lookup_find(const struct w
 								  uint64_t address, uint64_t len,
 								  uint64_t *ret_to, uint64_t *ret_left)
 {
-	uint64_t word = weir_lookup_frame(view, address), left;
+	uint64_t word = weir_lookup_frame(view, address), left, to;
+	uint32_t dense;
 
-	if (word) {
-		left = weir_lookup_left(word, 4095, 21, address);
+	if (word & WEIR_LOOKUP_FRAMES_LEFT) {
+		left = weir_lookup_left(word, WEIR_LOOKUP_FRAMES_LEFT, 21, address);
+		to = weir_lookup_to(word, address);
+	} else if ((dense = weir_lookup_dense(word, address))) {
+		left = weir_lookup_left(dense >> 2, WEIR_LOOKUP_PAGES_LEFT, 12, address);
+		to = weir_lookup_dense_to(view, dense, address);
 	} else {
 		word = weir_lookup_page(view, address);
 		if (__builtin_expect(!word, 0))
 			return 0;
-		left = weir_lookup_left(word, 7, 12, address);
+		left = weir_lookup_left(word, WEIR_LOOKUP_PAGES_LEFT, 12, address);
+		to = weir_lookup_to(word, address);
 	}
 	if (__builtin_expect(left < len, 0))
 		return 0;
-	*ret_to = weir_lookup_to(word, address);
+	*ret_to = to;
 	if (ret_left)
 		*ret_left = left;
 	return 1;

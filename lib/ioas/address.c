@@ -68,7 +68,8 @@ void weir_addresses_add(struct weir_ioas *ioas, struct weir_map *map)
 	if (weir_lookup_exact(by_memory, memory_first(map), memory_last(map), &other)) {
 		struct weir_map *twin = weir_ioas_map_at(ioas, other);
 
-		weir_lookup_unreserve(by_memory, weir_map_size(map));
+		weir_lookup_add_twin(by_memory, memory_first(map), memory_last(map), other,
+				     weir_map_start(map));
 		map->twin = twin->twin;
 		map->twin_before = twin;
 		map->twin->twin_before = map;

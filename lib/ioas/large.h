@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where ranges lead that are whole frames of 2 MiB: a table with one word for each frame, of the lower 256 TiB.
- *
- * It is in parts for 512 GiB each, which are made when they are needed, and stay. A word is all there is to know of a frame, so one
- * load of a reader's is an answer that was true at that moment, whatever is added and removed beside it. How it is read is in weir/lookup.h.
+ * Where ranges lead that are whole frames of 2 MiB: a word for each frame, in the parts (parts.h). It is all there is to know of a frame, so
+ * one load of a reader's is an answer that was true at that moment, whatever is added and removed beside it. How it is read is in weir/lookup.h.
  *
  * Of ranges that overlap it has one. What it does not take has its place elsewhere (lookup.h).
  */
 #ifndef WEIR_IOAS_LARGE_H
 #define WEIR_IOAS_LARGE_H
 
-#include <stdbool.h>
-
-#include <weir/lookup.h>
-
-enum {
-	WEIR_LARGE_SHIFT = 21,
-	WEIR_LARGE_PART_SHIFT = 39,
-	WEIR_LARGE_END_SHIFT = 48,
-	WEIR_LARGE_PER_PART = 1 << (WEIR_LARGE_PART_SHIFT - WEIR_LARGE_SHIFT),
-	WEIR_LARGE_MOST = 4095, /* frames that a range can have here */
-};
-
-/* Nobody reads any more. */
-void weir_large_finish(struct weir_lookup_view *view);
+#include "ioas/parts.h"
 
 /* Add a range, if that can be: false, with nothing changed, when it cannot. */
 bool weir_large_add(struct weir_lookup_view *view, uint64_t first, uint64_t last, uint64_t to);
@@ -38,7 +23,7 @@ bool weir_large_remove(struct weir_lookup_view *view, uint64_t first, uint64_t l
 
 static inline uint64_t weir_large_left(uint64_t word, uint64_t address)
 {
-	return weir_lookup_left(word, WEIR_LARGE_MOST, WEIR_LARGE_SHIFT, address);
+	return weir_lookup_left(word, WEIR_LOOKUP_FRAMES_LEFT, WEIR_FRAME_SHIFT, address);
 }
 
 #endif

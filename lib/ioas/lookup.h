@@ -3,20 +3,24 @@
  * Where an address leads: ranges of addresses, each with where its first byte leads, found without a lock or registration while one
  * thread at a time adds and removes. A space has two of these: from memory to IOVAs, and back.
  *
- * A range is in one of three places, by its length, and stays there: whole frames of 2 MiB in a table of frames (large.h), short ones in a
- * hash table of pages (pages.h), all others in a hash table of ranges (ranges.h). Ranges may overlap.
+ * A range is in one of four places, and stays there: whole frames of 2 MiB in a table of frames (large.h), short ones in a table of
+ * pages (dense.h) or, where they are few and far between, in a hash table of pages (pages.h), all others in a hash table of
+ * ranges (ranges.h). Ranges may overlap.
  */
 #ifndef WEIR_IOAS_LOOKUP_H
 #define WEIR_IOAS_LOOKUP_H
 
+#include "ioas/dense.h"
 #include "ioas/large.h"
 #include "ioas/pages.h"
 #include "ioas/ranges.h"
 
 struct weir_lookup {
-	struct weir_lookup_view view; /* what readers need: the frames, and the pages' table */
+	struct weir_lookup_view view; /* what readers need: the parts, and the pages' table */
 	struct weir_ranges ranges;
 	struct weir_tables pages;
+	struct weir_dense dense;
+	uint64_t num_pages; /* of short ranges */
 };
 
 /* Where nothing is found. */
@@ -37,7 +41,11 @@ void weir_lookup_add(struct weir_lookup *lookup, uint64_t first, uint64_t last, 
 /* Is exactly this range there, and where does it lead? */
 bool weir_lookup_exact(const struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t *ret_to);
 
-/* A range that was added leads elsewhere from now on; or is not there any more. */
+/* A range that was added, and leads to @to, may be redirected to @other from now on. This uses up room for another such range. */
+void weir_lookup_add_twin(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to,
+			  uint64_t other);
+
+/* A range leads elsewhere from now on, where a twin of it leads; or is not there any more. */
 void weir_lookup_redirect(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to,
 			  uint64_t now_to);
 void weir_lookup_remove(struct weir_lookup *lookup, uint64_t first, uint64_t last, uint64_t to);

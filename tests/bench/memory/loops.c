@@ -34,10 +34,12 @@ void loop_search(const struct field *field, size_t from, size_t end)
 
 void loop_iova(const struct field *field, size_t from, size_t end)
 {
+	const struct weir_ioas *ioas = field->ioas;
+	const uint64_t *queries = field->by_address;
 	uint64_t sum = 0, iova = 0;
 
 	for (size_t i = from; i < end; i++) {
-		if (weir_ioas_iova(field->ioas, (void *)(uintptr_t)field->by_address[i], 1, &iova, NULL))
+		if (weir_ioas_iova(ioas, (void *)(uintptr_t)queries[i], 1, &iova, NULL))
 			errx(1, "%s", weir_error());
 		sum += iova;
 	}
@@ -46,10 +48,12 @@ void loop_iova(const struct field *field, size_t from, size_t end)
 
 void loop_iova_left(const struct field *field, size_t from, size_t end)
 {
+	const struct weir_ioas *ioas = field->ioas;
+	const uint64_t *queries = field->by_address;
 	uint64_t sum = 0, iova = 0, left = 0;
 
 	for (size_t i = from; i < end; i++) {
-		if (weir_ioas_iova(field->ioas, (void *)(uintptr_t)field->by_address[i], 1, &iova, &left))
+		if (weir_ioas_iova(ioas, (void *)(uintptr_t)queries[i], 1, &iova, &left))
 			errx(1, "%s", weir_error());
 		sum += iova + left;
 	}
@@ -58,11 +62,13 @@ void loop_iova_left(const struct field *field, size_t from, size_t end)
 
 void loop_memory(const struct field *field, size_t from, size_t end)
 {
+	const struct weir_ioas *ioas = field->ioas;
+	const uint64_t *queries = field->by_iova;
 	uint64_t sum = 0;
 	void *addr = NULL;
 
 	for (size_t i = from; i < end; i++) {
-		if (weir_ioas_memory(field->ioas, field->by_iova[i], 1, &addr, NULL))
+		if (weir_ioas_memory(ioas, queries[i], 1, &addr, NULL))
 			errx(1, "%s", weir_error());
 		sum += (uintptr_t)addr;
 	}
