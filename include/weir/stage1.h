@@ -35,8 +35,9 @@ struct weir_stage1_opts {
 	uint32_t address_bits; /* of IOVAs, fewer than the format has; 0: as many as it has */
 	uint32_t output_bits;  /* of IPAs; 0: as many as the format has */
 	uint32_t asid;         /* WEIR_STAGE1_ARM64_4K: the address space id of its context descriptor */
-	uint32_t largest_page; /* in bits: 12, 21 or 30, for pages up to 4 KiB, 2 MiB, 1 GiB; 0: what all hardware has, see below */
-	uint32_t reserved;     /* 0 */
+	uint32_t
+		largest_page; /* in bits: 12, 21 or 30, for pages up to 4 KiB, 2 MiB, 1 GiB; 0: what all hardware has, see below */
+	uint32_t reserved; /* 0 */
 };
 
 /*
@@ -117,10 +118,12 @@ struct weir_stage1_info {
 	uint32_t address_bits;
 	uint32_t output_bits;
 	uint32_t asid;
-	uint64_t root;       /* IPA of the first table */
-	uint64_t descriptor; /* WEIR_STAGE1_ARM64_4K: IPA of the context descriptor, which leads to it; else 0 */
-	uint64_t num_pages;  /* of 4096 bytes, that the tables take */
-	uint64_t waiting;    /* of these, not in the tables any more, but not given back before a batch has been run */
+	uint64_t root; /* IPA of the first table */
+	uint64_t
+		descriptor; /* WEIR_STAGE1_ARM64_4K: IPA of the context descriptor, which leads to it; else 0 */
+	uint64_t num_pages; /* of 4096 bytes, that the tables take */
+	uint64_t
+		waiting; /* of these, not in the tables any more, but not given back before a batch has been run */
 };
 
 /* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. Since 0.1. */

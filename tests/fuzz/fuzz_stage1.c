@@ -35,7 +35,7 @@ struct program {
 static uint64_t an_address(struct program *p)
 {
 	const uint64_t end = (uint64_t)1 << p->model.address_bits;
-	const uint64_t places[] = { 0,       2 * MIB,   4 * MIB, GIB,     2 * GIB,    512 * GIB,
+	const uint64_t places[] = { 0,       2 * MIB,   4 * MIB, GIB,      2 * GIB,    512 * GIB,
 				    end / 2, end - GIB, end,     -end / 2, -(2 * GIB), -(4 * KIB) };
 	static const uint64_t units[] = { 4 * KIB, 2 * MIB, GIB };
 	uint8_t where = in_u8(&p->in), how = in_u8(&p->in);
@@ -48,10 +48,10 @@ static uint64_t an_address(struct program *p)
 
 static uint64_t a_length(struct program *p)
 {
-	static const uint64_t lengths[] = { 4 * KIB, 4 * KIB, 8 * KIB,         12 * KIB,
+	static const uint64_t lengths[] = { 4 * KIB,  4 * KIB, 8 * KIB,           12 * KIB,
 					    64 * KIB, 2 * MIB, 2 * MIB + 4 * KIB, 4 * MIB,
-					    MIB,     GIB,     GIB + 2 * MIB,   GIB - 4 * KIB,
-					    3 * GIB, 0,       512 * GIB,       (uint64_t)1 << 47 };
+					    MIB,      GIB,     GIB + 2 * MIB,     GIB - 4 * KIB,
+					    3 * GIB,  0,       512 * GIB,         (uint64_t)1 << 47 };
 	uint8_t byte = in_u8(&p->in);
 
 	return byte == 255 ? in_u64(&p->in) : lengths[byte % 16];
@@ -163,7 +163,8 @@ static void begin(struct program *p)
 	CHECK(!weir_host_open(
 		&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &p->yes.table), &p->host));
 	CHECK(!weir_ioas_open(p->host, NULL, &p->ioas));
-	CHECK(!weir_memory_open(p->ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 4096, .chunk = 512 * KIB), &p->memory));
+	CHECK(!weir_memory_open(p->ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 4096, .chunk = 512 * KIB),
+				&p->memory));
 	CHECK(!weir_stage1_open(p->memory, &p->opts, &p->tables));
 	for (unsigned int i = 0; i < BATCHES; i++)
 		CHECK(!weir_inval_open(NULL, &p->batches[i]));
