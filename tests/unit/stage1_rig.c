@@ -35,6 +35,17 @@ struct added last_added(void)
 	return last;
 }
 
+void expect_added(uint64_t iova, uint64_t len, uint32_t flags)
+{
+	struct added last = last_added();
+
+	EXPECT_EQ(last.num, 1);
+	EXPECT_EQ(last.iova, iova);
+	EXPECT_EQ(last.len, len);
+	EXPECT_EQ(last.flags, flags);
+	EXPECT_EQ(last.asid, 0);
+}
+
 void fail_to_add(int error)
 {
 	next_error = error;
@@ -92,6 +103,13 @@ struct rig *new_rig(struct t *t, const struct weir_stage1_opts *opts)
 struct rig *new_rig_of(struct t *t, uint32_t format)
 {
 	return new_rig(t, &WEIR_OPTS(weir_stage1_opts, .format = format));
+}
+
+uint64_t found_by(const struct weir_stage1 *tables, uint64_t iova)
+{
+	uint64_t ipa;
+
+	return weir_stage1_find(tables, iova, &ipa, NULL, NULL) ? NOWHERE : ipa;
 }
 
 struct weir_stage1_info info_of(const struct weir_stage1 *tables)
