@@ -76,11 +76,12 @@ LANES = [
          steps=[script("runner", "python3 tests/lib/selftest.py"), script("table", "python3 tests/table/selftest.py"),
                 *units()]),
 
-    Lane("bench", "what a map and an unmap, the nvme driver's read, and a guarded access take in instructions, against their limits",
+    Lane("bench", "what a map and an unmap, in the kernel or in stage-1 tables, the nvme driver's read, and a guarded access take in instructions, against limits",
          budget=120, packages=["build", "check"], build="plain",
          steps=[script("map", "tests/bench/map/instructions --build {build}"),
                 script("nvme", "tests/bench/nvme/instructions --build {build}"),
-                script("mmio", "tests/bench/mmio/instructions --build {build}")]),
+                script("mmio", "tests/bench/mmio/instructions --build {build}"),
+                script("stage1", "tests/bench/stage1/instructions --build {build}")]),
 
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
          budget=240, packages=["build"],

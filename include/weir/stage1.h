@@ -14,7 +14,7 @@
  * hold of the old is noted in a batch (weir/inval.h), and is over when weir_inval_run() has returned: the caller keeps the memory that he took
  * away, and the range, until then. The tables keep their own pages likewise.
  *
- * Threads: any number may map, unmap and protect ranges that do not overlap, each with a batch of its own, or one that they lock themselves. Devices
+ * Threads: any number may map, unmap and protect ranges that do not overlap, and find what they like, each with a batch of its own, or one that they lock themselves. Devices
  * may walk the tables all the time.
  */
 #ifndef WEIR_STAGE1_H
@@ -35,13 +35,19 @@ struct weir_stage1_opts {
 	uint32_t address_bits; /* of IOVAs, fewer than the format has; 0: as many as it has */
 	uint32_t output_bits;  /* of IPAs; 0: as many as the format has */
 	uint32_t asid;         /* WEIR_STAGE1_ARM64_4K: the address space id of its context descriptor */
+	uint32_t largest_page; /* in bits: 12, 21 or 30, for pages up to 4 KiB, 2 MiB, 1 GiB; 0: what all hardware has, see below */
+	uint32_t reserved;     /* 0 */
 };
 
 /*
  * Make empty tables in @memory, which outlives them.
  *
+ * Pages of 1 GiB are part of AArch64, but not of all VT-d hardware (FS1GP, bit 56 of the capability register, which weir_device_iommu_info() has in its
+ * data). So the x86 formats take pages up to 2 MiB if nothing else is asked for.
+ *
  * Returns 0 and the tables in @ret_tables, which the caller closes with weir_stage1_close(); or
- *   -EINVAL   unknown format; address_bits or output_bits that it has not; asid above 65535, or one with another format
+ *   -EINVAL   unknown format; address_bits or output_bits that it has not; another largest_page; asid above 65535, or one with another format
+ *   -ERANGE   a page of @memory is beyond output_bits
  *   -E2BIG    options newer than this library
  *   and those of weir_memory_alloc()
  * Since 0.1.
@@ -58,7 +64,7 @@ WEIR_API void weir_stage1_close(struct weir_stage1 *tables);
  * Let IOVAs from @iova on lead to IPAs from @ipa on, @len bytes. @prot: WEIR_MAP_READ, WEIR_MAP_WRITE; neither means both; a format
  * that cannot forbid reading what may be written allows it.
  *
- * Takes the largest pages that fit. Nothing may be mapped in the range. New entries need no invalidation on hardware that does not
+ * Takes the largest pages that fit, where no table of smaller ones is left (see weir_stage1_unmap()). Nothing may be mapped in the range. New entries need no invalidation on hardware that does not
  * remember that there was nothing (the formats here, as the kernel runs them); a shadow (weir/domain.h) has to hear of them: @changes has them noted, and is run.
  * It may be NULL if no shadow is made of these tables.
  *
@@ -74,19 +80,24 @@ WEIR_API int weir_stage1_map(struct weir_stage1 *tables, uint64_t iova, uint64_t
 			     uint32_t prot, struct weir_inval *changes);
 
 /*
- * Take @len bytes from @iova on out. Holes are allowed; large pages that stick out are divided first (break before make where the
- * architecture asks for it: the rest of such a page is away for a moment).
+ * Take @len bytes from @iova on out. Holes are allowed. Large pages that stick out are divided. AArch64 wants them broken before the pieces are made: there
+ * the rest of such a page is away, for devices, until @changes has been run.
  *
- * Devices may go on using what was there until @changes has been run. Tables' pages that are empty now are given back when it has been.
+ * Devices may go on using what was there until @changes has been run. One entry is added to it, for all that changed; none if nothing did.
  *
- * Returns 0; or, with nothing changed, -EINVAL, -ERANGE, -EOVERFLOW as above, -ENOMEM for the pages of a division, or for @changes.
- * Since 0.1.
+ * Tables' pages are given back when it has been, if all that they could translate (2 MiB on the last level, then 1 GiB, 512 GiB) lies in the range. Others stay
+ * for what is mapped there next, though they may be empty: a neighbour could map there before @changes has been run, while the IOMMU
+ * remembers the way to the old table. To be rid of these, unmap a larger range that is one's own.
+ *
+ * Returns 0; or, with nothing changed, -EINVAL, -ERANGE, -EOVERFLOW as above, and -EINVAL without @changes; -ENOMEM and those of weir_memory_alloc() for the
+ * pages of a division; those of weir_inval_range(). Since 0.1.
  */
 WEIR_API int weir_stage1_unmap(struct weir_stage1 *tables, uint64_t iova, uint64_t len,
 			       struct weir_inval *changes);
 
 /*
- * Change what is allowed in @len bytes from @iova on, all of which are mapped. Until @changes has been run, devices may go by the old.
+ * Change what is allowed in @len bytes from @iova on, all of which are mapped. Until @changes has been run, devices may go by the old. Large pages that
+ * stick out are divided, as by weir_stage1_unmap(). Where nothing changes, none is, and nothing is noted.
  *
  * Returns as weir_stage1_unmap(), and -ENOENT, part of the range is not mapped. Since 0.1.
  */
@@ -94,8 +105,9 @@ WEIR_API int weir_stage1_protect(struct weir_stage1 *tables, uint64_t iova, uint
 				 struct weir_inval *changes);
 
 /*
- * What the tables say of @iova, as the IOMMU would walk them: the IPA, in @ret_left (may be NULL) how many bytes from there on follow each other
- * with the same @ret_prot (may be NULL), within a page of the tables. Returns 0 or -ENOENT. Since 0.1.
+ * What the tables say of @iova, as the IOMMU walks them once batches have been run: the IPA, in @ret_left (may be NULL) how many bytes from there on
+ * follow each other with the same @ret_prot (may be NULL), within a page of the tables. Any thread may ask about any address. It takes a lock that mapping
+ * does not take. Returns 0 or -ENOENT. Since 0.1.
  */
 WEIR_API int weir_stage1_find(const struct weir_stage1 *tables, uint64_t iova, uint64_t *ret_ipa,
 			      uint64_t *ret_left, uint32_t *ret_prot);

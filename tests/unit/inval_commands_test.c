@@ -19,7 +19,7 @@ static void expect_command(struct t *t, const struct rig *rig, uint32_t number, 
 
 static struct rig *an_smmu(struct t *t, uint32_t num_devices, uint32_t features)
 {
-	struct rig *rig = new_rig(t, RIG_SMMUV3, num_devices);
+	struct rig *rig = new_inval_rig(t, RIG_SMMUV3, num_devices);
 
 	rig->domain.features = features;
 	return rig;
@@ -320,7 +320,7 @@ UNIT(nested_data, for_iommus_that_weir_knows_no_format_of_the_reason_is_said)
 /* What cannot be made is refused without asking the kernel; the kernel's own commands are sent. */
 UNIT(inval_run, for_an_unknown_iommu_there_are_the_kernels_own_commands)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	uint64_t raw[2] = { 1, 2 };
 

@@ -100,7 +100,7 @@ static void free_rig(void *arg)
 	free(rig);
 }
 
-struct rig *new_rig(struct t *t, enum rig_kind kind, uint32_t num)
+struct rig *new_inval_rig(struct t *t, enum rig_kind kind, uint32_t num)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 

@@ -47,7 +47,7 @@ struct rig {
 };
 
 /* A nested domain of that kind, with @num devices attached, whose streams are 0x10 and so on. Closed with the case. */
-struct rig *new_rig(struct t *t, enum rig_kind kind, uint32_t num);
+struct rig *new_inval_rig(struct t *t, enum rig_kind kind, uint32_t num);
 
 /* Refuse what is about the page at rig->bad, bad_left times. */
 int refuse_bad(struct rig *rig, const void *command, uint32_t len, uint32_t number);

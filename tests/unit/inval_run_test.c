@@ -20,7 +20,7 @@ static void add_pages(struct t *t, struct weir_inval *inval, uint32_t num)
 
 UNIT(inval_run, what_is_done_leaves_the_batch)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	struct weir_inval_outcome outcome;
 
@@ -36,7 +36,7 @@ UNIT(inval_run, what_is_done_leaves_the_batch)
 
 UNIT(inval_run, ranges_that_touch_or_meet_become_one)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	uint64_t expected[3] = { 0x1000, 5, 0 };
 
@@ -57,7 +57,7 @@ UNIT(inval_run, ranges_that_touch_or_meet_become_one)
 
 UNIT(inval_run, leaves_alone_stay_leaves)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	uint64_t expected[3] = { 0x1000, 2, 1 };
 
@@ -70,7 +70,7 @@ UNIT(inval_run, leaves_alone_stay_leaves)
 
 UNIT(inval_run, both_ends_of_the_address_space_are_ordinary)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	uint64_t all[3] = { 0, UINT64_MAX, 0 };
 
@@ -88,7 +88,7 @@ UNIT(inval_run, both_ends_of_the_address_space_are_ordinary)
 
 UNIT(inval_run, everything_takes_in_all_but_the_kernels_own_commands)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	uint64_t raw[3] = { 0x9000, 1, 0 }, after[3] = { 0x4000, 1, 0 };
 
@@ -106,7 +106,7 @@ UNIT(inval_run, everything_takes_in_all_but_the_kernels_own_commands)
 
 UNIT(inval_run, what_is_new_is_no_business_of_hardware)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 
 	weir_inval_range(inval, 0x1000, 0x1000, 0, WEIR_INVAL_NEW);
@@ -123,7 +123,7 @@ UNIT(inval_run, what_is_new_is_no_business_of_hardware)
 
 UNIT(inval_run, a_call_has_up_to_4096_commands)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 
 	add_pages(t, inval, 4096 + 4096 + 7);
@@ -136,7 +136,7 @@ UNIT(inval_run, a_call_has_up_to_4096_commands)
 
 UNIT(inval_run, commands_of_the_kernels_own_go_by_type_and_length)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 	uint64_t raw[8] = { 0x9000, 1, 0 };
 
@@ -179,7 +179,7 @@ static void each_in_turn(struct t *t, enum rig_kind kind, uint32_t policy)
 
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
 		for (uint32_t bad = 0; bad < sizes[s]; bad++) {
-			struct rig *rig = new_rig(t, kind, 0);
+			struct rig *rig = new_inval_rig(t, kind, 0);
 			struct weir_inval *inval = new_batch(t);
 			uint32_t state = 99;
 
@@ -223,7 +223,7 @@ UNIT(inval_run, a_try_too_few_is_made_up_for)
 {
 	for (enum rig_kind kind = RIG_VTD; kind <= RIG_SMMUV3; kind++)
 		for (uint32_t bad = 0; bad < 130; bad++) {
-			struct rig *rig = new_rig(t, kind, 1);
+			struct rig *rig = new_inval_rig(t, kind, 1);
 			struct weir_inval *inval = new_batch(t);
 
 			rig->refuses = refuse_bad;
@@ -255,7 +255,7 @@ static int refuse_the_second_time(struct rig *rig, const void *command, uint32_t
 UNIT(inval_run, what_is_sent_again_is_not_believed_either)
 {
 	for (uint32_t bad = 0; bad < 120; bad++) {
-		struct rig *rig = new_rig(t, RIG_SMMUV3, 0);
+		struct rig *rig = new_inval_rig(t, RIG_SMMUV3, 0);
 		struct weir_inval *inval = new_batch(t);
 
 		t_note(t, "%u is bad the second time", bad);
@@ -275,7 +275,7 @@ UNIT(inval_run, what_is_sent_again_is_not_believed_either)
 
 UNIT(inval_run, entries_of_one_command_share_its_fate)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 
 	rig->refuses = refuse_bad;
@@ -295,7 +295,7 @@ UNIT(inval_run, entries_of_one_command_share_its_fate)
 UNIT(inval_run, an_entry_is_done_when_all_of_its_commands_are)
 {
 	for (uint32_t bad = 0; bad < 10; bad++) {
-		struct rig *rig = new_rig(t, RIG_SMMUV3, 0);
+		struct rig *rig = new_inval_rig(t, RIG_SMMUV3, 0);
 		struct weir_inval *inval = new_batch(t);
 
 		rig->refuses = refuse_bad;
@@ -316,7 +316,7 @@ UNIT(inval_run, an_entry_is_done_when_all_of_its_commands_are)
 UNIT(inval_run, what_fails_is_made_up_for_by_everything)
 {
 	for (enum rig_kind kind = RIG_VTD; kind <= RIG_SMMUV3; kind++) {
-		struct rig *rig = new_rig(t, kind, 2);
+		struct rig *rig = new_inval_rig(t, kind, 2);
 		struct weir_inval *inval = new_batch(t);
 		uint32_t state = 99;
 
@@ -350,7 +350,7 @@ UNIT(inval_run, a_kernel_that_does_nothing_gets_the_devices_blocked)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct rig *rig = new_rig(t, RIG_VTD, 1);
+		struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 		struct weir_inval *inval = new_batch(t);
 		uint32_t state = 99;
 
@@ -386,7 +386,7 @@ static void count_done(struct weir_later *later)
 
 UNIT(inval_run, what_waits_is_free_when_all_domains_are_safe_and_not_before)
 {
-	struct rig *good = new_rig(t, RIG_VTD, 1), *bad = new_rig(t, RIG_SMMUV3, 1);
+	struct rig *good = new_inval_rig(t, RIG_VTD, 1), *bad = new_inval_rig(t, RIG_SMMUV3, 1);
 	struct weir_domain *domains[] = { &bad->domain.domain, &good->domain.domain };
 	struct weir_inval *inval = new_batch(t);
 	struct counted waits = { .later = { .done = count_done } };
@@ -414,7 +414,7 @@ UNIT(inval_run, what_waits_is_free_when_all_domains_are_safe_and_not_before)
 
 UNIT(inval_run, what_is_kept_can_be_run_again_and_closed)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = NULL;
 
 	ASSERT_OK(weir_inval_open(NULL, &inval));
@@ -431,7 +431,7 @@ UNIT(inval_run, what_is_kept_can_be_run_again_and_closed)
 
 UNIT(inval_run, what_is_not_nested_has_nothing_to_invalidate)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 
 	weir_inval_all(inval);
@@ -458,7 +458,7 @@ static int count_wrong(struct weir_table *table, uint32_t type, const void *entr
 
 UNIT(inval_run, a_success_that_left_something_out_is_none)
 {
-	struct rig *rig = new_rig(t, RIG_VTD, 1);
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
 	struct weir_inval *inval = new_batch(t);
 
 	rig->ops.invalidate = count_wrong;
