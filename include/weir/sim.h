@@ -214,6 +214,13 @@ WEIR_API int weir_sim_device_dma_read(struct weir_sim_device *device, uint64_t i
 WEIR_API int weir_sim_device_dma_write(struct weir_sim_device *device, uint64_t iova, const void *buf,
 				       size_t len);
 
+/*
+ * For models: the same with a PASID, which the device was plugged in with (weir_sim_slot.pasid_bits; else, and for PASID 0, -EINVAL).
+ * @buf is read or written, as @write says. Since 0.1.
+ */
+WEIR_API int weir_sim_device_dma_pasid(struct weir_sim_device *device, uint32_t pasid, uint64_t iova,
+				       void *buf, size_t len, bool write);
+
 /* For models: raise MSI or MSI-X vector @vector, whichever is enabled; drive the pin for INTx. */
 WEIR_API void weir_sim_device_msi(struct weir_sim_device *device, unsigned int vector);
 WEIR_API void weir_sim_device_intx(struct weir_sim_device *device, bool asserted);
@@ -308,6 +315,13 @@ WEIR_API uint64_t weir_sim_num_calls(struct weir_sim *sim);
  * kernel: on VT-d those before it; on SMMUv3, where commands are issued in blocks, all but the last of the block. Since 0.1.
  */
 WEIR_API void weir_sim_fail_invalidation(struct weir_sim *sim, uint64_t n, int error);
+
+/*
+ * The SMMUv3 has an event to report about the device: the four words of its record, of which the stream id is filled in as the virtual
+ * IOMMU knows the device. Blocked DMA of the first stage raises its own. -ENOENT: no virtual IOMMU knows it; -EOPNOTSUPP: that has no
+ * queue (IOMMU_VEVENTQ_ALLOC). A full queue drops it, and says so. Since 0.1.
+ */
+WEIR_API int weir_sim_smmuv3_event(struct weir_sim_device *device, const uint64_t event[4]);
 
 /*
  * Reads and writes of registers through a descriptor are cut to half their length from now on, or no longer. Since 0.1.

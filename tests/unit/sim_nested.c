@@ -26,17 +26,23 @@ static uint32_t new_parent(struct t *t, const struct board *b)
 	return cmd.hwpt.out_hwpt_id;
 }
 
+void nest_on(struct t *t, struct nest *nest)
+{
+	const struct board *b = &nest->b;
+
+	nest->arena = new_memory(t, (size_t)ARENA_PAGES * PAGE);
+	fill(nest->arena);
+	ASSERT_OK(map_at(b->sim, b->iommufd, b->ioas, nest->arena, (uint64_t)ARENA_PAGES * PAGE, ARENA));
+	nest->parent = new_parent(t, b);
+	nest->top = new_table(nest);
+}
+
 struct nest new_nest(struct t *t, uint32_t iommu, unsigned int levels)
 {
-	struct nest nest = { .b = new_board_on(t, &WEIR_OPTS(weir_sim_opts, .iommu = iommu), NULL),
-			     .levels = levels };
+	struct nest nest = { .levels = levels };
 
-	nest.arena = new_memory(t, (size_t)ARENA_PAGES * PAGE);
-	fill(nest.arena);
-	ASSERT_OK(map_at(nest.b.sim, nest.b.iommufd, nest.b.ioas, nest.arena, (uint64_t)ARENA_PAGES * PAGE,
-			 ARENA));
-	nest.parent = new_parent(t, &nest.b);
-	nest.top = new_table(&nest);
+	nest.b = new_board_on(t, &WEIR_OPTS(weir_sim_opts, .iommu = iommu), NULL);
+	nest_on(t, &nest);
 	return nest;
 }
 

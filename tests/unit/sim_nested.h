@@ -26,6 +26,7 @@ struct nest {
 };
 
 struct nest new_nest(struct t *t, uint32_t iommu, unsigned int levels);
+void nest_on(struct t *t, struct nest *nest); /* the board and the levels are there */
 
 /* Where a page of data, or a new empty table, is in stage 2; and where in the process what is there. */
 uint64_t data_at(uint32_t page);

@@ -139,12 +139,16 @@ static int attach(struct weir_sim_device *device, void *arg)
 		return error;
 	if (cmd.flags & ~known_flags(device->sim))
 		return -EINVAL;
-	/* This IOMMU makes no page table that a PASID could be attached to (A.9.1). */
-	if (cmd.flags & ABI_VFIO_DEVICE_ATTACH_PASID)
+	/* Nobody minds PASID 0, which is the device as such (A.9.1). */
+	if (cmd.flags & ABI_VFIO_DEVICE_ATTACH_PASID && cmd.argsz < sizeof(cmd))
 		return -EINVAL;
-	error = sim_iommufd_attach(device, &cmd.pt_id);
+	if (cmd.flags & ABI_VFIO_DEVICE_ATTACH_PASID && cmd.pasid)
+		error = sim_pasid_attach(device, cmd.pasid, cmd.pt_id);
+	else
+		error = sim_iommufd_attach(device, &cmd.pt_id);
 	if (error)
 		return error;
+	/* Whatever it was that was attached, the kernel takes the device as such off again. */
 	error = sim_copy_out(device->sim, (uintptr_t)arg + at, &cmd.pt_id, sizeof(cmd.pt_id));
 	if (error)
 		sim_iommufd_detach(device);
@@ -161,9 +165,12 @@ static int detach(struct weir_sim_device *device, void *arg)
 		return error;
 	if (cmd.flags & ~known_flags(device->sim))
 		return -EINVAL;
-	if (cmd.flags & ABI_VFIO_DEVICE_DETACH_PASID)
-		return cmd.argsz < sizeof(cmd) ? -EINVAL : 0;
-	return sim_iommufd_detach(device);
+	if (cmd.flags & ABI_VFIO_DEVICE_DETACH_PASID && cmd.argsz < sizeof(cmd))
+		return -EINVAL;
+	if (!(cmd.flags & ABI_VFIO_DEVICE_DETACH_PASID) || !cmd.pasid)
+		return sim_iommufd_detach(device);
+	sim_pasid_detach(device, cmd.pasid);
+	return 0;
 }
 
 /* ---- The file ---- */

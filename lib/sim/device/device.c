@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "sim/device/pci.h"
+#include "sim/iommufd/iommufd.h"
 
 struct sim_group *sim_group_get(struct weir_sim *sim, uint32_t number)
 {
@@ -242,24 +244,49 @@ int sim_bar_write(struct weir_sim_device *device, unsigned int bar, uint64_t off
 
 /* ---- What models may ask ---- */
 
-static int device_dma(struct weir_sim_device *device, uint64_t iova, void *buf, size_t len, bool write)
+/* A stream's own table says for each PASID (SMMUv3's substreams); else there is one for each that the kernel was given. */
+static struct sim_domain *domain_for(const struct weir_sim_device *device, uint32_t pasid)
 {
+	struct sim_domain *domain = device->group->domain;
+
+	if (pasid == SIM_NO_PASID ||
+	    (domain && domain->stage1 && device->sim->iommu == WEIR_SIM_IOMMU_SMMUV3))
+		return domain;
+	return sim_pasid_domain(device->group, pasid);
+}
+
+static int device_dma(struct weir_sim_device *device, uint32_t pasid, uint64_t iova, void *buf, size_t len,
+		      bool write)
+{
+	struct sim_domain *domain;
+
 	if (device->gone || !sim_device_bus_master(device))
 		return -EIO;
-	if (device->group->domain)
-		return sim_domain_dma(device->group->domain, device, iova, buf, len, write);
+	domain = domain_for(device, pasid);
+	if (domain)
+		return sim_domain_dma_by(domain, &(struct sim_requester){ device, pasid }, iova, buf, len,
+					 write);
 	sim_fault(device->sim, device, iova, write);
 	return -EFAULT;
 }
 
 int weir_sim_device_dma_read(struct weir_sim_device *device, uint64_t iova, void *buf, size_t len)
 {
-	return device_dma(device, iova, buf, len, false);
+	return device_dma(device, SIM_NO_PASID, iova, buf, len, false);
 }
 
 int weir_sim_device_dma_write(struct weir_sim_device *device, uint64_t iova, const void *buf, size_t len)
 {
-	return device_dma(device, iova, (void *)(uintptr_t)buf, len, true);
+	return device_dma(device, SIM_NO_PASID, iova, (void *)(uintptr_t)buf, len, true);
+}
+
+int weir_sim_device_dma_pasid(struct weir_sim_device *device, uint32_t pasid, uint64_t iova, void *buf,
+			      size_t len, bool write)
+{
+	if (!pasid || pasid >> device->pasid_bits)
+		return weir_fail(-EINVAL, "%s has no PASID %u: it has %u bits of them", device->address,
+				 pasid, device->pasid_bits);
+	return device_dma(device, pasid, iova, buf, len, write);
 }
 
 /* A message is a write on the bus, so without bus mastering there is none. */

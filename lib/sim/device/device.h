@@ -103,6 +103,7 @@ struct sim_group {
 	uint32_t number;
 	uint32_t unit;                   /* which IOMMU its devices are behind */
 	struct sim_domain *domain;       /* what its devices' DMA goes through; NULL: all is blocked */
+	struct sim_pasid *pasids;        /* and that of their PASIDs; iommufd/pasid.c */
 	struct sim_file *file;           /* /dev/vfio/NUMBER is open */
 	struct sim_container *container; /* that it is in, or */
 	struct sim_iommufd *compat;      /* the iommufd that serves as one */

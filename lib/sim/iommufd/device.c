@@ -75,6 +75,7 @@ void sim_iommufd_unbind(struct weir_sim_device *device)
 	struct sim_bound *bound = bound_of(device);
 
 	sim_iommufd_detach(device);
+	sim_pasid_detach_all(bound);
 	if (bound->vdevice)
 		sim_object_bury(iommufd, &bound->vdevice->object);
 	sim_object_destroy(iommufd, &bound->object);
@@ -101,10 +102,13 @@ static void switch_domain(struct sim_group *group, struct sim_domain *domain)
 	group->domain = domain;
 }
 
+/* While PASIDs are on tables of theirs, the device's own has to get on with them. */
 static int set_domain(const struct sim_bound *bound, const struct sim_hwpt *hwpt)
 {
-	int error = sim_hwpt_check_attach(hwpt, bound);
+	int error = bound->device->group->pasids && !hwpt->for_pasids ? -EINVAL : 0;
 
+	if (!error)
+		error = sim_hwpt_check_attach(hwpt, bound);
 	if (!error)
 		switch_domain(bound->device->group, hwpt->domain);
 	return error;

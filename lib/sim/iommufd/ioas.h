@@ -138,6 +138,9 @@ struct sim_bound {
 	struct sim_vdevice *vdevice; /* as a virtual IOMMU knows it; NULL: as none does */
 };
 
+/* pasid.c: when a device is unbound. */
+void sim_pasid_detach_all(const struct sim_bound *bound);
+
 /* A slice of one IOMMU, over a nesting parent. */
 struct sim_viommu {
 	struct sim_object object;
@@ -145,6 +148,7 @@ struct sim_viommu {
 	uint32_t type;
 	uint32_t unit;
 	struct sim_vdevice *vdevices;
+	struct sim_veventq *events; /* NULL: nobody listens */
 };
 
 struct sim_vdevice {
@@ -157,6 +161,10 @@ struct sim_vdevice {
 
 void sim_viommu_free(struct sim_viommu *viommu);
 void sim_vdevice_free(struct sim_vdevice *vdevice);
+
+/* veventq.c: an event of the device that is known as @virt_id; lost if nobody listens. */
+void sim_viommu_event(const struct sim_viommu *viommu, uint64_t virt_id, const uint64_t words[4]);
+void sim_veventq_free(struct sim_veventq *queue);
 
 /* smmu.c: run a batch on a virtual SMMUv3; *@ret_done, in any case: how many the kernel says were handled. */
 int sim_smmu_invalidate(const struct sim_viommu *viommu, const struct abi_iommu_hwpt_invalidate *cmd,

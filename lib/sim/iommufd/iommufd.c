@@ -124,6 +124,9 @@ void sim_object_destroy(struct sim_iommufd *iommufd, struct sim_object *object)
 	case SIM_VDEVICE:
 		sim_vdevice_free((struct sim_vdevice *)object);
 		break;
+	case SIM_VEVENTQ:
+		sim_veventq_free((struct sim_veventq *)object);
+		break;
 	}
 }
 
@@ -312,8 +315,8 @@ static int iommufd_mmap(struct sim_file *file, void *addr, size_t len, int prot,
 /* Nothing holds the file any more: no device is bound, no queue is open. Users go before what they use. */
 static void iommufd_release(struct sim_file *file)
 {
-	static const enum sim_object_type order[] = { SIM_DEVICE, SIM_HWPT_NESTED, SIM_VDEVICE, SIM_VIOMMU,
-						      SIM_HWPT,   SIM_IOAS,        SIM_FAULT };
+	static const enum sim_object_type order[] = { SIM_DEVICE, SIM_HWPT_NESTED, SIM_VDEVICE, SIM_VEVENTQ,
+						      SIM_VIOMMU, SIM_HWPT,        SIM_IOAS,    SIM_FAULT };
 	struct sim_iommufd *iommufd = file->data;
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)

@@ -11,7 +11,9 @@
  *     iommufd_invalidate.c  what the IOMMU has kept of them is given up
  *     iommufd_smmu.c    the commands that an SMMUv3 is given for that
  *     iommufd_viommu.c  virtual IOMMUs, and devices as they know them
+ *     iommufd_veventq.c queues of their events
  *     iommufd_device.c  devices bound, attached, replaced, detached; automatic page tables
+ *     iommufd_pasid.c   PASIDs of devices, the same
  *     iommufd_hw_info.c what the IOMMU says of itself
  *     iommufd_fault.c   queues of page faults
  *     iommufd_compat.c  the container's ioctls answered by an IOAS
@@ -30,6 +32,7 @@ enum sim_object_type {
 	SIM_FAULT,
 	SIM_VIOMMU,
 	SIM_VDEVICE,
+	SIM_VEVENTQ,
 };
 
 /*
@@ -65,6 +68,11 @@ int sim_iommufd_bind(struct sim_iommufd *iommufd, struct weir_sim_device *device
 void sim_iommufd_unbind(struct weir_sim_device *device); /* at the last close; detaches */
 int sim_iommufd_attach(struct weir_sim_device *device, uint32_t *pt_id);
 int sim_iommufd_detach(struct weir_sim_device *device);
+
+/* iommufd_pasid.c: the same for one of its PASIDs; which page table that is on (NULL: on none). */
+int sim_pasid_attach(struct weir_sim_device *device, uint32_t pasid, uint32_t pt_id);
+void sim_pasid_detach(struct weir_sim_device *device, uint32_t pasid);
+struct sim_domain *sim_pasid_domain(const struct sim_group *group, uint32_t pasid);
 
 /*
  * iommufd_compat.c: a group is put into this iommufd as its container (makes the compat IOAS), and taken out;

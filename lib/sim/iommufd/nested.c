@@ -67,7 +67,17 @@ static int check_ste(uint64_t ste[2])
 	return config == SIM_STE_ABORT || config == SIM_STE_BYPASS || config == SIM_STE_S1 ? 0 : -EIO;
 }
 
-static int new_smmuv3(const struct abi_iommu_hwpt_alloc *cmd, const struct sim_viommu *viommu,
+/* Of a device that the virtual IOMMU knows. */
+static void report(void *owner, const struct weir_sim_device *device, const uint64_t event[4])
+{
+	const struct sim_viommu *viommu = owner;
+	const struct sim_bound *bound = sim_bound_find(device->iommufd, device->dev_id);
+
+	if (bound && bound->vdevice && bound->vdevice->viommu == viommu)
+		sim_viommu_event(viommu, bound->vdevice->virt_id, event);
+}
+
+static int new_smmuv3(const struct abi_iommu_hwpt_alloc *cmd, struct sim_viommu *viommu,
 		      struct sim_domain **ret_domain)
 {
 	struct abi_iommu_hwpt_arm_smmuv3 data;
@@ -84,6 +94,8 @@ static int new_smmuv3(const struct abi_iommu_hwpt_alloc *cmd, const struct sim_v
 		error = sim_stage1_new(viommu->parent->domain, SIM_STAGE1_ARM, ret_domain);
 	if (error)
 		return error;
+	(*ret_domain)->stage1->report = report;
+	(*ret_domain)->stage1->owner = viommu;
 	(*ret_domain)->stage1->ste[0] = data.ste[0];
 	(*ret_domain)->stage1->ste[1] = data.ste[1] & ~((uint64_t)3 << STE_EATS_SHIFT);
 	return 0;

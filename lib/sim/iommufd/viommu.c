@@ -151,20 +151,7 @@ int sim_cmd_vdevice_alloc(struct sim_call *call)
 	return error;
 }
 
-/* What none of them has: queues of events, of commands ---------------------------------------------------- */
-
-enum { MAX_VEVENTS = 1 << 19 };
-
-int sim_cmd_veventq_alloc(struct sim_call *call)
-{
-	const struct abi_iommu_veventq_alloc *cmd = call->cmd;
-
-	if (cmd->flags || cmd->__reserved || cmd->type == ABI_IOMMU_VEVENTQ_TYPE_DEFAULT)
-		return -EOPNOTSUPP;
-	if (!cmd->veventq_depth || cmd->veventq_depth > MAX_VEVENTS)
-		return -EINVAL;
-	return sim_viommu_find(call->iommufd, cmd->viommu_id) ? -EOPNOTSUPP : -ENOENT;
-}
+/* What none of them has: queues of commands ---------------------------------------------------------------- */
 
 int sim_cmd_hw_queue_alloc(struct sim_call *call)
 {
