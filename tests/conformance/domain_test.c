@@ -13,7 +13,7 @@ static struct weir_domain *new_domain(struct t *t, struct weir_device *device, u
 	return domain;
 }
 
-CONFORMANCE(domain, a_device_on_a_domain_reaches_what_is_in_its_space, NEEDS(DMA_DEVICE, DOMAIN))
+CONFORMANCE(domain, a_device_on_a_domain_reaches_what_is_in_its_space, NEEDS(DOMAIN, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
@@ -34,7 +34,7 @@ CONFORMANCE(domain, a_device_on_a_domain_reaches_what_is_in_its_space, NEEDS(DMA
 	EXPECT_TRUE(dma_reads(t, edu, weir_map_iova(map), after, PAGE));
 }
 
-CONFORMANCE(domain, what_is_unmapped_is_out_of_reach_on_a_domain_too, NEEDS(DMA_DEVICE, DOMAIN, FAULT_COUNT))
+CONFORMANCE(domain, what_is_unmapped_is_out_of_reach_on_a_domain_too, NEEDS(DOMAIN, DMA_DEVICE, FAULT_COUNT))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
@@ -49,7 +49,7 @@ CONFORMANCE(domain, what_is_unmapped_is_out_of_reach_on_a_domain_too, NEEDS(DMA_
 	EXPECT_TRUE(dma_write_blocked(t, edu, iova, memory, PAGE));
 }
 
-CONFORMANCE(domain, what_is_used_is_not_closed, NEEDS(DMA_DEVICE, DOMAIN))
+CONFORMANCE(domain, what_is_used_is_not_closed, NEEDS(DOMAIN, DMA_DEVICE))
 {
 	struct weir_ioas *ioas;
 	struct weir_device *device;
@@ -69,7 +69,7 @@ CONFORMANCE(domain, what_is_used_is_not_closed, NEEDS(DMA_DEVICE, DOMAIN))
 	EXPECT_OK(weir_ioas_close(ioas));
 }
 
-CONFORMANCE(domain, a_space_sleeps_and_wakes_under_its_domains, NEEDS(DMA_DEVICE, DOMAIN))
+CONFORMANCE(domain, a_space_sleeps_and_wakes_under_its_domains, NEEDS(DOMAIN, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_memory(t, PAGE, 3);
@@ -90,7 +90,7 @@ CONFORMANCE(domain, a_space_sleeps_and_wakes_under_its_domains, NEEDS(DMA_DEVICE
 	EXPECT_TRUE(dma_reads(t, edu, weir_map_iova(map), memory, PAGE));
 }
 
-CONFORMANCE(domain, a_group_moves_as_one, NEEDS(EDU_PAIR, DOMAIN))
+CONFORMANCE(domain, a_group_moves_as_one, NEEDS(DOMAIN, EDU_PAIR))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *first = new_edu(t, ioas, "EDU0", 0);
@@ -112,7 +112,7 @@ CONFORMANCE(domain, a_group_moves_as_one, NEEDS(EDU_PAIR, DOMAIN))
 	EXPECT_TRUE(dma_reads(t, first, weir_map_iova(map), memory, PAGE));
 }
 
-CONFORMANCE(domain, a_device_moves_to_another_space_out_of_a_domain, NEEDS(DMA_DEVICE, DOMAIN, MOVE))
+CONFORMANCE(domain, a_device_moves_to_another_space_out_of_a_domain, NEEDS(DOMAIN, DMA_DEVICE, MOVE))
 {
 	struct weir_ioas *ioas = new_ioas(t), *elsewhere = new_ioas(t);
 	struct weir_device *device = new_device(t, ioas, "EDU0", 0);
@@ -126,7 +126,7 @@ CONFORMANCE(domain, a_device_moves_to_another_space_out_of_a_domain, NEEDS(DMA_D
 	EXPECT_OK(weir_device_attach(device, ioas));
 }
 
-CONFORMANCE(domain, what_is_not_nested_has_nothing_to_invalidate, NEEDS(DMA_DEVICE, DOMAIN))
+CONFORMANCE(domain, what_is_not_nested_has_nothing_to_invalidate, NEEDS(DOMAIN, DMA_DEVICE))
 {
 	struct weir_device *device = new_device(t, new_ioas(t), "EDU0", 0);
 	struct weir_domain *domain = new_domain(t, device, 0), *nested;
@@ -143,7 +143,7 @@ CONFORMANCE(domain, what_is_not_nested_has_nothing_to_invalidate, NEEDS(DMA_DEVI
 }
 
 /* Asked of the device, whatever the kernel says to an attach. */
-CONFORMANCE(domain, a_device_without_pasids_is_told_so, NEEDS(DMA_DEVICE, DOMAIN))
+CONFORMANCE(domain, a_device_without_pasids_is_told_so, NEEDS(DOMAIN, DMA_DEVICE))
 {
 	struct weir_device *device = new_device(t, new_ioas(t), "EDU0", 0);
 	struct weir_domain *domain = new_domain(t, device, 0);

@@ -413,13 +413,13 @@ static bool can_have(struct t *t, const char *capability)
 	if (!strcmp(capability, "SIMULATED"))
 		return os_sim() != NULL;
 	if (!strcmp(capability, "DOMAIN"))
-		return device_can(t, "EDU0", WEIR_CAP_DOMAIN);
+		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_DOMAIN);
 	if (!strcmp(capability, "NEST"))
-		return device_can(t, "EDU0", WEIR_CAP_NEST);
+		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_NEST);
 	if (!strcmp(capability, "NO_NEST"))
-		return address_or_null("EDU0") && !device_can(t, "EDU0", WEIR_CAP_NEST);
+		return try_device(t) == 0 && !device_can(t, "EDU0", WEIR_CAP_NEST);
 	if (!strcmp(capability, "PASID"))
-		return address_or_null("EDU1") && device_can(t, "EDU1", WEIR_CAP_PASID);
+		return try_device(t) == 0 && device_can(t, "EDU1", WEIR_CAP_PASID);
 	if (!strcmp(capability, "EXACT_UNMAP"))
 		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
 	return address_or_null(capability) && try_device(t) == 0;
