@@ -71,6 +71,12 @@ struct edu *new_edu_with_bits(struct t *t, struct weir_ioas *ioas, const char *n
 	return open_edu(t, ioas, name, address_bits, 0);
 }
 
+uint64_t dma_window(struct t *t, struct edu *edu)
+{
+	(void)t;
+	return weir_map_iova(bench_of(edu)->map);
+}
+
 struct weir_device *device_of(struct t *t, struct edu *edu)
 {
 	(void)t;

@@ -22,6 +22,9 @@ struct edu *new_edu(struct t *t, struct weir_ioas *ioas, const char *name, uint3
 /* The same with another number of address bits; not more than the device has. */
 struct edu *new_edu_with_bits(struct t *t, struct weir_ioas *ioas, const char *name, uint32_t address_bits);
 
+/* Where the device reaches the page through which its buffer is filled and looked at: EDU_BUFFER_SIZE bytes. */
+uint64_t dma_window(struct t *t, struct edu *edu);
+
 /* The device behind it. */
 struct weir_device *device_of(struct t *t, struct edu *edu);
 

@@ -457,6 +457,16 @@ static bool can_have(struct t *t, const char *capability)
 		return device_can(t, "NVME0", WEIR_CAP_HOT_RESET);
 	if (!strcmp(capability, "MANY_MAPS"))
 		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
+	if (!strcmp(capability, "SIMULATED"))
+		return os_sim() != NULL;
+	if (!strcmp(capability, "DOMAIN"))
+		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_DOMAIN);
+	if (!strcmp(capability, "NEST"))
+		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_NEST);
+	if (!strcmp(capability, "NO_NEST"))
+		return try_device(t) == 0 && !device_can(t, "EDU0", WEIR_CAP_NEST);
+	if (!strcmp(capability, "PASID"))
+		return try_device(t) == 0 && device_can(t, "EDU1", WEIR_CAP_PASID);
 	if (!strcmp(capability, "EXACT_UNMAP"))
 		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
 	return address_or_null(capability) && try_device(t) == 0;

@@ -9,6 +9,8 @@
  *   EDU0, EDU1, NVME0, NVME1, IGB0, EDU_PAIR, ...  the machine has that device (EDU_PAIR: EDU0 and EDU1 share an IOMMU group)
  *   DMA_DEVICE                                     EDU0
  *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
+ *   DOMAIN, NEST                                   weir_caps_check() says yes for EDU0; NO_NEST: no
+ *   PASID                                          it says yes for EDU1
  *   PEER                                           NVME1, and weir_caps_check() says yes for it: its memory buffer is a window
  *   ROOT                                           the case may change user and limits
  *   SYS_RESOURCE                                   it has CAP_SYS_RESOURCE
@@ -18,6 +20,7 @@
  *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
+ *   SIMULATED                                      the host is a simulated one
  *   REAL_SYSTEM                                    the host is no simulated one
  *   ORDINARY                                       new_ioas() makes ordinary spaces: cases about what these are to the kernel
  *   READ_ONLY                                      memory that nobody may write can be mapped: not behind VT-d in a nested space

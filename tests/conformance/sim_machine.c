@@ -24,6 +24,7 @@ struct device {
 	uint32_t mib;          /* of an nvme's disk; 0: the image */
 	uint32_t cmb_mib;
 	const char *serial;
+	uint32_t pasid_bits, iommu_unit;
 };
 
 static const struct device side_by_side[] = {
@@ -45,6 +46,15 @@ static const struct device topology[] = {
 	{ "TWIN1", "0000:07:00.1", .bus = 5, .mib = 1, .serial = "twin1" },
 	{ "EDU2", "0000:08:00.0", .bus = 6, .address_bits = 28 },
 	{ "EDU3", "0000:09:00.0", .bus = 7, .address_bits = 28 },
+	{ NULL, NULL, .group = 0 },
+};
+
+/* For nested translation: a group of several, PASIDs, and a device behind an IOMMU of its own. */
+static const struct device in_groups[] = {
+	{ "EDU0", "0000:00:06.0", .address_bits = 64 },
+	{ "EDU1", "0000:00:07.0", .group = 7, .address_bits = 64, .pasid_bits = 8 },
+	{ "EDU2", "0000:00:08.0", .group = 7, .address_bits = 64 },
+	{ "EDU3", "0000:00:09.0", .address_bits = 64, .iommu_unit = 1 },
 	{ NULL, NULL, .group = 0 },
 };
 
@@ -86,13 +96,14 @@ static const struct {
 	uint32_t flags;
 	uint32_t iommu;
 } machines[] = {
-	{ "vtd", side_by_side, root_only, 0, 0 },
-	{ "topology", topology, switches, 0, 0 },
-	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD, 0 },
-	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU, 0 },
-	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS, 0 },
-	{ "nesting-vtd", side_by_side, root_only, 0, WEIR_SIM_IOMMU_VTD },
-	{ "nesting-smmuv3", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
+	{ "vtd", side_by_side, root_only, 0, WEIR_SIM_IOMMU_PLAIN },
+	{ "topology", topology, switches, 0, WEIR_SIM_IOMMU_PLAIN },
+	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD, WEIR_SIM_IOMMU_PLAIN },
+	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU, WEIR_SIM_IOMMU_PLAIN },
+	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS, WEIR_SIM_IOMMU_PLAIN },
+	{ "nest-vtd", in_groups, root_only, WEIR_SIM_NO_5_LEVEL, WEIR_SIM_IOMMU_VTD },
+	{ "nest-smmuv3", in_groups, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
+	{ "nest-amd", in_groups, root_only, 0, WEIR_SIM_IOMMU_AMD },
 };
 
 /* The disk image ---------------------------------------------------------------------------------------------------- */
@@ -183,8 +194,9 @@ static int add_nvme(struct weir_sim *sim, const struct device *device, const str
 
 static void add_device(struct weir_sim *sim, const struct device *device)
 {
-	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = device->address,
-					      .group = device->group, .bus_group = device->bus);
+	struct weir_sim_slot slot = WEIR_OPTS(
+		weir_sim_slot, .address = device->address, .group = device->group, .bus_group = device->bus,
+		.pasid_bits = device->pasid_bits, .iommu_unit = device->iommu_unit);
 
 	set_variable("WEIR_DEVICE_", device->name, device->address);
 	if (device->address_bits ? add_edu(sim, device, &slot) : add_nvme(sim, device, &slot))

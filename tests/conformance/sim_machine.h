@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Simulated machines that are what the virtual ones are (tests/vm/machines): the same devices at the same addresses, in the same
- * groups. WEIR_SIM_MACHINE says which: vtd (when it is not set), topology, stock, noiommu-at-all, virtio-refused.
+ * groups. WEIR_SIM_MACHINE says which: vtd (when it is not set), topology, stock, noiommu-at-all, virtio-refused; and machines that
+ * nest, as no virtual one does: nest-vtd, nest-smmuv3, and nest-amd, where it comes to nothing in the end.
  *
  * What is not simulated: the network card igb0, which has nothing that the others lack for weir but more MSI-X vectors; in the
  * place of the cards twin0 and twin1 are controllers. nvme1 has no persistent memory in BAR 4.

@@ -15,8 +15,8 @@ static inline uint64_t sim_field(uint64_t word, unsigned int high, unsigned int 
 /* Stream table entry ------------------------------------------------------------------------------------- */
 
 #define SIM_STE0_VALID   ((uint64_t)1 << 0)
-#define SIM_STE0_ALLOWED 0xf80fffffffffffffu /* V, Config, S1Fmt, S1ContextPtr, S1CDMax */
-#define SIM_STE1_ALLOWED 0x00000000380000ffu /* S1DSS, S1CIR, S1COR, S1CSH, S1STALLD, EATS */
+#define SIM_STE0_ALLOWED 0xf80fffffffffffffull /* V, Config, S1Fmt, S1ContextPtr, S1CDMax */
+#define SIM_STE1_ALLOWED 0x00000000380000ffull /* S1DSS, S1CIR, S1COR, S1CSH, S1STALLD, EATS */
 
 enum { SIM_STE_ABORT = 0, SIM_STE_BYPASS = 4, SIM_STE_S1 = 5 };
 
