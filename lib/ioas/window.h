@@ -100,7 +100,7 @@ int weir_window_export(struct weir_window *window, uint64_t offset, uint64_t len
 int weir_window_withdraw(struct weir_window *window, const char *reason);
 
 /*
- * Put them back; those that cannot be are lost with the window. One that the kernel still keeps away (-ENODEV) stays so. Nothing happens when
+ * Put them back; those that cannot be are lost with the window. One that the kernel still keeps away (-ENODEV, -EFAULT) stays so. Nothing happens when
  * it is not away.
  */
 void weir_window_restore(struct weir_window *window);

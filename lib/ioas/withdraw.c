@@ -257,9 +257,9 @@ static enum weir_peer_state try_restoring(struct weir_window *window)
 		return WEIR_PEER_HERE;
 	}
 	withdraw_all(window);
-	if (error != -ENODEV)
+	/* Whatever the registers say: somebody else has put the device to sleep, or has just switched it off (-EFAULT: a container). */
+	if (error != -ENODEV && error != -EFAULT)
 		return WEIR_PEER_LOST;
-	/* Whatever the registers say: somebody else has put the device to sleep, say. */
 	snprintf(window->reason, sizeof(window->reason), "the kernel keeps it away: weir_device_resync()");
 	return WEIR_PEER_AWAY;
 }

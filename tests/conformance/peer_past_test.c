@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* What becomes of a window when others do something to its device, past the library; and when the kernel asks for it. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "conformance/away.h"
@@ -206,6 +208,73 @@ CONFORMANCE(peer_past, what_is_away_when_a_space_comes_to_life_is_found, NEEDS(P
 	expect_restored(target, 2);
 	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory, PAGE));
 	EXPECT_OK(weir_map_close(map));
+}
+
+struct meddler {
+	struct t *t;
+	struct target *target;
+	_Atomic bool done;
+	int error;
+};
+
+/* Off and on past the library, and now and then somebody has it look. */
+static void *meddle(void *arg)
+{
+	enum { TIMES = 60 };
+	struct meddler *meddler = arg;
+
+	for (int i = 0; i < TIMES && !meddler->error; i++) {
+		set_memory_past(meddler->t, meddler->target->device, false);
+		if (i % 3)
+			meddler->error = weir_device_resync(meddler->target->device);
+		set_memory_past(meddler->t, meddler->target->device, true);
+		if (i % 2 && !meddler->error)
+			meddler->error = weir_device_resync(meddler->target->device);
+	}
+	atomic_store(&meddler->done, true);
+	return NULL;
+}
+
+/* Of a kernel that refuses for a moment, it may come out that the device is away, or that nothing is wrong with it any more. */
+static int map_and_unmap(struct target *target, struct weir_ioas *ioas, uint32_t flags)
+{
+	struct weir_map *map;
+	int error =
+		weir_peer_map(target->peer, ioas, 0, WINDOW, &WEIR_OPTS(weir_map_opts, .flags = flags), &map);
+
+	if (error)
+		return error == -EAGAIN || error == -EOPNOTSUPP ? 0 : error;
+	return weir_map_close(map);
+}
+
+CONFORMANCE(peer_past, threads_map_while_others_switch_the_device_off_and_on, NEEDS(PEER, EDU1))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+	struct target *target = new_target(t, new_ioas(t));
+	struct edu *edu = new_edu(t, ioas, "EDU1", 0);
+	struct meddler meddler = { .t = t, .target = target };
+	struct weir_map *map = map_window(t, target, ioas, 0);
+	struct weir_peer_event event;
+	pthread_t thread;
+
+	record_no_calls(t);
+	ASSERT_EQ(pthread_create(&thread, NULL, meddle, &meddler), 0);
+	for (uint32_t i = 0; !atomic_load(&meddler.done); i++)
+		if (map_and_unmap(target, ioas, i % 2 ? WEIR_MAP_SINK : 0))
+			FAIL("%s", weir_error());
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_OK(meddler.error);
+	EXPECT_OK(weir_device_resync(target->device));
+	EXPECT_EQ(window_info(target).state, WEIR_PEER_HERE);
+	EXPECT_EQ(window_info(target).num_mappings, 1);
+	EXPECT_TRUE(dma_reaches(t, edu, weir_map_iova(map), target->memory, PAGE));
+	EXPECT_OK(weir_map_close(map));
+	/* Whoever watches has been told of each time, in turn. */
+	for (uint32_t kind = UINT32_MAX; !weir_watch_next(target->watch, &event, sizeof(event));
+	     kind = event.kind)
+		if (event.kind == kind)
+			FAIL("event %u comes twice", kind);
+	EXPECT_EQ(event.kind, WEIR_PEER_RESTORED);
 }
 
 /* What else takes a window away --------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ static const struct {
 	{ "memory.threads_*", "which thread makes the n-th call is chance" },
 	{ "guard.threads_*", "which thread makes the n-th call is chance" },
 	{ "peer.threads_*", "which thread makes the n-th call is chance" },
+	{ "peer_past.threads_*", "which thread makes the n-th call is chance" },
 	{ "cache_watch.threads_*", "which thread makes the n-th call is chance" },
 	{ "cache_watch.memory_that_is_not_*", "how often its watching thread looks is chance" },
 	{ "cache_watch.so_it_is_*", "likewise" },
