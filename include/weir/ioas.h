@@ -116,14 +116,15 @@ struct weir_map_opts {
  *
  * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing
  * changed,
- *   -EINVAL    not page aligned, zero length, unknown flag, iova without WEIR_MAP_FIXED, address_bits out
- *              of 12..64
+ *   -EINVAL    not page aligned, zero length, unknown flag, WEIR_MAP_MAY_SHRINK, iova without WEIR_MAP_FIXED, address_bits
+ *              out of 12..64
  *   -EOVERFLOW @addr + @len or iova + @len is beyond the end of the 64-bit space
  *   -EEXIST    WEIR_MAP_FIXED, and part of the range is taken
  *   -ERANGE    WEIR_MAP_FIXED, and part of the range is beyond what the attached devices can address, or
  *              reserved (such as the interrupt window); weir_error() says which ranges there are
  *   -ENOSPC    no free range of that size, or the kernel's limit on mappings is reached (VFIO container:
- *              65535)
+ *              65535). 65536 free ranges are looked at, so it can be untrue where there are more that are long enough (2 MiB at
+ *              least), none of which suits because of its alignment or its place
  *   -EFAULT    part of the range is not memory, or not readable or writable as asked, or device memory, or beyond the
  *              end of its file; weir_error() says which part, and what it is
  *   -ENOMEM    over RLIMIT_MEMLOCK; weir_error() says how much is needed
@@ -228,7 +229,8 @@ WEIR_API int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const 
  *               weir_error() names it
  *   -EOVERFLOW  @iova + @len is beyond the end of the 64-bit space; nothing changed
  *   -ENOENT     there is no mapping in the range
- *   -EBUSY      another thread is mapping or unmapping in the range; nothing changed
+ *   -EBUSY      another thread is mapping or unmapping in the range; or part of it is of a weir_memory or a weir_cache, which
+ *               end their mappings themselves; nothing changed
  *   other       the kernel failed to unmap: the handles have ended all the same, but devices may still
  *               reach the memory, and the addresses are not used again
  *

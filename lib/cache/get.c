@@ -7,6 +7,7 @@
 
 #include "cache/cache.h"
 #include "error.h"
+#include "ioas/ioas.h"
 
 /* What a get asks for. */
 struct wanted {
@@ -168,7 +169,7 @@ static int enter(struct weir_cache *cache, const struct wanted *wanted, struct p
 static int fill(struct weir_cache *cache, const struct wanted *wanted, struct weir_entry *entry)
 {
 	struct weir_map_opts opts =
-		WEIR_OPTS(weir_map_opts, .flags = entry->prot, .address_bits = cache->address_bits);
+		WEIR_OPTS(weir_map_opts, .flags = entry->prot | WEIR_MAP_OWN, .address_bits = cache->address_bits);
 	uint64_t first = entry->first, last = entry->last, len = weir_entry_bytes(cache, entry),
 		 at = (first & (((uint64_t)1 << WEIR_CACHE_KEY_BITS) - 1)) << cache->page_shift;
 	bool told = true, registered = false;
@@ -177,11 +178,11 @@ static int fill(struct weir_cache *cache, const struct wanted *wanted, struct we
 
 	pthread_mutex_unlock(&cache->lock);
 	if (wanted->fd >= 0) {
-		error = weir_ioas_map_file(cache->ioas, wanted->fd, at, len, &opts, &map);
+		error = weir_ioas_map_own_file(cache->ioas, wanted->fd, at, len, &opts, &map);
 	} else {
 		if (wanted->keep && cache->watch_fd >= 0)
 			told = registered = weir_cache_register(cache, first, last);
-		error = weir_ioas_map(cache->ioas, (void *)(uintptr_t)at, len, &opts, &map);
+		error = weir_ioas_map_own(cache->ioas, (void *)(uintptr_t)at, len, &opts, &map);
 	}
 	pthread_mutex_lock(&cache->lock);
 	entry->filling = false;

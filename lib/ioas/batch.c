@@ -292,7 +292,7 @@ int weir_ioas_map_batch(struct weir_ioas *ioas, const struct weir_map_range *ran
 	int error = check_ranges(ioas, ranges, num, &len);
 
 	if (!error)
-		error = weir_map_read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, 0, &o);
 	if (!error)
 		error = weir_map_pieces(ioas, ranges, num, &o, NULL, ret_map);
 	if (error || !ret_iovas)

@@ -21,6 +21,7 @@ enum {
 struct weir_block {
 	uint32_t words[BLOCK_FRAMES][WEIR_LOOKUP_PAGES];
 	uint16_t used[BLOCK_FRAMES]; /* words of each frame */
+	uint32_t live;               /* how many 4 KiB of words are in use */
 };
 
 static struct weir_block **block_in(struct weir_part *part, uint64_t at)
@@ -88,14 +89,13 @@ bool weir_dense_can_lead(struct weir_dense *dense, struct weir_lookup_view *view
 	return true;
 }
 
-static bool make_block(struct weir_dense *dense, struct weir_lookup_view *view, uint64_t at)
+static bool make_block(struct weir_lookup_view *view, uint64_t at)
 {
 	struct weir_part *part = weir_part_make(view, at);
 
 	if (!part || *block_in(part, at))
 		return part;
 	*block_in(part, at) = weir_part_memory(sizeof(struct weir_block));
-	dense->live += *block_in(part, at) != NULL;
 	return *block_in(part, at);
 }
 
@@ -114,7 +114,7 @@ static bool has_room(const struct weir_dense *dense, const struct weir_lookup_vi
 	if (weir_part(view, at) &&
 	    (weir_written(weir_frame_in(weir_part(view, at), at)) & WEIR_LOOKUP_FRAMES_LEFT))
 		return false;
-	/* At either end of a range it may take a block, and be the first there. */
+	/* At either end of a range it may be the first there, and in a block. */
 	return is_live(view, at) || (dense->live + 4) * PAGE <= FREE_BYTES + num * BYTES_PER_PAGE;
 }
 
@@ -123,17 +123,21 @@ static void use(struct weir_dense *dense, struct weir_lookup_view *view, uint64_
 {
 	struct weir_block *block = block_of(view, at);
 
-	dense->live += !is_live(view, at);
+	if (!is_live(view, at))
+		dense->live += 1 + !block->live++;
 	if (!block->used[frame_of(at)]++)
 		weir_write(weir_frame_in(weir_part(view, at), at), (uintptr_t)block->words[frame_of(at)]);
 }
 
 static void clear(struct weir_dense *dense, struct weir_lookup_view *view, uint64_t at)
 {
+	struct weir_block *block = block_of(view, at);
+
 	__atomic_store_n(word_at(view, at), 0, __ATOMIC_RELEASE);
-	if (!--block_of(view, at)->used[frame_of(at)])
+	if (!--block->used[frame_of(at)])
 		weir_write(weir_frame_in(weir_part(view, at), at), 0);
-	dense->live -= !is_live(view, at);
+	if (!is_live(view, at))
+		dense->live -= 1 + !--block->live;
 }
 
 /* The words of a range whose blocks there are. */
@@ -151,8 +155,8 @@ bool weir_dense_add(struct weir_dense *dense, struct weir_lookup_view *view, uin
 		    uint64_t last, uint64_t to)
 {
 	if (last >> WEIR_PARTS_END_SHIFT || !has_room(dense, view, num, first) ||
-	    !has_room(dense, view, num, last) || !make_block(dense, view, first) ||
-	    !make_block(dense, view, last))
+	    !has_room(dense, view, num, last) || !make_block(view, first) ||
+	    !make_block(view, last))
 		return false;
 	for (uint64_t at = first; at < last; at += PAGE)
 		if (written(view, at))

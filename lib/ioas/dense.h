@@ -18,7 +18,7 @@
 #include "ioas/parts.h"
 
 struct weir_dense {
-	uint64_t live; /* how many 4 KiB of words are in use, and blocks there are */
+	uint64_t live; /* how many 4 KiB of words are in use, and blocks, for what else is in these */
 	uint32_t num_bases;
 };
 

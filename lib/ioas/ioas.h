@@ -57,6 +57,9 @@ struct weir_ioas {
 	struct weir_iova iova; /* large */
 };
 
+/* A flag of ours among WEIR_MAP_...: who has the handle relies on it, so that weir_ioas_unmap() does not end it. */
+#define WEIR_MAP_OWN (1u << 31)
+
 enum weir_map_state {
 	WEIR_MAP_PENDING, /* its system call is under way */
 	WEIR_MAP_READY,
@@ -72,7 +75,7 @@ struct weir_map {
 	struct weir_held
 		*held; /* NULL: it is one mapping of the caller's memory, for which nothing is held */
 	struct weir_map *twin, *twin_before; /* mappings of the very same memory, in a ring; address.c */
-	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE, _DEVICE_MEMORY */
+	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE, _DEVICE_MEMORY, _OWN */
 	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */
 };
 
@@ -128,6 +131,12 @@ int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *bac
 /* map.c: the same, with something held for it, of which the mapping becomes the only user. */
 int weir_ioas_map_held(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
 		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map);
+
+/* map.c: weir_ioas_map() and weir_ioas_map_file(), which take WEIR_MAP_OWN, too. */
+int weir_ioas_map_own(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+		      struct weir_map **ret_map);
+int weir_ioas_map_own_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
+			   const struct weir_map_opts *opts, struct weir_map **ret_map);
 
 /*
  * unmap.c: a mapping leaves the table. @lost: the kernel failed to unmap it, and its range is not given back. The lock is held.

@@ -44,15 +44,17 @@ static inline int check_memory(const struct weir_ioas *ioas, const void *addr, u
 }
 
 int weir_map_read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
-			  struct weir_map_opts *o)
+			  uint32_t also, struct weir_map_opts *o)
 {
-	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_MAY_SHRINK |
-			       WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_SINK;
+	const uint32_t known = WEIR_MAP_READ | WEIR_MAP_WRITE | WEIR_MAP_FIXED | WEIR_MAP_DEVICE_MEMORY |
+			       WEIR_MAP_SINK | also;
 	const uint64_t mask = ioas->page_size - 1;
 	int error = weir_opts_read(opts, o, sizeof(*o));
 
 	if (error)
 		return error;
+	if (o->flags & ~known & WEIR_MAP_MAY_SHRINK)
+		return weir_fail(-EINVAL, "WEIR_MAP_MAY_SHRINK is for weir_ioas_map_file()");
 	if (o->flags & ~known)
 		return weir_fail(-EINVAL, "unknown flags %#x", o->flags & ~known);
 	if (o->address_bits && (o->address_bits < 12 || o->address_bits > 64))
@@ -307,8 +309,9 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 	return 0;
 }
 
-int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
-		  struct weir_map **ret_map)
+static inline __attribute__((always_inline)) int map_memory(struct weir_ioas *ioas, void *addr, size_t len,
+							    const struct weir_map_opts *opts, uint32_t also,
+							    struct weir_map **ret_map)
 {
 	const struct weir_backing backing = { .addr = addr, .fd = -1 };
 	struct weir_map_opts o = { 0 };
@@ -316,7 +319,7 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 	int error = check_memory(ioas, addr, len);
 
 	if (!error && opts)
-		error = weir_map_read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, also, &o);
 	if (error)
 		return error;
 	window = weir_mapped_window(addr, len);
@@ -325,6 +328,18 @@ int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct w
 	if (opts && (o.flags & WEIR_MAP_DEVICE_MEMORY) && !ioas->space.kernel->ops->device_memory)
 		return weir_fail_device_memory();
 	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, NULL, ret_map);
+}
+
+int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+		  struct weir_map **ret_map)
+{
+	return map_memory(ioas, addr, len, opts, 0, ret_map);
+}
+
+int weir_ioas_map_own(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
+		      struct weir_map **ret_map)
+{
+	return map_memory(ioas, addr, len, opts, WEIR_MAP_OWN, ret_map);
 }
 
 int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
@@ -365,8 +380,8 @@ static int check_part(const struct weir_ioas *ioas, uint64_t offset, uint64_t le
 	return 0;
 }
 
-int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
-		       const struct weir_map_opts *opts, struct weir_map **ret_map)
+static int map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
+		    const struct weir_map_opts *opts, uint32_t also, struct weir_map **ret_map)
 {
 	const struct weir_sys *sys = ioas->host->kernel.sys;
 	struct weir_map_opts o = { 0 };
@@ -375,7 +390,7 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 	int error = check_part(ioas, offset, len);
 
 	if (!error && opts)
-		error = weir_map_read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, also | WEIR_MAP_MAY_SHRINK, &o);
 	if (!error && (o.flags & WEIR_MAP_DEVICE_MEMORY))
 		error = weir_fail(-EINVAL, "WEIR_MAP_DEVICE_MEMORY is for weir_ioas_map()");
 	if (!error)
@@ -385,6 +400,18 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 		return error;
 	error = map_backing(ioas, &backing, held, len, &o, NULL, ret_map);
 	return error ? weir_held_close(sys, held, error) : 0;
+}
+
+int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
+		       const struct weir_map_opts *opts, struct weir_map **ret_map)
+{
+	return map_file(ioas, fd, offset, len, opts, 0, ret_map);
+}
+
+int weir_ioas_map_own_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
+			   const struct weir_map_opts *opts, struct weir_map **ret_map)
+{
+	return map_file(ioas, fd, offset, len, opts, WEIR_MAP_OWN, ret_map);
 }
 
 uint64_t weir_map_iova(const struct weir_map *map)

@@ -8,9 +8,9 @@
 /* Memory can be mapped by its looks. -EINVAL, -EOVERFLOW, with texts. */
 int weir_map_check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len);
 
-/* Read the caller's options, and check them; for @len bytes. */
+/* Read the caller's options, and check them; for @len bytes. @also: flags that not every call knows. */
 int weir_map_read_options(const struct weir_ioas *ioas, uint64_t len, const struct weir_map_opts *opts,
-			  struct weir_map_opts *o);
+			  uint32_t also, struct weir_map_opts *o);
 
 /* What options that were read allow. */
 static inline uint32_t weir_map_prot_of(const struct weir_map_opts *o)
@@ -20,10 +20,10 @@ static inline uint32_t weir_map_prot_of(const struct weir_map_opts *o)
 	return o->flags & both ? o->flags & both : both;
 }
 
-/* The same, and that it may be device memory: what a mapping remembers of them. */
+/* The same, that it may be device memory, and that it is the library's own: what a mapping remembers of them. */
 static inline uint32_t weir_map_rights_of(const struct weir_map_opts *o)
 {
-	return weir_map_prot_of(o) | (o->flags & WEIR_MAP_DEVICE_MEMORY);
+	return weir_map_prot_of(o) | (o->flags & (WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_OWN));
 }
 
 /* Find a place; @begin: where the backing begins in memory or in its file; @source: as for weir_ioas_map_backing(). The lock is held. */

@@ -36,7 +36,7 @@ static int check_prot(const struct weir_map *map, struct weir_map_opts *o)
 		return weir_fail(-EACCES, "the mapping that is to be shared lets devices %s the memory only",
 				 map->prot & WEIR_MAP_READ ? "read" : "write");
 	if (!asked)
-		o->flags |= map->prot;
+		o->flags |= map->prot & ~WEIR_MAP_OWN;
 	return 0;
 }
 
@@ -70,7 +70,7 @@ int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct we
 {
 	const struct weir_held *held = map->held;
 	struct weir_map_opts o;
-	int error = weir_map_read_options(ioas, weir_map_len(map), opts, &o);
+	int error = weir_map_read_options(ioas, weir_map_len(map), opts, 0, &o);
 
 	if (!error)
 		error = check_prot(map, &o);

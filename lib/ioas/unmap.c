@@ -151,13 +151,18 @@ static void unclaim(struct weir_ioas *ioas, struct weir_map *from, const struct 
 		atomic_store_explicit(&from->state, WEIR_MAP_READY, memory_order_release);
 }
 
-/* Neither a mapping nor a batch is cut in two. */
+/* Neither a mapping nor a batch is cut in two, and what the library made for itself is not taken from it. */
 static int check_extent(struct weir_map *map, uint64_t iova, uint64_t last)
 {
 	bool piece = map->held && map->held->first;
 	uint64_t map_start = weir_map_start(piece ? map->held->first : map);
 	uint64_t map_last = weir_map_last(weir_map_last_piece(map));
 
+	if (map->prot & WEIR_MAP_OWN)
+		return weir_fail(-EBUSY,
+				 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64
+				 " is of a weir_memory or a weir_cache, which ends it",
+				 map_start, map_last);
 	if (map_start < iova || map_last > last)
 		return weir_fail(-EINVAL,
 				 "the range would cut the %s at IOVA %#" PRIx64 "..%#" PRIx64 " in two",

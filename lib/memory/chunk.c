@@ -181,7 +181,7 @@ struct weir_map *weir_chunk_map(struct weir_memory *memory, const struct weir_ch
 				struct weir_ioas *ioas, int *error)
 {
 	struct weir_map_opts opts = { .size = sizeof(opts),
-				      .flags = memory->opts.map_flags,
+				      .flags = memory->opts.map_flags | WEIR_MAP_OWN,
 				      .address_bits = memory->opts.address_bits };
 	const struct weir_map *source = chunk->maps ? chunk->maps[0] : NULL;
 	struct weir_map *map = NULL;

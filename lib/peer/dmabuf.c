@@ -79,7 +79,7 @@ int weir_ioas_map_dmabuf(struct weir_ioas *ioas, int fd, uint64_t offset, uint64
 	int error = check_part(ioas, offset, len);
 
 	if (!error)
-		error = weir_map_read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, 0, &o);
 	if (!error)
 		error = check_kind(sys, fd);
 	if (!error)

@@ -120,7 +120,7 @@ int weir_peer_map(struct weir_peer *peer, struct weir_ioas *ioas, uint64_t offse
 				 " on go beyond the window, which has %#" PRIx64,
 				 len, offset, peer->len);
 	if (opts)
-		error = weir_map_read_options(ioas, len, opts, &o);
+		error = weir_map_read_options(ioas, len, opts, 0, &o);
 	return error ? error : weir_window_map(peer->window, ioas, peer->offset + offset, len, &o, ret_map);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Taking mappings back: one by one, by range; and closing whole spaces. */
+#include "conformance/cached.h"
 #include "conformance/dma.h"
+#include "conformance/memory.h"
 #include "conformance/space.h"
 
 #include <errno.h>
@@ -229,4 +231,40 @@ CONFORMANCE(ioas_unmap, a_space_with_a_device_is_not_closed, NEEDS(DMA_DEVICE))
 	EXPECT_TRUE(dma_reads(t, edu, MIB, page, PAGE));
 	EXPECT_ERR(-EBUSY, weir_host_close(host_of(t)));
 	EXPECT_CONTAINS(weir_error(), "1 address spaces of this host are open");
+}
+
+/* What belongs to somebody ----------------------------------------------------------------------------------------- */
+
+static void expect_busy(struct t *t, struct weir_ioas *ioas, uint64_t iova, uint64_t len)
+{
+	struct weir_ioas_info before = info_of(ioas);
+
+	(void)t;
+	EXPECT_ERR(-EBUSY, weir_ioas_unmap(ioas, iova, len));
+	EXPECT_CONTAINS(weir_error(), "weir_memory or a weir_cache");
+	EXPECT_TRUE(same_info(info_of(ioas), before));
+}
+
+static void check_owned(struct t *t, struct weir_ioas *ioas)
+{
+	unsigned char *page = new_memory(t, 2 * PAGE, 0);
+	struct weir_cache *cache = new_cache(t, ioas, NULL);
+	struct weir_memory *memory = new_dma_memory(t, ioas, &WEIR_OPTS(weir_memory_opts, SMALL));
+	struct weir_buffer buffer = new_buffer(t, memory, PAGE, NULL);
+	struct weir_cached cached = got(t, cache, page, PAGE);
+
+	new_map(t, ioas, page + PAGE, PAGE, NULL);
+	put(t, cache, cached);
+	expect_busy(t, ioas, buffer.iova, PAGE);
+	expect_busy(t, ioas, cached.iova, PAGE);
+	/* Nor together with what is the caller's. */
+	expect_busy(t, ioas, 0, (uint64_t)1 << 62);
+	EXPECT_TRUE(is_found(t, cache, page, PAGE));
+	ASSERT_OK(weir_memory_free(memory, &buffer));
+	new_buffer(t, memory, PAGE, NULL);
+}
+
+CONFORMANCE(ioas_unmap, what_a_memory_or_a_cache_mapped_is_left_to_it, NEEDS(EDU0, LOCKED_MEMORY))
+{
+	in_both_states(t, check_owned);
 }

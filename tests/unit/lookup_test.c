@@ -106,6 +106,117 @@ UNIT(lookup, a_range_that_is_redirected_leads_elsewhere_from_all_its_frames)
 	}
 }
 
+/* Pages in a row of places: some find room in the table of pages, the others are found all the same, and nothing stays. */
+static void expect_all(struct t *t, uint64_t num, uint64_t stride, bool all_dense)
+{
+	struct weir_lookup *lookup = new_lookup(t);
+	struct weir_lookup_answer answer;
+
+	for (uint64_t i = 0; i < num; i++)
+		add(t, lookup, i * stride, PAGE, i * PAGE);
+	EXPECT_EQ(lookup->pages.used == 0, all_dense);
+	EXPECT_TRUE(lookup->dense.live * PAGE <= ((uint64_t)1 << 20) + 64 * num);
+	for (uint64_t i = 0; i < num; i++) {
+		ASSERT_TRUE(weir_lookup_search(lookup, i * stride + 5, 1, &answer));
+		ASSERT_EQ(answer.to, i * PAGE + 5);
+		ASSERT_FALSE(weir_lookup_search(lookup, i * stride + PAGE, 1, &answer));
+	}
+	for (uint64_t i = 0; i < num; i++)
+		weir_lookup_remove(lookup, i * stride, i * stride + PAGE - 1, i * PAGE);
+	EXPECT_EQ(lookup->dense.live, 0);
+	EXPECT_EQ(lookup->pages.used, 0);
+	EXPECT_FALSE(weir_lookup_search(lookup, 0, 1, &answer));
+}
+
+UNIT(lookup, pages_that_are_not_far_apart_take_no_hash_table)
+{
+	expect_all(t, 20000, 16 * PAGE, true);
+}
+
+UNIT(lookup, pages_far_apart_are_found_and_take_little_memory)
+{
+	expect_all(t, 2000, (uint64_t)3 << 20, false);
+	expect_all(t, 2000, (uint64_t)1 << 30, false);
+}
+
+enum { FAR = 7 };
+
+/* A place of its own, 512 GiB from the next. */
+static uint64_t far(uint64_t i)
+{
+	return (3 * i + 1) << 39;
+}
+
+UNIT(lookup, ranges_lead_to_any_number_of_far_places)
+{
+	struct weir_lookup *lookup = new_lookup(t);
+	struct weir_lookup_answer answer;
+
+	for (uint64_t i = 0; i < FAR; i++)
+		add(t, lookup, i * 4 * PAGE, 3 * PAGE, far(i));
+	/* And across the border of two. */
+	add(t, lookup, FAR * 4 * PAGE, 2 * PAGE, far(1) - PAGE);
+	for (uint64_t i = 0; i < FAR; i++) {
+		ASSERT_TRUE(weir_lookup_search(lookup, (i * 4 + 1) * PAGE, 1, &answer));
+		EXPECT_EQ(answer.to, far(i) + PAGE);
+		EXPECT_EQ(answer.left, 2 * PAGE);
+	}
+	ASSERT_TRUE(weir_lookup_search(lookup, (FAR * 4 + 1) * PAGE, 1, &answer));
+	EXPECT_EQ(answer.to, far(1));
+	for (uint64_t i = 0; i < FAR; i++)
+		weir_lookup_remove(lookup, i * 4 * PAGE, (i * 4 + 3) * PAGE - 1, far(i));
+	EXPECT_EQ(lookup->num_pages, 2);
+}
+
+UNIT(lookup, a_twin_may_be_anywhere)
+{
+	struct weir_lookup *lookup = new_lookup(t);
+	struct weir_lookup_answer answer;
+	uint64_t known;
+
+	add(t, lookup, 0, 2 * PAGE, far(0));
+	for (uint64_t i = 1; i < FAR; i++) {
+		ASSERT_OK(weir_lookup_reserve(lookup, 2 * PAGE));
+		weir_lookup_add_twin(lookup, 0, 2 * PAGE - 1, far(0), far(i));
+		ASSERT_TRUE(weir_lookup_search(lookup, PAGE, 1, &answer));
+		EXPECT_EQ(answer.to, far(0) + PAGE);
+	}
+	for (uint64_t i = 1; i < FAR; i++) {
+		weir_lookup_redirect(lookup, 0, 2 * PAGE - 1, far(i - 1), far(i));
+		ASSERT_TRUE(weir_lookup_exact(lookup, 0, 2 * PAGE - 1, &known));
+		EXPECT_EQ(known, far(i));
+	}
+	weir_lookup_remove(lookup, 0, 2 * PAGE - 1, far(FAR - 1));
+	EXPECT_FALSE(weir_lookup_search(lookup, 0, 1, &answer));
+}
+
+UNIT(lookup, a_frame_is_for_pages_or_for_a_range_of_frames)
+{
+	struct weir_lookup *lookup = new_lookup(t);
+	const uint64_t frame = (uint64_t)2 << 20;
+	struct weir_lookup_answer answer;
+
+	for (int round = 0; round < 3; round++) {
+		add(t, lookup, frame, PAGE, 0x5000);
+		add(t, lookup, 0, 3 * frame, 0x40000000);
+		ASSERT_TRUE(weir_lookup_search(lookup, frame, PAGE, &answer));
+		EXPECT_EQ(answer.to, 0x5000);
+		ASSERT_TRUE(weir_lookup_search(lookup, frame, 2 * PAGE, &answer));
+		EXPECT_EQ(answer.to, 0x40000000 + frame);
+		weir_lookup_remove(lookup, frame, frame + PAGE - 1, 0x5000);
+		weir_lookup_remove(lookup, 0, 3 * frame - 1, 0x40000000);
+		add(t, lookup, 0, 3 * frame, 0x40000000);
+		add(t, lookup, frame, PAGE, 0x5000);
+		ASSERT_TRUE(weir_lookup_search(lookup, 2 * frame - 1, frame, &answer));
+		EXPECT_EQ(answer.to, 0x40000000 + 2 * frame - 1);
+		weir_lookup_remove(lookup, 0, 3 * frame - 1, 0x40000000);
+		ASSERT_TRUE(weir_lookup_search(lookup, frame, 1, &answer));
+		EXPECT_EQ(answer.to, 0x5000);
+		weir_lookup_remove(lookup, frame, frame + PAGE - 1, 0x5000);
+		EXPECT_FALSE(weir_lookup_search(lookup, frame, 1, &answer));
+	}
+}
+
 /* A plain list: places of 64 pages each, in which there is a range or not. */
 enum { PLACES = 600, PLACE_PAGES = 64 };
 
