@@ -8,13 +8,13 @@ from lane import Lane, gtest, junit, script
 
 
 def vm(name, what, machine, hosts, budget, parts="conformance", kernel="tests/vm/lib/kernel", build="plain",
-       append="", skips="", long=False):
+       append="", skips="", long=False, more_packages=()):
     """A lane inside a virtual machine: tests/vm/lane runs its parts on the hosts. The budget is the machine's, boot included."""
     append = f"--append '{append}' " if append else ""
     command = (f"env WEIR_BUILD={{build}} WEIR_SKIPS={skips or machine} tests/vm/run --machine {machine} --budget {budget} "
                f"{append}--results {{results}} -- "
                f"tests/vm/lane {{results}} {hosts} {parts}")
-    return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel"], build=build, prepare=[kernel],
+    return Lane(name, what, budget=budget + 15, packages=["build", "vm", "kernel", *more_packages], build=build, prepare=[kernel],
                 steps=[junit(machine, command, xml="*.xml")], long=long)
 
 
@@ -165,6 +165,11 @@ LANES = [
     vm("vm-topology-no-acs", "the same machine told to leave ACS redirect off at two ports: the verdict on what is behind them changes",
        machine="topology", hosts="iommufd", budget=120, parts="reach",
        append="pci=disable_acs_redir=0000:00:0b.0;0000:00:0b.1"),
+
+    # A first boot fills the caches: kernel, root, ACPI tables.
+    vm("vm-smmuv3", "arm64, cross-built, on an IOMMU that nests (SMMUv3): conformance on iommufd and the container",
+       machine="smmuv3", hosts="iommufd,type1", budget=420, build="arm64", more_packages=["arm64"],
+       kernel="tests/vm/run --machine smmuv3 -- true"),
 
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",

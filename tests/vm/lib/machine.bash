@@ -1,12 +1,16 @@
 # What a machine file may say; sourced by tests/vm/run before the machine file itself. A machine file sets
 # shellcheck shell=bash disable=SC2034,SC2154 # the other half of every variable is in tests/vm/run
+#   arch     the processor: x86_64, or arm64
 #   kernel   the program in tests/vm/lib that provides the kernel
+#   tables   the program in tests/vm/lib that mends the firmware's ACPI tables, if that is called for
 #   append   kernel arguments of the machine
 #   hardware QEMU arguments of the machine
 #   accel    how QEMU runs the processors
 #   binding  "refused" if the devices cannot be bound to vfio-pci
 # and calls the functions below for what sits in it.
+arch=x86_64
 kernel=kernel
+tables=''
 # One host thread for all processors. With one for each, a register access can get lost in QEMU 10.0 while another processor
 # changes the map of memory (BARs and bridge windows come and go with resets and power states): ends of interrupts were lost,
 # and with them that processor's clock, for good.
