@@ -419,6 +419,18 @@ static bool may_set_limits(void)
 	return effective_capabilities() >> CAP_SYS_RESOURCE & 1;
 }
 
+/* Of devices in ordinary spaces: nested ones have the domains that they take. */
+static bool can_nest(struct t *t, const char *capability)
+{
+	if (try_device(t))
+		return false;
+	if (!strcmp(capability, "DOMAIN"))
+		return device_can(t, "EDU0", WEIR_CAP_DOMAIN);
+	if (!strcmp(capability, "PASID"))
+		return device_can(t, "EDU1", WEIR_CAP_PASID);
+	return device_can(t, "EDU0", WEIR_CAP_NEST) == !strcmp(capability, "NEST");
+}
+
 static bool can_have(struct t *t, const char *capability)
 {
 	int is = interface_is(t, capability);
@@ -459,14 +471,9 @@ static bool can_have(struct t *t, const char *capability)
 		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
 	if (!strcmp(capability, "SIMULATED"))
 		return os_sim() != NULL;
-	if (!strcmp(capability, "DOMAIN"))
-		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_DOMAIN);
-	if (!strcmp(capability, "NEST"))
-		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_NEST);
-	if (!strcmp(capability, "NO_NEST"))
-		return try_device(t) == 0 && !device_can(t, "EDU0", WEIR_CAP_NEST);
-	if (!strcmp(capability, "PASID"))
-		return try_device(t) == 0 && device_can(t, "EDU1", WEIR_CAP_PASID);
+	if (!strcmp(capability, "DOMAIN") || !strcmp(capability, "NEST") || !strcmp(capability, "NO_NEST") ||
+	    !strcmp(capability, "PASID"))
+		return fixture_of(t)->nested == WEIR_NESTED_AUTO && can_nest(t, capability);
 	if (!strcmp(capability, "EXACT_UNMAP"))
 		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
 	return address_or_null(capability) && try_device(t) == 0;
