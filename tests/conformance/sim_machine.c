@@ -84,12 +84,15 @@ static const struct {
 	const struct device *devices;
 	const struct port *ports;
 	uint32_t flags;
+	uint32_t iommu;
 } machines[] = {
-	{ "vtd", side_by_side, root_only, 0 },
-	{ "topology", topology, switches, 0 },
-	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD },
-	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU },
-	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS },
+	{ "vtd", side_by_side, root_only, 0, WEIR_SIM_IOMMU_PLAIN },
+	{ "topology", topology, switches, 0, WEIR_SIM_IOMMU_PLAIN },
+	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD, WEIR_SIM_IOMMU_PLAIN },
+	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU, WEIR_SIM_IOMMU_PLAIN },
+	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS, WEIR_SIM_IOMMU_PLAIN },
+	{ "vtd-nested", side_by_side, root_only, 0, WEIR_SIM_IOMMU_VTD },
+	{ "smmuv3", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 };
 
 /* The disk image ---------------------------------------------------------------------------------------------------- */
@@ -225,7 +228,9 @@ struct weir_sim *sim_machine_open(struct t *t)
 	int chosen = chosen_machine();
 	struct weir_sim *sim;
 
-	if (weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags), &sim))
+	if (weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = machines[chosen].flags,
+				     .iommu = machines[chosen].iommu),
+			  &sim))
 		FAIL("weir_sim_open: %s", weir_error());
 	t_defer(t, close_sim, sim);
 	sim->traps = true;
@@ -237,6 +242,16 @@ struct weir_sim *sim_machine_open(struct t *t)
 	if (weir_sim_start(sim))
 		FAIL("weir_sim_start: %s", weir_error());
 	return sim;
+}
+
+bool sim_machine_nests(const struct weir_sim *sim)
+{
+	return sim->iommu != WEIR_SIM_IOMMU_PLAIN;
+}
+
+bool sim_machine_is_arm(const struct weir_sim *sim)
+{
+	return sim->iommu == WEIR_SIM_IOMMU_SMMUV3;
 }
 
 unsigned int sim_machine_mappings(struct weir_sim *sim)
