@@ -123,7 +123,7 @@ CONFORMANCE(calls, sharing_is_one_where_the_kernel_can, NEEDS(ORDINARY, DMA_DEVI
 	expect_one_ioctl(t);
 }
 
-CONFORMANCE(calls, what_is_refused_beforehand_makes_none, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, what_is_refused_beforehand_makes_none, NEEDS(DMA_DEVICE, X86_WINDOW))
 {
 	const struct window window = interrupt_window(t);
 	struct weir_ioas *ioas = new_ioas(t);

@@ -5,6 +5,7 @@
 #include "conformance/faults.h"
 #include "conformance/machine.h"
 #include "conformance/os.h"
+#include "conformance/raw/nested.h"
 #include "conformance/sim_machine.h"
 
 #include <errno.h>
@@ -379,6 +380,18 @@ static uint32_t iommu_kind(struct t *t)
 	return info.kind;
 }
 
+/* Simulated machines are x86 but for those with Arm's IOMMU. */
+static bool has_x86_window(void)
+{
+#ifdef __x86_64__
+	bool real = true;
+#else
+	bool real = false;
+#endif
+
+	return os_sim() ? !sim_machine_is_arm(os_sim()) : real;
+}
+
 /* What the machine is, apart from its devices: 1 or 0, or -1 when @capability is none of that. */
 static int machine_has(struct t *t, const char *capability)
 {
@@ -391,7 +404,15 @@ static int machine_has(struct t *t, const char *capability)
 	if (!strcmp(capability, "ORDINARY"))
 		return fixture_of(t)->nested == WEIR_NESTED_AUTO;
 	if (!strcmp(capability, "VTD"))
-		return os_sim() || os_exists("/sys/class/iommu/dmar0");
+		return os_sim() ? !sim_machine_nests(os_sim()) : os_exists("/sys/class/iommu/dmar0");
+	if (!strcmp(capability, "X86_WINDOW"))
+		return has_x86_window();
+	if (!strcmp(capability, "NESTING"))
+		return nesting_of(t) != 0;
+	if (!strcmp(capability, "NESTED_VTD"))
+		return nesting_of(t) == ABI_IOMMU_HW_INFO_TYPE_INTEL_VTD;
+	if (!strcmp(capability, "NESTED_SMMUV3"))
+		return nesting_of(t) == ABI_IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
 	if (!strcmp(capability, "SMMUV3"))
 		return has_smmuv3();
 	if (!strcmp(capability, "MOCK"))

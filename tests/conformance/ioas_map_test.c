@@ -237,7 +237,7 @@ CONFORMANCE(ioas_map, bad_requests_are_refused_and_change_nothing, NEEDS(DMA_DEV
 #define PLACE(iova_) { .flags = WEIR_MAP_FIXED, .iova = (iova_) }
 
 /* Without a device it is not known yet what can be addressed: there, opening one says it (ioas_replay_test.c). */
-CONFORMANCE(ioas_map, places_the_iommu_cannot_translate_are_refused, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, places_the_iommu_cannot_translate_are_refused, NEEDS(DMA_DEVICE, X86_WINDOW))
 {
 	const struct window window = interrupt_window(t);
 	const char *into = range_text(window.first - PAGE, 2 * PAGE), *below = range_text(0, window.first);
