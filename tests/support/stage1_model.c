@@ -200,7 +200,7 @@ static const char *find_missing(const struct model *model, struct walker *walker
 
 		for (uint64_t at = range->iova;;) {
 			struct walk_page page;
-			uint64_t end = at | (PAGE - 1);
+			uint64_t end;
 
 			*ret_where = at;
 			if (!walk_one(walker, at, &page))

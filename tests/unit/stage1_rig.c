@@ -51,9 +51,14 @@ void fail_to_add(int error)
 	next_error = error;
 }
 
+/* Is closed when the case ends. */
+struct kept {
+	struct weir_memory *memory;
+};
+
 static void close_memory(void *arg)
 {
-	struct weir_memory *memory = *(struct weir_memory **)arg;
+	struct weir_memory *memory = ((struct kept *)arg)->memory;
 	struct weir_memory_info info;
 
 	EXPECT_OK(weir_memory_info(memory, &info, sizeof(info)));
@@ -64,12 +69,12 @@ static void close_memory(void *arg)
 
 struct weir_memory *new_memory_in(struct t *t, struct weir_ioas *ioas)
 {
-	struct weir_memory **memory = (struct weir_memory **)malloc(sizeof(*memory));
+	struct kept *kept = malloc(sizeof(*kept));
 
-	ASSERT_TRUE(memory);
-	ASSERT_OK(weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 4096), memory));
-	t_defer(t, close_memory, (void *)memory);
-	return *memory;
+	ASSERT_TRUE(kept);
+	ASSERT_OK(weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 4096), &kept->memory));
+	t_defer(t, close_memory, kept);
+	return kept->memory;
 }
 
 static void close_rig(void *arg)

@@ -149,12 +149,13 @@ static void set_shape(struct field *field, const struct shape *shape)
 static void time_shape(struct field *field, const struct shape *shape, double *ret_ns)
 {
 	static double best[NUM_LOOPS][PAGES / SLICE];
+	const size_t slices = shape->num / SLICE;
 
 	set_shape(field, shape);
 	memset(best, 0, sizeof(best));
 	for (int round = 0; round < ROUNDS; round++)
 		for (int i = 0; i < NUM_LOOPS; i++)
-			for (size_t slice = 0; slice < field->num / SLICE; slice++) {
+			for (size_t slice = 0; slice < slices; slice++) {
 				double begin = yardstick_now(), took;
 
 				loops[i].loop(field, slice * SLICE, (slice + 1) * SLICE);
@@ -164,8 +165,8 @@ static void time_shape(struct field *field, const struct shape *shape, double *r
 			}
 	for (int i = 0; i < NUM_LOOPS; i++) {
 		ret_ns[i] = 0;
-		for (size_t slice = 0; slice < field->num / SLICE; slice++)
-			ret_ns[i] += best[i][slice] / (double)(field->num / SLICE);
+		for (size_t slice = 0; slice < slices; slice++)
+			ret_ns[i] += best[i][slice] / (double)slices;
 	}
 }
 
@@ -220,7 +221,7 @@ int main(int argc, char **argv)
 	struct weir_memory *memory;
 	int result;
 
-	if (argc != 1 && (argc != 4 || strcmp(argv[1], "--count")))
+	if (argc != 1 && (argc != 4 || strcmp(argv[1], "--count") != 0))
 		errx(2, "usage: weir-bench-stage1-maps [--count LOOP random|ascending]");
 	if (!field.array || !field.order)
 		errx(1, "no memory");
