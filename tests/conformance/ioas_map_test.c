@@ -234,7 +234,10 @@ CONFORMANCE(ioas_map, bad_requests_are_refused_and_change_nothing, NEEDS(DMA_DEV
 	in_both_states(t, check_bad_requests);
 }
 
-#define PLACE(iova_) { .flags = WEIR_MAP_FIXED, .iova = (iova_) }
+#define PLACE(iova_)                                                                                         \
+	{                                                                                                    \
+		.flags = WEIR_MAP_FIXED, .iova = (iova_)                                                     \
+	}
 
 /* Without a device it is not known yet what can be addressed: there, opening one says it (ioas_replay_test.c). */
 CONFORMANCE(ioas_map, places_the_iommu_cannot_translate_are_refused, NEEDS(DMA_DEVICE, X86_WINDOW))

@@ -102,7 +102,7 @@ static const struct {
 	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU, WEIR_SIM_IOMMU_PLAIN },
 	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS, WEIR_SIM_IOMMU_PLAIN },
 	{ "vtd-nested", side_by_side, root_only, 0, WEIR_SIM_IOMMU_VTD },
-	{ "smmuv3", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
+	{ "smmuv3-nested", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 	{ "nest-vtd", in_groups, root_only, WEIR_SIM_NO_5_LEVEL, WEIR_SIM_IOMMU_VTD },
 	{ "nest-smmuv3", in_groups, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 	{ "nest-amd", in_groups, root_only, 0, WEIR_SIM_IOMMU_AMD },

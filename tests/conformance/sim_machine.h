@@ -2,7 +2,7 @@
 /*
  * Simulated machines that are what the virtual ones are (tests/vm/machines): the same devices at the same addresses, in the same
  * groups. WEIR_SIM_MACHINE says which: vtd (when it is not set), topology, stock, noiommu-at-all, virtio-refused; and machines whose
- * IOMMUs nest: vtd-nested and smmuv3, with the devices of vtd; nest-vtd, nest-smmuv3, and nest-amd, where it comes to nothing in the end, with devices
+ * IOMMUs nest: vtd-nested and smmuv3-nested, with the devices of vtd; nest-vtd, nest-smmuv3, and nest-amd, where it comes to nothing in the end, with devices
  * in groups.
  *
  * What is not simulated: the network card igb0, which has nothing that the others lack for weir but more MSI-X vectors; in the

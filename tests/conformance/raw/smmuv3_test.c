@@ -54,10 +54,9 @@ static int nested_alloc(struct t *t, const struct nest *nest, uint32_t on, uint6
 			uint32_t *ret_id)
 {
 	struct abi_iommu_hwpt_arm_smmuv3 ste = { { ste0, ste1 } };
-	struct abi_iommu_hwpt_alloc *alloc =
-		COMMAND(abi_iommu_hwpt_alloc, .dev_id = nest->edu.id, .pt_id = on,
-			.data_type = ABI_IOMMU_HWPT_DATA_ARM_SMMUV3, .data_len = sizeof(ste),
-			.data_uptr = (uintptr_t)&ste);
+	struct abi_iommu_hwpt_alloc *alloc = COMMAND(abi_iommu_hwpt_alloc, .dev_id = nest->edu.id,
+						     .pt_id = on, .data_type = ABI_IOMMU_HWPT_DATA_ARM_SMMUV3,
+						     .data_len = sizeof(ste), .data_uptr = (uintptr_t)&ste);
 	int error = raw_ioctl(t, nest->iommufd, ABI_IOMMU_HWPT_ALLOC, alloc);
 
 	*ret_id = alloc->out_hwpt_id;
