@@ -82,6 +82,9 @@ static const struct {
 	{ "peer_past.*", "ioctl 0x3b75" },
 	{ "peer_past.a_hot_reset_*", NULL },
 	{ "peer.*", "ioctl 0x3b6f" },
+	{ "peer.*", "pwrite" },
+	/* A device that says once that it exports nothing is not asked again. */
+	{ "peer.*", "ioctl 0x3b75" },
 	/* What a batch had mapped before it was refused stays, and counts as lost, when the kernel fails to unmap it. */
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b86" },
 	{ "ioas_batch.all_ranges_are_mapped_or_none", "ioctl 0x3b72" },
