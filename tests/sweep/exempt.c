@@ -33,6 +33,9 @@ static const struct {
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
 	{ "peer_stream.fifty_*", "fifty times the calls of peer.*, while another device does DMA" },
 	{ "peer_stream.with_a_sink_*", "likewise" },
+	{ "inval.*bad_command*",
+	  "a thousand times the calls of inval.what_is_refused_is_made_up_for_by_everything" },
+	{ "inval.what_fails_once*", "likewise; and what fails here is to fail in the kernel alone" },
 	{ "limits.there_is_none_to_the_number_of_mappings", "70000 times the calls of ioas_map.*" },
 	{ "limits.the_kernels_number_of_mappings_*", "65536 times the calls of ioas_map.*" },
 };
