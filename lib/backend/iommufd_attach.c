@@ -224,7 +224,7 @@ int weir_iommufd_attach(struct weir_table *table, struct weir_function *function
 
 	if (pasid != WEIR_NO_PASID)
 		return attach_pasid(table, function, pasid);
-	if (from == table)
+	if (old && from == table)
 		return old->blocked ? attach_again(table, function) : 0;
 	error = prepare_group(table, function->group, &attachments);
 	if (error)
@@ -375,9 +375,9 @@ int weir_iommufd_part(struct weir_function *function)
 {
 	struct weir_first first = { 0 };
 
-	while (function->attachments) {
-		struct weir_attachment *attachment = function->attachments;
-
+	for (struct weir_attachment *attachment = function->attachments, *next; attachment;
+	     attachment = next) {
+		next = attachment->next;
 		if (attachment->pasid != WEIR_NO_PASID && !attachment->blocked)
 			weir_first_note(&first, kernel_detach(function, attachment->pasid));
 		drop(attachment);

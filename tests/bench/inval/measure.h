@@ -11,7 +11,8 @@ enum { INVAL_SIZES = 7 };
 
 struct inval_figure {
 	uint32_t entries;
-	double batch_ns, calls_ns; /* for one entry: in a batch of that many; run by itself. Lower quartiles */
+	double batch_ns,
+		calls_ns; /* for one entry: in a batch of that many; run by itself. Lower quartiles */
 };
 
 /* Single pages, apart from each other, for a nested domain. Returns 0 or an error of the library's. */
