@@ -42,9 +42,16 @@ def sweep(machine, every, hosts="sim-iommufd,sim-type1,sim-compat"):
                                      f"--host={hosts} --junit={{results}}/sweep-{machine}.xml")
 
 
+def sweep_nested(machine, suite, every):
+    """A suite of those about domains, on a simulated machine that nests."""
+    return junit(f"sweep-{machine}-{suite}", f"env WEIR_SIM_MACHINE={machine} {{build}}/tests/sweep/weir-sweep --every={every} --case={suite}* "
+                                             f"--host=sim-iommufd --junit={{results}}/sweep-{machine}-{suite}.xml")
+
+
 def sweeps(every):
-    """On two machines; on the second are the devices in groups, and those that are reset together."""
-    return [sweep(machine, every) for machine in ["vtd", "topology"]]
+    """On two machines; on the second are the devices in groups, and those that are reset together. And what is about domains where they nest."""
+    return [*(sweep(machine, every) for machine in ["vtd", "topology"]),
+            *(sweep_nested(machine, suite, every) for machine in ["nest-vtd", "nest-smmuv3"] for suite in ["domain", "inval"])]
 
 
 # Machines that refuse to open any device.
@@ -152,6 +159,10 @@ LANES = [
          steps=[junit("selftests", "tests/preload/selftests --build {build} --junit {results}/selftests.xml --vm")]),
     vm("vm-bench", "a map and an unmap beside the bare system calls, and together: ratios of times, for a quiet machine",
        machine="vtd", hosts="iommufd,type1", budget=480, parts="bench", long=True),
+    Lane("vm-mock", "domains and invalidation on the kernel's own test double of an IOMMU, by the public interface: what is in its cache after each batch",
+         budget=135, packages=["build", "vm", "kernel"], build="plain", prepare=["tests/vm/lib/kernel"],
+         steps=[junit("mock", "tests/vm/run --machine vtd --budget 120 --results {results} -- "
+                              "{build}/tests/mock/weir-mock --gtest_output=xml:{results}/mock.xml")]),
     vm("vm-rdma", "a disk by RDMA from a userspace driver to another host, by soft-RoCE between two network namespaces; a BAR refused",
        machine="vtd", hosts="iommufd,type1", budget=240, parts="rdma"),
     vm("vm-resets", "a disk copied from device to device, with a thousand resets of the target on the way",

@@ -224,7 +224,7 @@ int weir_iommufd_attach(struct weir_table *table, struct weir_function *function
 
 	if (pasid != WEIR_NO_PASID)
 		return attach_pasid(table, function, pasid);
-	if (from == table)
+	if (old && from == table)
 		return old->blocked ? attach_again(table, function) : 0;
 	error = prepare_group(table, function->group, &attachments);
 	if (error)
@@ -311,22 +311,19 @@ int weir_iommufd_block(struct weir_table *table)
 
 /* Coming, moving and going ----------------------------------------------------------------------------------------- */
 
-int weir_iommufd_join(struct weir_function *function)
+/* To the table that its @mate is attached to. */
+static int join(struct weir_function *function, const struct weir_attachment *mate)
 {
-	const struct weir_attachment *mate = group_attachment(function->group);
-	struct weir_attachment *attachment;
-	struct weir_viommu *viommu;
-	int error;
+	struct weir_viommu *viommu = weir_table_viommu(mate->table);
+	struct weir_attachment *attachment = new_attachment(mate->table, function, WEIR_NO_PASID);
+	int error = attachment ? 0 : -ENOMEM;
 
-	if (!mate)
-		return kernel_attach(function, function->group->hwpt->object.id, WEIR_NO_PASID);
-	viommu = weir_table_viommu(mate->table);
-	error = viommu ? weir_iommufd_number(viommu, function, 0) : 0;
-	if (error)
+	if (!error && viommu)
+		error = weir_iommufd_number(viommu, function, 0);
+	if (error) {
+		free(attachment);
 		return error;
-	attachment = new_attachment(mate->table, function, WEIR_NO_PASID);
-	if (!attachment)
-		return -ENOMEM;
+	}
 	attachment->blocked = mate->blocked;
 	pthread_rwlock_wrlock(&mate->table->lock);
 	if (!mate->blocked)
@@ -339,6 +336,14 @@ int weir_iommufd_join(struct weir_function *function)
 		free(attachment);
 	}
 	return error;
+}
+
+int weir_iommufd_join(struct weir_function *function)
+{
+	const struct weir_attachment *mate = group_attachment(function->group);
+
+	return mate ? join(function, mate)
+		    : kernel_attach(function, function->group->hwpt->object.id, WEIR_NO_PASID);
 }
 
 int weir_iommufd_check_move(const struct weir_group *group)
@@ -370,9 +375,9 @@ int weir_iommufd_part(struct weir_function *function)
 {
 	struct weir_first first = { 0 };
 
-	while (function->attachments) {
-		struct weir_attachment *attachment = function->attachments;
-
+	for (struct weir_attachment *attachment = function->attachments, *next; attachment;
+	     attachment = next) {
+		next = attachment->next;
 		if (attachment->pasid != WEIR_NO_PASID && !attachment->blocked)
 			weir_first_note(&first, kernel_detach(function, attachment->pasid));
 		drop(attachment);

@@ -53,13 +53,15 @@ static int check_hot_reset(struct weir_device *device)
 	return 0;
 }
 
-/* With flags as given, and gone again. */
+/* With flags as given, and gone again: how that goes is no part of the answer. */
 static int try_domain(struct weir_device *device, uint32_t flags)
 {
 	struct weir_domain *domain;
 	int error = weir_domain_open(device, &WEIR_OPTS(weir_domain_opts, .flags = flags), &domain);
 
-	return error ? error : weir_domain_close(domain);
+	if (!error)
+		weir_domain_close(domain);
+	return error;
 }
 
 static int check_domain(struct weir_device *device)
@@ -76,12 +78,12 @@ static int try_nested(struct weir_device *device, uint32_t format)
 
 	if (error)
 		return error;
-	error = weir_domain_open_nested(parent, device, &WEIR_OPTS(weir_nested_opts, .format = format),
-					&nested);
-	weir_first_note(&first, error);
-	if (!error)
-		weir_first_note(&first, weir_domain_close(nested));
-	weir_first_note(&first, weir_domain_close(parent));
+	weir_first_note(&first,
+			weir_domain_open_nested(parent, device,
+						&WEIR_OPTS(weir_nested_opts, .format = format), &nested));
+	if (!first.error)
+		weir_domain_close(nested);
+	weir_domain_close(parent);
 	return weir_first_error(&first);
 }
 

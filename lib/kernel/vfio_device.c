@@ -56,9 +56,9 @@ int weir_vfio_device_attach_pasid(const struct weir_sys *sys, int device, uint32
 
 int weir_vfio_device_detach_pasid(const struct weir_sys *sys, int device, uint32_t pasid)
 {
-	struct abi_vfio_device_detach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd), .flags = ABI_VFIO_DEVICE_DETACH_PASID, .pasid = pasid
-	};
+	struct abi_vfio_device_detach_iommufd_pt cmd = { .argsz = sizeof(cmd),
+							 .flags = ABI_VFIO_DEVICE_DETACH_PASID,
+							 .pasid = pasid };
 
 	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
 }

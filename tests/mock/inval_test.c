@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bench/inval/measure.h"
 #include "mock/mock_host.h"
 
 enum { PAGE = 4096, OLD = 0x0bad };
@@ -282,4 +283,18 @@ UNIT(mock_inval, a_long_batch_goes_in_several_calls)
 	EXPECT_OK(run(&nest, WEIR_INVAL_ONCE, NULL));
 	EXPECT_EQ(nest.mock->num_invalidations, 3);
 	EXPECT_TRUE(iotlb_is(t, nest.nested, 0, 0, 0, OLD));
+}
+
+/* The figures are for looking at; that a batch is worth it is a matter of calls, not of times. */
+UNIT(mock_inval, a_batch_takes_less_than_a_call_for_each_entry)
+{
+	struct nest nest = new_nest(t, 0);
+	struct inval_figure figures[INVAL_SIZES];
+
+	t_timeout(t, 120);
+	ASSERT_OK(inval_measure(nest.nested, figures));
+	inval_print(stdout, "kernel mock", figures);
+	for (int i = 0; i < INVAL_SIZES; i++)
+		if (figures[i].entries >= 64)
+			EXPECT_LT((uint64_t)figures[i].batch_ns, (uint64_t)figures[i].calls_ns);
 }

@@ -172,7 +172,8 @@ static bool is_told(const struct attempt *attempt, int result)
 	const char *what = injected_what();
 
 	/* To the caller of this one, -EBUSY means that the space is open still. */
-	if (result == -EIO && injected_error() == -EBUSY && !strcmp(attempt->name, "weir_ioas_close"))
+	if (result == -EIO && injected_error() == -EBUSY &&
+	    (!strcmp(attempt->name, "weir_ioas_close") || !strcmp(attempt->name, "weir_domain_close")))
 		return true;
 	if (result == injected_error())
 		return strstr(weir_error(), strerror(-result)) || !strcmp(what, "allocation");
@@ -410,6 +411,41 @@ CALL(weir_region_write32, (struct weir_region * region, uint64_t offset, uint32_
      (region, offset, value), .ioas = NULL)
 CALL(weir_region_write64, (struct weir_region * region, uint64_t offset, uint64_t value),
      (region, offset, value), .ioas = NULL)
+
+CALL(weir_device_iommu_info, (struct weir_device * device, struct weir_iommu_info *ret, size_t size),
+     (device, ret, size), OF_DEVICE(device))
+CALL(weir_domain_open,
+     (struct weir_device * device, const struct weir_domain_opts *opts, struct weir_domain **ret),
+     (device, opts, ret), OF_DEVICE(device), GIVES(ret))
+CALL(weir_domain_open_nested,
+     (struct weir_domain * parent, struct weir_device *device, const struct weir_nested_opts *opts,
+      struct weir_domain **ret),
+     (parent, device, opts, ret), OF_DEVICE(device), GIVES(ret))
+CALL(weir_domain_close, (struct weir_domain * domain), (domain), .releases = true)
+CALL(weir_domain_attach, (struct weir_domain * domain, struct weir_device *device, uint32_t pasid),
+     (domain, device, pasid), OF_DEVICE(device))
+CALL(weir_domain_detach, (struct weir_device * device, uint32_t pasid), (device, pasid), OF_DEVICE(device))
+CALL(weir_inval_open, (const struct weir_inval_opts *opts, struct weir_inval **ret), (opts, ret), GIVES(ret))
+CALL(weir_inval_range,
+     (struct weir_inval * inval, uint64_t iova, uint64_t len, uint32_t asid, uint32_t flags),
+     (inval, iova, len, asid, flags), .ioas = NULL)
+CALL(weir_inval_raw, (struct weir_inval * inval, uint32_t type, const void *command, uint32_t len),
+     (inval, type, command, len), .ioas = NULL)
+CALL(weir_inval_run,
+     (struct weir_inval * inval, struct weir_domain *const *domains, size_t num,
+      const struct weir_inval_run_opts *opts),
+     (inval, domains, num, opts), .ioas = NULL)
+
+CALL(weir_stage1_open,
+     (struct weir_memory * memory, const struct weir_stage1_opts *opts, struct weir_stage1 **ret),
+     (memory, opts, ret), GIVES(ret))
+CALL(weir_stage1_map,
+     (struct weir_stage1 * tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
+      struct weir_inval *changes),
+     (tables, iova, ipa, len, prot, changes), .ioas = NULL)
+CALL(weir_stage1_unmap,
+     (struct weir_stage1 * tables, uint64_t iova, uint64_t len, struct weir_inval *changes),
+     (tables, iova, len, changes), .ioas = NULL)
 
 #define DRIVER(name_, parameters, arguments, ...)                                                            \
 	int __real_##name_ parameters;                                                                       \

@@ -36,6 +36,9 @@ static const struct {
 	{ "peer_stream.with_a_sink_*", "likewise" },
 	{ "peer_stream.resync_*", "ten times the calls of peer_past.*, likewise" },
 	{ "reach.what_is_chosen_*", "a hundred times the calls of ioas_file.*" },
+	{ "inval.*bad_command*",
+	  "a thousand times the calls of inval.what_is_refused_is_made_up_for_by_everything" },
+	{ "inval.what_fails_once*", "likewise; and what fails here is to fail in the kernel alone" },
 	{ "limits.there_is_none_to_the_number_of_mappings", "70000 times the calls of ioas_map.*" },
 	{ "limits.the_kernels_number_of_mappings_*", "65536 times the calls of ioas_map.*" },
 };
