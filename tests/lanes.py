@@ -83,7 +83,7 @@ LANES = [
          steps=[script("runner", "python3 tests/lib/selftest.py"), script("table", "python3 tests/table/selftest.py"),
                 *units()]),
 
-    Lane("bench", "what a map and an unmap, the same in stage-1 tables, the nvme driver's read, and a guarded access take in instructions, against limits",
+    Lane("bench", "what a map and an unmap, in the kernel or in stage-1 tables, the nvme driver's read, and a guarded access take in instructions, against limits",
          budget=120, packages=["build", "check"], build="plain",
          steps=[script("map", "tests/bench/map/instructions --build {build}"),
                 script("nvme", "tests/bench/nvme/instructions --build {build}"),
