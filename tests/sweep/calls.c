@@ -294,7 +294,6 @@ CALL(weir_memory_share, (struct weir_memory * memory, struct weir_ioas *ioas), (
 CALL(weir_memory_unshare, (struct weir_memory * memory, struct weir_ioas *ioas), (memory, ioas),
      .releases = true)
 
-CALL(weir_inval_open, (const struct weir_inval_opts *opts, struct weir_inval **ret), (opts, ret), GIVES(ret))
 CALL(weir_stage1_open,
      (struct weir_memory * memory, const struct weir_stage1_opts *opts, struct weir_stage1 **ret),
      (memory, opts, ret), GIVES(ret))
@@ -436,16 +435,13 @@ CALL(weir_inval_run,
       const struct weir_inval_run_opts *opts),
      (inval, domains, num, opts), .ioas = NULL)
 
-CALL(weir_stage1_open,
-     (struct weir_memory * memory, const struct weir_stage1_opts *opts, struct weir_stage1 **ret),
-     (memory, opts, ret), GIVES(ret))
-CALL(weir_stage1_map,
-     (struct weir_stage1 * tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
-      struct weir_inval *changes),
-     (tables, iova, ipa, len, prot, changes), .ioas = NULL)
-CALL(weir_stage1_unmap,
-     (struct weir_stage1 * tables, uint64_t iova, uint64_t len, struct weir_inval *changes),
-     (tables, iova, len, changes), .ioas = NULL)
+CALL(weir_nested_space_open,
+     (struct weir_host * host, const struct weir_nested_space_opts *opts, struct weir_ioas **ret),
+     (host, opts, ret), GIVES(ret))
+CALL(weir_nested_space_keep, (struct weir_ioas * ioas, void *addr, size_t len), (ioas, addr, len), .ioas = ioas)
+CALL(weir_domain_open_shadow,
+     (struct weir_stage1 * tables, struct weir_ioas *stage2, struct weir_ioas *ioas, struct weir_domain **ret),
+     (tables, stage2, ioas, ret), GIVES(ret))
 
 #define DRIVER(name_, parameters, arguments, ...)                                                            \
 	int __real_##name_ parameters;                                                                       \
