@@ -168,8 +168,8 @@ static int enter(struct weir_cache *cache, const struct wanted *wanted, struct p
 /* The lock is given up meanwhile. */
 static int fill(struct weir_cache *cache, const struct wanted *wanted, struct weir_entry *entry)
 {
-	struct weir_map_opts opts =
-		WEIR_OPTS(weir_map_opts, .flags = entry->prot | WEIR_MAP_OWN, .address_bits = cache->address_bits);
+	struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .flags = entry->prot | WEIR_MAP_OWN,
+					      .address_bits = cache->address_bits);
 	uint64_t first = entry->first, last = entry->last, len = weir_entry_bytes(cache, entry),
 		 at = (first & (((uint64_t)1 << WEIR_CACHE_KEY_BITS) - 1)) << cache->page_shift;
 	bool told = true, registered = false;

@@ -10,18 +10,23 @@ enum {
 	PAGE_SHIFT = 12,
 	PAGE = 1 << PAGE_SHIFT,
 	BLOCK_FRAMES = 1 << (WEIR_BLOCK_SHIFT - WEIR_FRAME_SHIFT),
+	GROUP = PAGE / (WEIR_LOOKUP_PAGES * sizeof(uint32_t)), /* frames whose words are in one page */
 	BASES = 4,
 	LEFT_SHIFT = 2,
 	TO_SHIFT = 5,
 	/* What it may take: so much, and so much for each page of a range. */
 	FREE_BYTES = 1 << 20,
 	BYTES_PER_PAGE = 64,
+	FREE_GROUPS = FREE_BYTES / PAGE,
 };
 
 struct weir_block {
 	uint32_t words[BLOCK_FRAMES][WEIR_LOOKUP_PAGES];
-	uint16_t used[BLOCK_FRAMES]; /* words of each frame */
-	uint32_t live;               /* how many 4 KiB of words are in use */
+	uint16_t used[BLOCK_FRAMES];        /* words of each frame */
+	uint32_t live;                      /* how many groups are in use */
+	bool touched[BLOCK_FRAMES / GROUP]; /* a group may take memory */
+	bool listed;
+	struct weir_block *next;
 };
 
 static struct weir_block **block_in(struct weir_part *part, uint64_t at)
@@ -72,12 +77,13 @@ static uint32_t word_of(const struct weir_dense *dense, const struct weir_lookup
 {
 	for (uint32_t i = 0; i < dense->num_bases; i++)
 		if (view->bases[i] == base_of(to))
-			return (uint32_t)((to - base_of(to)) >> PAGE_SHIFT << TO_SHIFT |
-					  left << LEFT_SHIFT | i);
+			return (uint32_t)((to - base_of(to)) >> PAGE_SHIFT << TO_SHIFT | left << LEFT_SHIFT |
+					  i);
 	return 0;
 }
 
-bool weir_dense_can_lead(struct weir_dense *dense, struct weir_lookup_view *view, uint64_t to, uint64_t to_last)
+bool weir_dense_can_lead(struct weir_dense *dense, struct weir_lookup_view *view, uint64_t to,
+			 uint64_t to_last)
 {
 	if (base_of(to) != base_of(to_last))
 		return false;
@@ -99,12 +105,65 @@ static bool make_block(struct weir_lookup_view *view, uint64_t at)
 	return *block_in(part, at);
 }
 
-/* Are there words in use in the 4 KiB where this page's word is? */
+/* Are there words in use in a group? */
+static bool is_group_live(const struct weir_block *block, uint32_t group)
+{
+	return block->used[group * GROUP] || block->used[group * GROUP + 1];
+}
+
 static bool is_live(const struct weir_lookup_view *view, uint64_t at)
 {
-	const struct weir_block *block = block_of(view, at);
+	return block_of(view, at) && is_group_live(block_of(view, at), frame_of(at) / GROUP);
+}
 
-	return block && (block->used[frame_of(at)] || block->used[frame_of(at) ^ 1]);
+/* Groups that are not in use are zeros, and so they are afterwards. */
+static void give_back_groups(struct weir_block *block)
+{
+	uint32_t begin = 0;
+	bool touched = false;
+
+	for (uint32_t group = 0; group <= BLOCK_FRAMES / GROUP; group++) {
+		if (group < BLOCK_FRAMES / GROUP && !is_group_live(block, group)) {
+			touched = touched || block->touched[group];
+			block->touched[group] = false;
+			continue;
+		}
+		if (touched)
+			madvise(block->words[begin * GROUP], (size_t)(group - begin) * PAGE, MADV_DONTNEED);
+		begin = group + 1;
+		touched = false;
+	}
+}
+
+/* A block that is not in use is all zeros, but for what is said of it here. */
+static __attribute__((noinline)) void give_back(struct weir_dense *dense)
+{
+	struct weir_block *block = dense->blocks, *next;
+
+	dense->blocks = NULL;
+	dense->touched = 0;
+	for (; block; block = next) {
+		next = block->next;
+		if (!block->live) {
+			madvise(block, sizeof(*block), MADV_DONTNEED);
+			continue;
+		}
+		give_back_groups(block);
+		dense->touched += block->live;
+		block->next = dense->blocks;
+		dense->blocks = block;
+	}
+}
+
+static void touch(struct weir_dense *dense, struct weir_block *block, uint32_t group)
+{
+	dense->touched += !block->touched[group];
+	block->touched[group] = true;
+	if (block->listed)
+		return;
+	block->listed = true;
+	block->next = dense->blocks;
+	dense->blocks = block;
 }
 
 /* May there be ranges of pages in this page's frame? */
@@ -123,6 +182,7 @@ static void use(struct weir_dense *dense, struct weir_lookup_view *view, uint64_
 {
 	struct weir_block *block = block_of(view, at);
 
+	touch(dense, block, frame_of(at) / GROUP);
 	if (!is_live(view, at))
 		dense->live += 1 + !block->live++;
 	if (!block->used[frame_of(at)]++)
@@ -155,8 +215,7 @@ bool weir_dense_add(struct weir_dense *dense, struct weir_lookup_view *view, uin
 		    uint64_t last, uint64_t to)
 {
 	if (last >> WEIR_PARTS_END_SHIFT || !has_room(dense, view, num, first) ||
-	    !has_room(dense, view, num, last) || !make_block(view, first) ||
-	    !make_block(view, last))
+	    !has_room(dense, view, num, last) || !make_block(view, first) || !make_block(view, last))
 		return false;
 	for (uint64_t at = first; at < last; at += PAGE)
 		if (written(view, at))
@@ -204,5 +263,7 @@ bool weir_dense_remove(struct weir_dense *dense, struct weir_lookup_view *view, 
 		return false;
 	for (uint64_t at = first; at < last; at += PAGE)
 		clear(dense, view, at);
+	if (dense->touched > 2 * dense->live + FREE_GROUPS)
+		give_back(dense);
 	return true;
 }

@@ -3,8 +3,8 @@
  * Where short ranges lead that are not far from each other: a word of four bytes for each page of a frame of 2 MiB.
  *
  * The words are in blocks for 1 GiB each, which are made when they are needed, and stay; a frame in which there are ranges knows where its
- * words are (parts.h). What is never written takes no memory, so it costs 4 KiB for each two frames in which there is a range: ranges are
- * taken here as long as that is not much for the number there are. A word is all there is to know of a page, so one load of a reader's is
+ * words are (parts.h). What is not in use takes no memory, or gives it back before that is much, so it costs 4 KiB for each two frames in
+ * which there is a range: ranges are taken here as long as that is not much for the number there are. A word is all there is to know of a page, so one load of a reader's is
  * an answer that was true at that moment; and the words of a frame are its own for ever, so it does not matter when he learnt where they
  * are. How it is read is in weir/lookup.h.
  *
@@ -18,7 +18,9 @@
 #include "ioas/parts.h"
 
 struct weir_dense {
-	uint64_t live; /* how many 4 KiB of words are in use, and blocks, for what else is in these */
+	uint64_t live;    /* how many 4 KiB of words are in use, and blocks, for what else is in these */
+	uint64_t touched; /* how many 4 KiB of words may take memory */
+	struct weir_block *blocks; /* in which there are such */
 	uint32_t num_bases;
 };
 

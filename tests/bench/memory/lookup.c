@@ -35,6 +35,7 @@ static const struct shape {
 	{ "2 MiB", LARGE, LARGE, { 0.30, 0.20, 0.12, 0.08 } },
 	{ "4 KiB, scattered", PAGE, 8 * PAGE, { 0.45, 0.35, 0.25, 0.15 } },
 	{ "64 KiB, scattered", 16 * PAGE, 128 * PAGE, { 0 } },
+	{ "4 KiB, far apart", PAGE, 2048 * PAGE, { 0 } },
 };
 
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
