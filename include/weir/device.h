@@ -87,6 +87,7 @@ WEIR_API int weir_device_close(struct weir_device *device);
  * Returns 0; or, with nothing changed,
  *   -EOPNOTSUPP  this backend cannot move an open device (VFIO container)
  *   -EXDEV       @ioas belongs to another host
+ *   -EBUSY       a device of the group is attached to domains for PASIDs, or blocked by an invalidation that failed (weir/domain.h)
  *   -EADDRINUSE, -ERANGE, -EFAULT, -ENOMEM, -ENOSPC  as for weir_device_open()
  *
  * Moving to the space where the group is already is a no-op. Kernel: VFIO_DEVICE_ATTACH_IOMMUFD_PT. Since

@@ -84,6 +84,7 @@ struct weir_domain_opts {
  * Returns 0 and the domain in @ret_domain, which the caller closes with weir_domain_close(); or, with nothing changed,
  *   -EINVAL     unknown flag; or the hardware's second stage cannot hold a mapping of the space: VT-d's refuses what may be read only
  *               (weir_error() names the mapping where it can)
+ *   -EADDRINUSE a mapping lies outside what such a table addresses
  *   -EOPNOTSUPP this kernel interface has no such page tables (VFIO container), or the IOMMU or its driver cannot do what flags ask for
  *   -EFAULT, -ENOMEM  a mapping cannot be pinned, or no memory
  *   -E2BIG      options newer than this library
@@ -106,13 +107,15 @@ struct weir_nested_opts {
 	uint32_t stage1;       /* enum weir_nested_stage1 */
 	uint32_t format;       /* enum weir_stage1_format, for TRANSLATE */
 	uint32_t address_bits; /* of IOVAs; 0: the format's (48 or 57) */
-	uint64_t
-		root; /* IPA: of the first table; for SMMUv3 of the context descriptor (weir_stage1_info()) */
-	uint64_t
-		stream; /* SMMUv3, mock: the number by which commands and events name @device; 0: the library chooses */
-	const void *
-		data; /* not NULL: the kernel's data of this type, instead of what is made from the fields above; for */
-	uint32_t data_type; /* formats that weir does not know, and tests */
+	uint64_t root; /* IPA of the first table; SMMUv3: of the context descriptor (weir_stage1_info()) */
+	/*
+	 * The number by which commands and events name @device; below 2^32. 0: on SMMUv3 the library chooses one, on the mock there is no
+	 * virtual IOMMU in between.
+	 */
+	uint64_t stream;
+	/* Not NULL: data of the kernel's own, of this type, instead of what is made from format, address_bits and root. */
+	const void *data;
+	uint32_t data_type;
 	uint32_t data_len;
 };
 
@@ -123,12 +126,13 @@ struct weir_nested_opts {
  * device. Tables may lie anywhere in stage 2: an address that is not mapped there makes the walk fault.
  *
  * Returns 0 and the domain in @ret_domain, which the caller closes with weir_domain_close(), and which keeps @parent open; or, with nothing changed,
- *   -EINVAL     unknown stage1, format or flag; @parent is no nesting parent; root is no multiple of the page size, or for the kernel not in order
- *               (weir_error() says what it knows)
+ *   -EINVAL     unknown stage1, format or flag; @parent is no nesting parent; root is no multiple of the page size (of 64 for a context
+ *               descriptor); data of more than 32 bytes, or that is for the kernel not in order (weir_error() says what it knows)
  *   -ERANGE     address_bits that this format or this IOMMU has not (asked of the hardware information, because the kernel says so only
  *               when a device is attached); root beyond what stage 2 addresses
  *   -EXDEV      @device is in another address space than @parent, or behind another physical IOMMU than its own
- *   -EEXIST     stream is another device's
+ *   -EEXIST     stream is another device's, or @device has another number under @parent already
+ *   -EBUSY      @device is attached to a domain nested in another parent, and can have a number in one virtual IOMMU alone (SMMUv3)
  *   -EOPNOTSUPP the IOMMU, its driver or this kernel interface cannot nest, or has not this format; found by trying
  *   -EIO        the kernel found illegal bits in data (SMMUv3)
  *   -ENOMEM, -E2BIG
@@ -174,7 +178,8 @@ WEIR_API int weir_domain_close(struct weir_domain *domain);
  *   -ERANGE     @pasid is beyond what the device has
  *   -EOPNOTSUPP @pasid, and the device has no PASIDs (the kernel may say yes to that, and do nothing), or this kernel cannot; a shadow:
  *               devices are opened into its address space
- *   -EBUSY      the device is being reset
+ *   -EBUSY      the device is being reset; or it is attached to a domain nested in another parent (SMMUv3): detach it first
+ *   -EIO        an invalidation of this domain failed (weir/inval.h), and everything in it could not be invalidated now either
  *
  * Kernel: VFIO_DEVICE_ATTACH_IOMMUFD_PT. Since 0.1.
  */
@@ -183,7 +188,8 @@ WEIR_API int weir_domain_attach(struct weir_domain *domain, struct weir_device *
 /*
  * Put @device back: to the page table of its address space; with a PASID, to nothing. Also what ends quarantine (weir/inval.h).
  *
- * Returns 0, also if it is attached to no domain; or the kernel's error: then its DMA is blocked (without a PASID) or as before. Since 0.1.
+ * Returns 0, also if it is attached to no domain; -EBUSY, with nothing changed, while a device of its group is attached for PASIDs, beside which the table of the
+ * space cannot stand; or the kernel's error: then its DMA is blocked (without a PASID) or as before. Since 0.1.
  */
 WEIR_API int weir_domain_detach(struct weir_device *device, uint32_t pasid);
 

@@ -96,21 +96,21 @@ enum weir_inval_state {
 
 enum weir_inval_outcome_kind {
 	WEIR_INVAL_OUT_DONE,    /* carried out */
-	WEIR_INVAL_OUT_NOT,     /* not carried out, because of another entry */
+	WEIR_INVAL_OUT_NOT,     /* not carried out, because of another entry that was refused */
 	WEIR_INVAL_OUT_REFUSED, /* the kernel or the hardware refused it: error says how */
 };
 
 struct weir_inval_outcome {
 	uint32_t kind;  /* enum weir_inval_outcome_kind, at the last try; escalation is no try of the entry */
 	int32_t error;  /* REFUSED: the kernel's negative errno; else 0 */
-	uint32_t tries; /* how often it was given to the kernel */
+	uint32_t tries; /* how often the kernel was given it, and got as far; 0: it takes no command */
 	uint32_t reserved;
 };
 
 struct weir_inval_run_opts {
 	size_t size;     /* sizeof(struct weir_inval_run_opts); set by WEIR_OPTS() */
 	uint32_t policy; /* enum weir_inval_policy */
-	uint32_t tries;  /* of an entry; 0: 3 */
+	uint32_t tries;  /* of an entry, up to 1000; 0: 3. WEIR_INVAL_ONCE has one */
 	uint32_t flags;  /* WEIR_INVAL_KEEP */
 	uint32_t reserved;
 	uint32_t *
@@ -122,6 +122,8 @@ struct weir_inval_run_opts {
 
 /*
  * Carry out the batch for @num domains, none of which is twice in @domains. A batch without entries is nothing to do.
+ *
+ * A refused entry does not keep others from being carried out, but with WEIR_INVAL_ONCE; after 64 refused ones no more are tried.
  *
  * If all domains are safe afterwards (no state is WEIR_INVAL_STALE), the batch is empty, but with WEIR_INVAL_KEEP, and what waited for it (pages of tables,
  * a space's mappings) is free. Else entries stay, all of them; the batch may be run again.
@@ -138,8 +140,9 @@ WEIR_API int weir_inval_run(struct weir_inval *inval, struct weir_domain *const 
 			    const struct weir_inval_run_opts *opts);
 
 /*
- * What became of entry @entry, as numbered by weir_inval_range() and the others, for the domain that was number @domain in the last run, which left its
- * entries here (it returned -EIO, or was told to keep them). Returns 0 or -ENOENT. Since 0.1.
+ * What became of entry @entry, as numbered by weir_inval_range() and the others, for the domain that was number @domain in the last run, if that returned
+ * -EIO or was told to keep its entries. Known until the next run or weir_inval_drop(), also where the entries themselves have left. Returns 0 or
+ * -ENOENT. Since 0.1.
  */
 WEIR_API int weir_inval_outcome(const struct weir_inval *inval, size_t domain, uint32_t entry,
 				struct weir_inval_outcome *ret_outcome);

@@ -67,7 +67,7 @@ WEIR_API int weir_ioas_open(struct weir_host *host, const struct weir_ioas_opts 
  * Close an address space with all its mappings, whose handles end with it. NULL is allowed.
  *
  * Returns 0; or -EBUSY, with nothing changed, while a device is attached (weir_error() names one) or a weir_memory is mapped
- * in it; or another error, with the space closed all the same, when the kernel failed to free its part of it. Since 0.1.
+ * in it, or a domain is open over it (weir/domain.h); or another error, with the space closed all the same, when the kernel failed to free its part of it. Since 0.1.
  */
 WEIR_API int weir_ioas_close(struct weir_ioas *ioas);
 
@@ -117,7 +117,7 @@ struct weir_map_opts {
  * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing
  * changed,
  *   -EINVAL    not page aligned, zero length, unknown flag, WEIR_MAP_MAY_SHRINK, iova without WEIR_MAP_FIXED, address_bits
- *              out of 12..64
+ *              out of 12..64; or WEIR_MAP_READ alone, and VT-d has a nesting parent over the space (weir/domain.h)
  *   -EOVERFLOW @addr + @len or iova + @len is beyond the end of the 64-bit space
  *   -EEXIST    WEIR_MAP_FIXED, and part of the range is taken
  *   -ERANGE    WEIR_MAP_FIXED, and part of the range is beyond what the attached devices can address, or

@@ -21,6 +21,9 @@ static int read_options(const struct weir_nested_opts *opts, struct weir_nested_
 	if (ret_opts->stage1 > WEIR_NESTED_ABORT)
 		return weir_fail(-EINVAL, "stage1 is %u, which is nothing that a first stage does",
 				 ret_opts->stage1);
+	if (ret_opts->stream > UINT32_MAX)
+		return weir_fail(-EINVAL, "the stream number %#" PRIx64 " has more than 32 bits",
+				 ret_opts->stream);
 	if (ret_opts->data && (!ret_opts->data_len || ret_opts->data_len > WEIR_NESTED_DATA_SIZE))
 		return weir_fail(-EINVAL, "%u bytes of data; there can be 1 to %u", ret_opts->data_len,
 				 WEIR_NESTED_DATA_SIZE);

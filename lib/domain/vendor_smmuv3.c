@@ -82,8 +82,6 @@ static int describe(const struct weir_hw_info *info, const struct weir_nested_op
 	uint64_t ste[2] = { STE0_VALID, 0 };
 	int error = 0;
 
-	if (o->stream > UINT32_MAX)
-		return weir_fail(-EINVAL, "the stream number %#" PRIx64 " has more than 32 bits", o->stream);
 	if (o->data)
 		return 0;
 	switch (o->stage1) {
