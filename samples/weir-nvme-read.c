@@ -93,7 +93,8 @@ static int choose_sizes(struct session *s)
 		return -EINVAL;
 	}
 	if (s->options.map_each && size % DMA_PAGE != 0) {
-		complain("requests that are mapped one by one are whole pages of %u, not %" PRIu64, DMA_PAGE, size);
+		complain("requests that are mapped one by one are whole pages of %u, not %" PRIu64, DMA_PAGE,
+			 size);
 		return -EINVAL;
 	}
 	s->report.request_size = (uint32_t)size;

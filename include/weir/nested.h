@@ -38,15 +38,16 @@ enum weir_nested_mode {
 };
 
 struct weir_nested_space_opts {
-	size_t size;         /* sizeof(struct weir_nested_space_opts); set by WEIR_OPTS() */
-	uint32_t mode;       /* enum weir_nested_mode */
-	uint32_t format;     /* enum weir_stage1_format; 0: what the first device's IOMMU takes; for a shadow WEIR_STAGE1_X86_4 */
-	uint32_t ioas_flags; /* WEIR_IOAS_LOOKUP */
-	uint32_t policy;     /* enum weir_inval_policy, when an invalidation fails */
+	size_t size;   /* sizeof(struct weir_nested_space_opts); set by WEIR_OPTS() */
+	uint32_t mode; /* enum weir_nested_mode */
+	uint32_t
+		format; /* enum weir_stage1_format; 0: what the first device's IOMMU takes; for a shadow WEIR_STAGE1_X86_4 */
+	uint32_t ioas_flags;   /* WEIR_IOAS_LOOKUP */
+	uint32_t policy;       /* enum weir_inval_policy, when an invalidation fails */
 	uint32_t address_bits; /* as for weir_ioas_open() */
 	uint32_t reserved;     /* 0 */
-	uint64_t defer;      /* end mappings when so many were closed; 0 and 1: each by itself */
-	uint64_t defer_bytes; /* or so many bytes; 0: however many. With defer 0, this alone decides */
+	uint64_t defer;        /* end mappings when so many were closed; 0 and 1: each by itself */
+	uint64_t defer_bytes;  /* or so many bytes; 0: however many. With defer 0, this alone decides */
 };
 
 /*
@@ -91,7 +92,8 @@ struct weir_nested_space_info {
 	uint64_t piece_bytes; /* the sum of their lengths */
 	uint64_t table_pages; /* of 4096 bytes, that the first stage takes */
 	uint64_t num_syncs;   /* how often invalidations were run */
-	uint64_t num_lost;    /* pieces that the kernel failed to take out of the second stage: no mapping leads there */
+	uint64_t
+		num_lost; /* pieces that the kernel failed to take out of the second stage: no mapping leads there */
 };
 
 /* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0; or -EINVAL, @ioas is no nested space. Since 0.1. */

@@ -56,7 +56,7 @@ struct weir_geometry {
 struct weir_space {
 	const struct weir_space_ops *ops;
 	struct weir_kernel *kernel;
-	void *layer; /* what a space is made of that is not the backend's; */
+	void *layer;             /* what a space is made of that is not the backend's; */
 	struct weir_space *real; /* and the one that its functions are in for the kernel. Of others, itself */
 	bool live;
 	uint32_t num_functions;

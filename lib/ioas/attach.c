@@ -64,8 +64,8 @@ static int install_memory(struct weir_ioas *ioas, const struct weir_function *fu
 	if (error)
 		return weir_fail_within(error, "the mapping at IOVA %#" PRIx64 " cannot be put in force",
 					weir_map_start(map));
-	error = ioas->space.ops->install(&ioas->space, &map->backing, weir_map_size(map),
-						 weir_map_start(map), map->prot);
+	error = ioas->space.ops->install(&ioas->space, &map->backing, weir_map_size(map), weir_map_start(map),
+					 map->prot);
 	return error ? weir_explain_replay(ioas, map, function->group->number, error) : 0;
 }
 
@@ -142,7 +142,8 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 	int error = 0;
 
 	if (from->space.ops != ops || from->space.layer || to->space.layer)
-		return weir_fail(-EOPNOTSUPP, "devices stay in a nested space, and come into it by being opened there");
+		return weir_fail(-EOPNOTSUPP,
+				 "devices stay in a nested space, and come into it by being opened there");
 	if (!ops->move)
 		return weir_fail(-EOPNOTSUPP,
 				 "on the VFIO container a group cannot leave while its devices are open");

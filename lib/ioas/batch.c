@@ -153,7 +153,7 @@ static int install_piece(struct weir_ioas *ioas, const struct weir_map *piece)
 	if (error)
 		return error;
 	error = ioas->space.ops->install(&ioas->space, &piece->backing, weir_map_size(piece),
-						 weir_map_start(piece), piece->prot);
+					 weir_map_start(piece), piece->prot);
 	return error ? weir_explain_map(ioas, piece, error) : 0;
 }
 

@@ -32,10 +32,11 @@ static void drop_list(struct weir_ioas *ioas, struct weir_map *list, bool lost)
 
 static int explain(int error)
 {
-	return weir_fail(error,
-			 "mappings that were closed could not be ended (%s): devices may still reach the memory; "
-			 "these addresses will not be used again",
-			 weir_error());
+	return weir_fail(
+		error,
+		"mappings that were closed could not be ended (%s): devices may still reach the memory; "
+		"these addresses will not be used again",
+		weir_error());
 }
 
 int weir_ioas_leave_later(struct weir_ioas *ioas, struct weir_map *map)
@@ -48,7 +49,8 @@ int weir_ioas_leave_later(struct weir_ioas *ioas, struct weir_map *map)
 	leaving->first = map;
 	leaving->num++;
 	leaving->bytes += weir_map_size(map);
-	full = leaving->num >= leaving->most || (leaving->most_bytes && leaving->bytes >= leaving->most_bytes);
+	full = leaving->num >= leaving->most ||
+	       (leaving->most_bytes && leaving->bytes >= leaving->most_bytes);
 	weir_gate_unlock_and_arrive(&ioas->gate);
 	return full ? weir_ioas_sync(ioas) : 0;
 }

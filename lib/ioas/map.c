@@ -261,7 +261,7 @@ static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas,
 
 	if (error == -EOPNOTSUPP)
 		error = ioas->space.ops->install(&ioas->space, &map->backing, weir_map_size(map),
-							 weir_map_start(map), map->prot);
+						 weir_map_start(map), map->prot);
 	return error;
 }
 

@@ -257,8 +257,8 @@ static int join(struct weir_nested_space *nested, struct weir_function *function
 	if (error != -EXDEV)
 		return error;
 	error = open_domain(nested, function);
-	return error ? error :
-		       weir_domain_join(nested->domains[nested->num_domains - 1], function, WEIR_NO_PASID);
+	return error ? error
+		     : weir_domain_join(nested->domains[nested->num_domains - 1], function, WEIR_NO_PASID);
 }
 
 int weir_nested_space_commit(struct weir_space *space, struct weir_function *function)

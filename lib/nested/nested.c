@@ -144,8 +144,7 @@ int weir_nested_space_unkeep(struct weir_ioas *ioas, void *addr)
 	return nested ? weir_pieces_unkeep(&nested->pieces, addr) : -EINVAL;
 }
 
-int weir_nested_space_info(struct weir_ioas *ioas, struct weir_nested_space_info *ret_info,
-			   size_t size)
+int weir_nested_space_info(struct weir_ioas *ioas, struct weir_nested_space_info *ret_info, size_t size)
 {
 	struct weir_nested_space_info info = { 0 };
 	struct weir_stage1_info tables = { 0 };

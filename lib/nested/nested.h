@@ -14,7 +14,8 @@ struct weir_nested_space {
 	struct weir_nested_space_opts opts;
 	struct weir_ioas *ioas;   /* what drivers have */
 	struct weir_ioas *stage2; /* where pieces are mapped */
-	struct weir_ioas *ordinary; /* that follows the tables, and has the devices, if it is a shadow; else NULL */
+	struct weir_ioas
+		*ordinary; /* that follows the tables, and has the devices, if it is a shadow; else NULL */
 	struct weir_pieces pieces;
 
 	/* Change with the host's lock, in transitions of the ioas. There while it is live. */

@@ -105,9 +105,9 @@ static int map_memory(struct weir_ioas *stage2, const struct weir_backing *backi
 	}
 	error = weir_ioas_map_backing(stage2, backing, len, &o, NULL, ret_map);
 	if (error == -EINVAL && !(prot & WEIR_MAP_WRITE))
-		return weir_fail(-EACCES,
-				 "the second stage of this IOMMU holds nothing that may be read only (VT-d), and this memory may not be "
-				 "written");
+		return weir_fail(-EACCES, "the second stage of this IOMMU holds nothing that may be read "
+					  "only (VT-d), and this memory may not be "
+					  "written");
 	return error;
 }
 
@@ -162,8 +162,7 @@ int weir_pieces_get(struct weir_pieces *pieces, const struct weir_backing *backi
 /* What led there is forgotten by all. */
 static void may_end(struct weir_later *later)
 {
-	struct weir_piece *piece =
-		(struct weir_piece *)((char *)later - offsetof(struct weir_piece, later));
+	struct weir_piece *piece = (struct weir_piece *)((char *)later - offsetof(struct weir_piece, later));
 	struct weir_pieces *pieces = piece->pieces;
 	bool over;
 

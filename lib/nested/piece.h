@@ -19,15 +19,17 @@ struct weir_piece {
 	struct weir_pieces *pieces;
 	struct weir_map *map; /* in the second stage */
 	uint64_t len, bytes;  /* how long it is; how many bytes of mappings lead to it */
-	uint64_t owner;       /* the IOVA of the mapping that it was made for: with it, the addresses go out of use */
-	bool shared;          /* mappings that come find it by its address */
-	bool kept;            /* it stays without any */
+	uint64_t
+		owner; /* the IOVA of the mapping that it was made for: with it, the addresses go out of use */
+	bool shared;   /* mappings that come find it by its address */
+	bool kept;     /* it stays without any */
 	bool waiting;
 };
 
 struct weir_pieces {
 	struct weir_ioas *stage2;
-	pthread_mutex_t lock; /* guards what follows; taken after that of any window, before that of the second stage */
+	pthread_mutex_t
+		lock; /* guards what follows; taken after that of any window, before that of the second stage */
 	struct weir_tree by_ipa, by_addr;
 	uint64_t num, bytes, num_lost;
 };

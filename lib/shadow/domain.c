@@ -35,7 +35,8 @@ static int follow_item(struct weir_shadow *shadow, const struct weir_inval_item 
 	if (item->kind == WEIR_INVAL_RAW)
 		error = weir_fail(-EOPNOTSUPP, "a shadow has no hardware that takes commands");
 	if (!range_of(item, &iova, &last)) {
-		*outcome = (struct weir_inval_outcome){ .kind = error ? WEIR_INVAL_OUT_REFUSED : WEIR_INVAL_OUT_DONE,
+		*outcome = (struct weir_inval_outcome){ .kind = error ? WEIR_INVAL_OUT_REFUSED
+								      : WEIR_INVAL_OUT_DONE,
 							.error = error };
 		return error;
 	}

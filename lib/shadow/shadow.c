@@ -168,9 +168,9 @@ static int fill_stretch(struct weir_shadow *shadow, const struct weir_stage1_str
 		if (record && record->node.key <= last)
 			end = record->node.key - 1;
 		if (!record || record->node.key > at)
-			weir_first_note(&first, add_stretch(shadow, at, end,
-							    stretch->ipa + (at - stretch->iova),
-							    stretch->prot));
+			weir_first_note(&first,
+					add_stretch(shadow, at, end, stretch->ipa + (at - stretch->iova),
+						    stretch->prot));
 		if (!record || record->node.key > last || record->last >= last)
 			return weir_first_error(&first);
 		at = record->last + 1;

@@ -13,7 +13,7 @@ struct open_request {
 	const char
 		*simulate; /* disk image: on a simulated machine with one NVMe controller; NULL: a real one */
 	uint32_t backend;  /* enum weir_backend */
-	uint32_t address_bits; /* the device's; 0: 64 */
+	uint32_t address_bits;                       /* the device's; 0: 64 */
 	const struct weir_nested_space_opts *nested; /* a nested space of this kind; NULL: an ordinary one */
 };
 

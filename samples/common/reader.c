@@ -13,11 +13,11 @@
 struct run {
 	const struct reader *reader;
 	uint64_t first_block, num_blocks;
-	uint64_t blocks_each; /* of a request */
-	uint64_t total;       /* requests */
-	uint64_t submitted;   /* requests submitted: the next one's number */
-	uint64_t handed_on;   /* requests whose data has been handed on */
-	bool *arrived;        /* by buffer */
+	uint64_t blocks_each;   /* of a request */
+	uint64_t total;         /* requests */
+	uint64_t submitted;     /* requests submitted: the next one's number */
+	uint64_t handed_on;     /* requests whose data has been handed on */
+	bool *arrived;          /* by buffer */
 	struct weir_map **maps; /* by buffer: with map_in, while a request has it */
 	struct nvme_request *requests;
 	struct nvme_completion *completions;
@@ -136,7 +136,8 @@ static int hand_on(struct run *run)
 		return 0;
 	r = end_mapping(run, run->handed_on);
 	if (r == 0)
-		r = reader->sink(reader->ctx, buffer_of(reader, run->handed_on), length_of(run, run->handed_on));
+		r = reader->sink(reader->ctx, buffer_of(reader, run->handed_on),
+				 length_of(run, run->handed_on));
 	run->arrived[buffer] = false;
 	run->handed_on++;
 	return r;

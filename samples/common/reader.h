@@ -22,8 +22,9 @@ struct reader {
 	int timeout_ms;             /* for a request */
 	reader_sink sink;
 	void *ctx;
-	struct weir_ioas *map_in; /* each request's buffer is mapped there for its time; NULL: they stay mapped */
-	double *map_seconds;      /* with map_in: what that took is added here */
+	struct weir_ioas
+		*map_in;     /* each request's buffer is mapped there for its time; NULL: they stay mapped */
+	double *map_seconds; /* with map_in: what that took is added here */
 	volatile sig_atomic_t *stop; /* set by a signal handler: give up */
 };
 

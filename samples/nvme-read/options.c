@@ -52,7 +52,8 @@ static const struct argp_option table[] = {
 	{ "simulate", KEY_SIMULATE, "IMAGE", 0,
 	  "Not a real controller but a simulated one, inside this program, with IMAGE as its disk", 2 },
 	{ "domain", KEY_DOMAIN, "KIND", 0,
-	  "Map each request's buffer for its time, in a space that is plain, nested (hardware or a shadow), hardware or "
+	  "Map each request's buffer for its time, in a space that is plain, nested (hardware or a shadow), "
+	  "hardware or "
 	  "shadow, and say what that took",
 	  2 },
 	{ NULL, 0, NULL, 0, "What to show:", 3 },

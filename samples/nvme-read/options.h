@@ -15,9 +15,9 @@ struct options {
 	uint64_t offset;       /* blocks */
 	uint64_t length;       /* blocks; 0: to the end */
 	enum nvme_wait wait;
-	bool map_each; /* each request's buffer is mapped for its time */
+	bool map_each;                        /* each request's buffer is mapped for its time */
 	struct weir_nested_space_opts nested; /* what open.nested points to, if to anything */
-	const char *output; /* file; NULL: none */
+	const char *output;                   /* file; NULL: none */
 	bool json;
 	bool progress;
 	bool verbose;

@@ -118,8 +118,8 @@ static void report_json(const struct report *report)
 
 static void report_mapping(const struct report *report)
 {
-	line("Mapping", "%s a request, %s space", unit_time(report->map_seconds / (double)num_requests(report)).text,
-	     space_kind(report));
+	line("Mapping", "%s a request, %s space",
+	     unit_time(report->map_seconds / (double)num_requests(report)).text, space_kind(report));
 }
 
 void report_result(const struct report *report)

@@ -43,7 +43,7 @@
 #include "support/sys_log.h"
 
 struct fixture {
-	enum weir_backend backend; /* as asked for, AUTO included */
+	enum weir_backend backend;    /* as asked for, AUTO included */
 	enum weir_nested_mode nested; /* HARDWARE, SHADOW: what new_ioas() makes; AUTO: ordinary spaces */
 	struct weir_host *host;
 	struct sys_log log;      /* of everything that the host calls, for the case */

@@ -224,7 +224,8 @@ CONFORMANCE(ioas_file, the_mapping_outlives_the_callers_descriptor, NEEDS(DMA_DE
 	EXPECT_TRUE(dma_write_blocked(t, edu, iova, memory, PAGE));
 }
 
-CONFORMANCE(ioas_file, a_file_only_read_is_out_of_reach_for_writing, NEEDS(READ_ONLY, DMA_DEVICE, FAULT_COUNT))
+CONFORMANCE(ioas_file, a_file_only_read_is_out_of_reach_for_writing,
+	    NEEDS(READ_ONLY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);

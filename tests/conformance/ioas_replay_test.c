@@ -128,7 +128,8 @@ static void expect_kept_out(struct t *t, struct weir_ioas *ioas, const char *nam
 	EXPECT_EQ(info_of(ioas).num_mappings, before.num_mappings - 1);
 }
 
-CONFORMANCE(ioas_replay, freed_memory_keeps_the_device_out_until_its_mapping_is_closed, NEEDS(ORDINARY, DMA_DEVICE))
+CONFORMANCE(ioas_replay, freed_memory_keeps_the_device_out_until_its_mapping_is_closed,
+	    NEEDS(ORDINARY, DMA_DEVICE))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 6);

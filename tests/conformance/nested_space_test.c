@@ -214,7 +214,8 @@ CONFORMANCE(nested_space, a_mapping_in_another_outlives_it, NEEDS(DMA_DEVICE, NE
 	ASSERT_OK(weir_map_close(part));
 }
 
-CONFORMANCE(nested_space, memory_that_is_only_read_is_refused_where_the_second_stage_cannot_hold_it, NEEDS(DMA_DEVICE, NESTED_VTD))
+CONFORMANCE(nested_space, memory_that_is_only_read_is_refused_where_the_second_stage_cannot_hold_it,
+	    NEEDS(DMA_DEVICE, NESTED_VTD))
 {
 	struct weir_ioas *ioas = new_space(t, NULL);
 	int fd = reopened(t, new_file(t, PAGE), O_RDONLY);
@@ -223,9 +224,10 @@ CONFORMANCE(nested_space, memory_that_is_only_read_is_refused_where_the_second_s
 	struct weir_map *map;
 
 	record_no_calls(t);
-	EXPECT_ERR(-EACCES, weir_ioas_map_file(ioas, fd, 0, PAGE,
-					       &WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ | WEIR_MAP_MAY_SHRINK),
-					       &map));
+	EXPECT_ERR(-EACCES,
+		   weir_ioas_map_file(ioas, fd, 0, PAGE,
+				      &WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_READ | WEIR_MAP_MAY_SHRINK),
+				      &map));
 	EXPECT_CONTAINS(weir_error(), "second stage");
 	/* What could be written is kept from it by the first. */
 	ASSERT_OK(weir_ioas_map(ioas, memory, PAGE,
@@ -238,9 +240,12 @@ CONFORMANCE(nested_space, memory_that_is_only_read_is_refused_where_the_second_s
 CONFORMANCE(nested_space, its_options_are_checked, NEEDS(DMA_DEVICE))
 {
 	static const struct weir_nested_space_opts wrong[] = {
-		{ .size = sizeof(wrong[0]), .mode = 3 },          { .size = sizeof(wrong[0]), .format = 77 },
-		{ .size = sizeof(wrong[0]), .ioas_flags = 1u << 9 }, { .size = sizeof(wrong[0]), .policy = 9 },
-		{ .size = sizeof(wrong[0]), .address_bits = 65 }, { .size = sizeof(wrong[0]), .reserved = 1 },
+		{ .size = sizeof(wrong[0]), .mode = 3 },
+		{ .size = sizeof(wrong[0]), .format = 77 },
+		{ .size = sizeof(wrong[0]), .ioas_flags = 1u << 9 },
+		{ .size = sizeof(wrong[0]), .policy = 9 },
+		{ .size = sizeof(wrong[0]), .address_bits = 65 },
+		{ .size = sizeof(wrong[0]), .reserved = 1 },
 	};
 	struct weir_ioas *ioas, *ordinary = new_ioas(t);
 	unsigned char *memory = new_pages(t, 1);
@@ -299,7 +304,8 @@ static void close_other_host(void *host)
 static struct weir_ioas *new_space_that_fails(struct t *t)
 {
 	static struct weir_sys sys;
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .sys = &sys, .backend = fixture_of(t)->backend);
+	struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .sys = &sys, .backend = fixture_of(t)->backend);
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 
@@ -330,7 +336,8 @@ CONFORMANCE(nested_space, an_invalidation_that_fails_is_made_up_for, NEEDS(DMA_D
 	EXPECT_EQ(info_of(ioas).lost_bytes, 0);
 }
 
-CONFORMANCE(nested_space, devices_that_cannot_be_made_to_forget_are_blocked, NEEDS(DMA_DEVICE, NEST, FAULT_COUNT))
+CONFORMANCE(nested_space, devices_that_cannot_be_made_to_forget_are_blocked,
+	    NEEDS(DMA_DEVICE, NEST, FAULT_COUNT))
 {
 	struct weir_ioas *ioas = new_space_that_fails(t);
 	unsigned char *memory = new_memory(t, PAGE, 0x5a);

@@ -69,10 +69,10 @@ static void map_pages(struct t *t, struct shadowed *s, uint64_t iova, int page, 
 				  s->changes));
 }
 
-
 #define IOVA (64 * MIB)
 
-CONFORMANCE(shadow, what_the_tables_say_is_in_force_when_they_are_run, NEEDS(ORDINARY, DMA_DEVICE, FAULT_COUNT))
+CONFORMANCE(shadow, what_the_tables_say_is_in_force_when_they_are_run,
+	    NEEDS(ORDINARY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct shadowed *s = new_shadowed(t);
 	uint64_t window;
@@ -173,8 +173,8 @@ CONFORMANCE(shadow, what_cannot_be_mapped_is_told_by_entry, NEEDS(ORDINARY, DMA_
 	struct shadowed *s = new_shadowed(t);
 	struct weir_inval_outcome outcome;
 	uint32_t state;
-	struct weir_inval_run_opts opts = WEIR_OPTS(weir_inval_run_opts, .ret_states = &state,
-						    .flags = WEIR_INVAL_KEEP);
+	struct weir_inval_run_opts opts =
+		WEIR_OPTS(weir_inval_run_opts, .ret_states = &state, .flags = WEIR_INVAL_KEEP);
 
 	new_device(t, s->ioas, "EDU0", EDU1_BITS);
 	map_pages(t, s, IOVA, 0, 1, 0);

@@ -438,9 +438,11 @@ CALL(weir_inval_run,
 CALL(weir_nested_space_open,
      (struct weir_host * host, const struct weir_nested_space_opts *opts, struct weir_ioas **ret),
      (host, opts, ret), GIVES(ret))
-CALL(weir_nested_space_keep, (struct weir_ioas * ioas, void *addr, size_t len), (ioas, addr, len), .ioas = ioas)
+CALL(weir_nested_space_keep, (struct weir_ioas * ioas, void *addr, size_t len), (ioas, addr, len),
+     .ioas = ioas)
 CALL(weir_domain_open_shadow,
-     (struct weir_stage1 * tables, struct weir_ioas *stage2, struct weir_ioas *ioas, struct weir_domain **ret),
+     (struct weir_stage1 * tables, struct weir_ioas *stage2, struct weir_ioas *ioas,
+      struct weir_domain **ret),
      (tables, stage2, ioas, ret), GIVES(ret))
 
 #define DRIVER(name_, parameters, arguments, ...)                                                            \
