@@ -265,6 +265,15 @@ static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas,
 	return error;
 }
 
+/* What has left for the caller may count against a limit still: it ends now. */
+static __attribute__((cold)) int install_after_sync(struct weir_ioas *ioas, const struct weir_map *map,
+						    const struct weir_map *source)
+{
+	int error = weir_ioas_sync(ioas);
+
+	return error ? error : install(ioas, map, source);
+}
+
 /*
  * Of memory and options that are in order; @o: the caller's, or NULL; @source: a mapping of the same in another space, or NULL. In one
  * piece with its parts, because it is what drivers wait for.
@@ -291,6 +300,8 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 		error = ioas->probes && weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
 		if (!error) {
 			error = install(ioas, map, source);
+			if (__builtin_expect(error && ioas->leaving.num, 0))
+				error = install_after_sync(ioas, map, source);
 			if (error)
 				error = weir_explain_map(ioas, map, error);
 		}

@@ -73,7 +73,7 @@ static const char *space_kind(const struct report *report)
 {
 	if (!report->options->open.nested)
 		return "plain";
-	return report->nested.mode == WEIR_NESTED_HARDWARE ? "nested in hardware" : "shadow";
+	return report->nested.mode == WEIR_NESTED_HARDWARE ? "nested in hardware" : "a shadow";
 }
 
 static uint64_t num_requests(const struct report *report)
@@ -118,8 +118,8 @@ static void report_json(const struct report *report)
 
 static void report_mapping(const struct report *report)
 {
-	line("Mapping", "%s a request, %s space",
-	     unit_time(report->map_seconds / (double)num_requests(report)).text, space_kind(report));
+	line("Mapping", "%.2f us a request, in a space that is %s",
+	     report->map_seconds * 1e6 / (double)num_requests(report), space_kind(report));
 }
 
 void report_result(const struct report *report)
