@@ -154,7 +154,7 @@ int reader_run(const struct reader *reader, uint64_t first_block, uint64_t num_b
 		.blocks_each = blocks_each,
 		.total = num_blocks / blocks_each + (num_blocks % blocks_each != 0),
 		.arrived = calloc(reader->depth, sizeof *run.arrived),
-		.maps = calloc(reader->depth, sizeof *run.maps),
+		.maps = calloc(reader->depth, sizeof(struct weir_map *)),
 		.requests = calloc(reader->depth, sizeof *run.requests),
 		.completions = calloc(reader->depth, sizeof *run.completions),
 		.failure = ret_failure,
