@@ -410,8 +410,6 @@ static bool can_have(struct t *t, const char *capability)
 		return device_can(t, "NVME0", WEIR_CAP_HOT_RESET);
 	if (!strcmp(capability, "MANY_MAPS"))
 		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
-	if (!strcmp(capability, "SIMULATED"))
-		return os_sim() != NULL;
 	if (!strcmp(capability, "DOMAIN"))
 		return try_device(t) == 0 && device_can(t, "EDU0", WEIR_CAP_DOMAIN);
 	if (!strcmp(capability, "NEST"))

@@ -19,7 +19,6 @@
  *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
- *   SIMULATED                                      the host is a simulated one
  *   REAL_SYSTEM                                    the host is no simulated one
  *   IOMMUFD, TYPE1, COMPAT                         the host was asked for by this name: cases about the interface itself (raw/)
  *   VTD                                            the IOMMU is Intel's, as QEMU has it, or a simulated one, which is after it
