@@ -223,8 +223,6 @@ bool can_have(struct t *t, const char *capability)
 		return device_can(t, "NVME0", WEIR_CAP_HOT_RESET);
 	if (!strcmp(capability, "MANY_MAPS"))
 		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
-	if (!strcmp(capability, "SIMULATED"))
-		return os_sim() != NULL;
 	if (!strcmp(capability, "DOMAIN") || !strcmp(capability, "NEST") || !strcmp(capability, "NO_NEST") ||
 	    !strcmp(capability, "PASID"))
 		return fixture_of(t)->nested == WEIR_NESTED_AUTO && can_nest(t, capability);

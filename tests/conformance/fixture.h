@@ -20,7 +20,6 @@
  *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
- *   SIMULATED                                      the host is a simulated one
  *   REAL_SYSTEM                                    the host is no simulated one
  *   ORDINARY                                       new_ioas() makes ordinary spaces: cases about what these are to the kernel
  *   READ_ONLY                                      memory that nobody may write can be mapped: not behind VT-d in a nested space
