@@ -19,6 +19,9 @@
  * Where the IOMMU or the kernel cannot nest, the same works through a shadow (weir_domain_open_shadow()): with a system call for each mapping, as in an
  * ordinary space, and the limits of that (mappings on the container: 65535; what is allowed changes by unmapping for a moment).
  *
+ * A device's memory (weir/peer.h) that is mapped with WEIR_MAP_SINK in a space of VT-d's hardware changes over to the sink and back without a gap: at no moment
+ * does it lead nowhere. Elsewhere there are two such moments, as in ordinary spaces.
+ *
  * Threads: as for address spaces.
  */
 #ifndef WEIR_NESTED_H

@@ -106,6 +106,17 @@ WEIR_API int weir_stage1_protect(struct weir_stage1 *tables, uint64_t iova, uint
 				 struct weir_inval *changes);
 
 /*
+ * Let @len bytes from @iova on, all of which are mapped, lead to IPAs from @ipa on instead. Each page changes in one store: a device sees the old or the
+ * new, and never nothing. Until @changes has been run, it may go by the old.
+ *
+ * Returns 0; or, with nothing changed, -EINVAL, -ERANGE, -EOVERFLOW as weir_stage1_map(); -ENOENT, part of the range is not mapped; -EOPNOTSUPP, the architecture
+ * does not allow it (AArch64: an entry is made invalid first), or a page that is mapped is too large for @ipa, or sticks out of the range: then unmap and map;
+ * those of weir_inval_range(). Since 0.1.
+ */
+WEIR_API int weir_stage1_replace(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len,
+				 uint32_t prot, struct weir_inval *changes);
+
+/*
  * What the tables say of @iova, as the IOMMU walks them once batches have been run: the IPA, in @ret_left (may be NULL) how many bytes from there on
  * follow each other with the same @ret_prot (may be NULL), within a page of the tables. Any thread may ask about any address. It takes a lock that mapping
  * does not take. Returns 0 or -ENOENT. Since 0.1.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Mappings of a nested space: a piece of memory in the second stage, and entries of the first that lead there. */
 #include <errno.h>
+#include <stdlib.h>
 #include <inttypes.h>
 
 #include "error.h"
@@ -187,6 +188,72 @@ static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
 	return error;
 }
 
+/* What a range leads to, remembered while that is replaced. */
+struct stretches {
+	struct weir_stage1_stretch *list;
+	size_t num;
+};
+
+/* The lock is held. */
+static int remember(struct weir_nested_space *nested, uint64_t iova, uint64_t last, struct stretches *ret)
+{
+	struct weir_stage1_stretch stretch, *more;
+
+	*ret = (struct stretches){ 0 };
+	while (weir_stage1_next(nested->tables, iova, last, last, &stretch)) {
+		more = realloc(ret->list, (ret->num + 1) * sizeof(*more));
+		if (!more) {
+			free(ret->list);
+			return weir_fail(-ENOMEM, "no memory for replacing what a range leads to");
+		}
+		ret->list = more;
+		ret->list[ret->num++] = stretch;
+		if (last - stretch.iova < stretch.len)
+			break;
+		iova = stretch.iova + stretch.len;
+	}
+	return 0;
+}
+
+static int replace_entries(struct weir_nested_space *nested, uint64_t iova, uint64_t ipa, uint64_t len,
+			   uint32_t prot)
+{
+	struct stretches old;
+	int error = remember(nested, iova, iova + (len - 1), &old);
+
+	if (error)
+		return error;
+	error = weir_stage1_replace(nested->tables, iova, ipa, len, prot, nested->filled);
+	for (size_t i = 0; i < old.num && !error; i++)
+		weir_pieces_put(&nested->pieces, old.list[i].iova, old.list[i].ipa, old.list[i].len,
+				nested->filled);
+	free(old.list);
+	return error;
+}
+
+/* Entries that are there change in one store each. A shadow cannot do that. */
+static int replace(struct weir_space *space, const struct weir_backing *backing, uint64_t len, uint64_t iova,
+		   uint32_t prot)
+{
+	struct weir_nested_space *nested = of(space);
+	uint64_t ipa;
+	int error;
+
+	if (nested->mode != WEIR_NESTED_HARDWARE)
+		return -EOPNOTSUPP;
+	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot, &ipa);
+	if (error)
+		return error;
+	pthread_mutex_lock(&nested->lock);
+	error = replace_entries(nested, iova, ipa, len, rights(prot));
+	pthread_mutex_unlock(&nested->lock);
+	if (error) {
+		weir_pieces_put(&nested->pieces, iova, ipa, len, NULL);
+		return error;
+	}
+	return weir_nested_space_run(nested);
+}
+
 const struct weir_space_ops weir_nested_ops = {
 	.open = space_open,
 	.close = weir_nested_space_end,
@@ -198,4 +265,5 @@ const struct weir_space_ops weir_nested_ops = {
 	.remove = remove_entries,
 	.sync = sync_space,
 	.block = block,
+	.replace = replace,
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Unmapping and protecting: first a look at what will change, which counts the tables that blocks have to be divided into; then these are made,
+ * Unmapping, protecting and replacing: first a look at what will change, which counts the tables that blocks have to be divided into; then these are made,
  * and the change is noted in the batch; then nothing can fail any more.
  */
 #include <errno.h>
@@ -14,14 +14,22 @@ struct change {
 	struct weir_inval *batch;
 	bool unmaps;
 	uint64_t prot;        /* else: the new bits of an entry */
+	bool replaces;        /* and the new address: */
+	uint64_t distance;    /* what is added to an IOVA */
 	uint64_t first, last; /* of what changes; first > last: nothing does */
 	bool above;           /* not only entries of pages change */
 	struct weir_stage1_reserve reserve;
 };
 
-static uint64_t changed(const struct change *c, uint64_t entry)
+static uint64_t changed(const struct change *c, uint64_t entry, uint64_t iova)
 {
-	return c->unmaps ? 0 : (entry & ~c->tables->bits.prot_bits) | c->prot;
+	uint64_t kept = entry & ~c->tables->bits.prot_bits;
+
+	if (c->unmaps)
+		return 0;
+	if (c->replaces)
+		kept = (kept & ~c->tables->bits.address) | (iova + c->distance);
+	return kept | c->prot;
 }
 
 static void note(struct change *c, uint64_t first, uint64_t last)
@@ -64,7 +72,7 @@ static int look_at_pages(struct change *c, struct weir_stage1_table *table, uint
 
 			if (error)
 				return error;
-		} else if (changed(c, entry) != entry) {
+		} else if (changed(c, entry, at) != entry) {
 			note(c, at, at + WEIR_STAGE1_PAGE - 1);
 		}
 		if (last - at < WEIR_STAGE1_PAGE)
@@ -73,17 +81,24 @@ static int look_at_pages(struct change *c, struct weir_stage1_table *table, uint
 }
 
 /* A page in the range, perhaps larger than what of it is in the range. */
-static void look_at_page(struct change *c, uint64_t entry, uint32_t level, uint64_t at, uint64_t end)
+static int look_at_page(struct change *c, uint64_t entry, uint32_t level, uint64_t at, uint64_t end)
 {
 	uint64_t size = weir_level_size(level);
+	bool whole = weir_level_is_whole(at, end, level);
 
-	if (changed(c, entry) == entry)
-		return;
-	if (!weir_level_is_whole(at, end, level)) {
+	if (c->replaces && (!whole || ((at + c->distance) & (size - 1))))
+		return weir_fail(-EOPNOTSUPP,
+				 "a page of %#" PRIx64 " bytes at IOVA %#" PRIx64
+				 " cannot lead there as a whole",
+				 size, at & ~(size - 1));
+	if (changed(c, entry, at) == entry)
+		return 0;
+	if (!whole) {
 		count_split(c, level, at, end);
 		c->above = true;
 	}
 	note(c, at & ~(size - 1), at | (size - 1));
+	return 0;
 }
 
 static int look(struct change *c, struct weir_stage1_table *table, uint64_t iova, uint64_t last)
@@ -105,7 +120,7 @@ static int look(struct change *c, struct weir_stage1_table *table, uint64_t iova
 		} else if (below) {
 			error = look(c, below, at, end);
 		} else if (entry) {
-			look_at_page(c, entry, level, at, end);
+			error = look_at_page(c, entry, level, at, end);
 		} else {
 			error = hole(c, at);
 		}
@@ -116,13 +131,14 @@ static int look(struct change *c, struct weir_stage1_table *table, uint64_t iova
 
 static void write_pages(const struct change *c, struct weir_stage1_table *table, uint64_t iova, uint64_t last)
 {
-	uint32_t to = weir_level_index(last, 0);
+	uint32_t from = weir_level_index(iova, 0), to = weir_level_index(last, 0);
 
-	for (uint32_t i = weir_level_index(iova, 0); i <= to; i++) {
+	for (uint32_t i = from; i <= to; i++) {
 		uint64_t entry = weir_entry_read(table, i);
 
 		if (entry)
-			weir_entry_write(table, i, changed(c, entry));
+			weir_entry_write(table, i,
+					 changed(c, entry, iova + (uint64_t)(i - from) * WEIR_STAGE1_PAGE));
 	}
 }
 
@@ -148,8 +164,8 @@ static void write(struct change *c, struct weir_stage1_table *table, uint64_t io
 		else if (below)
 			write(c, below, at, end);
 		else if (entry && whole)
-			weir_entry_write(table, index, changed(c, entry));
-		else if (entry && changed(c, entry) != entry)
+			weir_entry_write(table, index, changed(c, entry, at));
+		else if (entry && changed(c, entry, at) != entry)
 			write(c, weir_table_split(table, index, &c->reserve, c->batch), at, end);
 		if (end == last)
 			return;
@@ -232,4 +248,26 @@ int weir_stage1_protect(struct weir_stage1 *tables, uint64_t iova, uint64_t len,
 	int error = weir_stage1_check_prot(prot);
 
 	return error ? error : run(&c, iova, len);
+}
+
+int weir_stage1_replace(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
+			struct weir_inval *changes)
+{
+	struct change c = { .tables = tables,
+			    .batch = changes,
+			    .prot = weir_prot_bits(tables, prot),
+			    .replaces = true,
+			    .distance = ipa - iova,
+			    .first = UINT64_MAX,
+			    .last = 0 };
+	int error = weir_stage1_check_prot(prot);
+
+	if (!error)
+		error = weir_stage1_check_output(tables, ipa, len);
+	if (error)
+		return error;
+	if (tables->bits.break_before_make)
+		return weir_fail(-EOPNOTSUPP,
+				 "the architecture has an entry made invalid before it leads elsewhere");
+	return run(&c, iova, len);
 }

@@ -118,10 +118,12 @@ static void write(struct mapping *m, struct weir_stage1_table *table, uint64_t i
 	}
 }
 
-static int check_output(const struct weir_stage1 *tables, uint64_t ipa, uint64_t len)
+int weir_stage1_check_output(const struct weir_stage1 *tables, uint64_t ipa, uint64_t len)
 {
 	uint64_t last = ipa + len - 1;
 
+	if (ipa & (WEIR_STAGE1_PAGE - 1))
+		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is not a multiple of 4096", ipa);
 	if (last < ipa)
 		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes from IPA %#" PRIx64 " on are beyond 64 bits",
 				 len, ipa);
@@ -142,7 +144,7 @@ static int check(const struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, 
 	if (ipa & (WEIR_STAGE1_PAGE - 1))
 		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is no multiple of 4096", ipa);
 	error = weir_stage1_check(tables, iova, len);
-	return error ? error : check_output(tables, ipa, len);
+	return error ? error : weir_stage1_check_output(tables, ipa, len);
 }
 
 /* One page, where there is a table for it: what the general way does, in a few steps. False: it is not like that, or something is wrong. */

@@ -171,6 +171,7 @@ void weir_table_free(struct weir_stage1_table *table);
 /* What is wrong with a range, if anything: -EINVAL, -EOVERFLOW, -ERANGE. */
 int weir_stage1_check(const struct weir_stage1 *tables, uint64_t iova, uint64_t len);
 int weir_stage1_check_prot(uint32_t prot);
+int weir_stage1_check_output(const struct weir_stage1 *tables, uint64_t ipa, uint64_t len);
 
 static inline uint64_t weir_prot_bits(const struct weir_stage1 *tables, uint32_t prot)
 {

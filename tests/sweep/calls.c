@@ -435,6 +435,10 @@ CALL(weir_inval_run,
       const struct weir_inval_run_opts *opts),
      (inval, domains, num, opts), .ioas = NULL)
 
+CALL(weir_stage1_replace,
+     (struct weir_stage1 * tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
+      struct weir_inval *changes),
+     (tables, iova, ipa, len, prot, changes), .ioas = NULL)
 CALL(weir_nested_space_open,
      (struct weir_host * host, const struct weir_nested_space_opts *opts, struct weir_ioas **ret),
      (host, opts, ret), GIVES(ret))

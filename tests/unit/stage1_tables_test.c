@@ -252,3 +252,49 @@ UNIT(stage1, a_block_that_is_broken_can_be_unmapped_with_another_batch)
 	}
 	EXPECT_OK(weir_inval_close(other));
 }
+
+/* In the place of what is there ---------------------------------------------------------------------------------------- */
+
+UNIT(stage1, x86_replaces_what_pages_lead_to)
+{
+	struct rig *rig = new_rig_of(t, WEIR_STAGE1_X86_4);
+	struct walk_page page;
+
+	ASSERT_OK(weir_stage1_map(rig->tables, MIB, 0, 4 * PAGE, RW, NULL));
+	ASSERT_OK(weir_stage1_map(rig->tables, GIB, GIB, 4 * MIB, RW, NULL));
+	last_added();
+	ASSERT_OK(
+		weir_stage1_replace(rig->tables, MIB + PAGE, 8 * MIB, 2 * PAGE, WEIR_MAP_READ, rig->changes));
+	expect_added(MIB + PAGE, 2 * PAGE, WEIR_INVAL_LEAF);
+	EXPECT_EQ(walk_to(rig, MIB), 0);
+	EXPECT_EQ(walk_to(rig, MIB + PAGE), 8 * MIB);
+	EXPECT_EQ(walk_to(rig, MIB + 2 * PAGE), 8 * MIB + PAGE);
+	EXPECT_EQ(walk_to(rig, MIB + 3 * PAGE), 3 * PAGE);
+	ASSERT_TRUE(walk_one(&rig->walker, MIB + PAGE, &page));
+	EXPECT_FALSE(page.writes);
+	/* Large pages stay large. */
+	ASSERT_OK(weir_stage1_replace(rig->tables, GIB, 16 * MIB, 4 * MIB, RW, rig->changes));
+	EXPECT_EQ(page_size_at(rig, GIB + 2 * MIB), 2 * MIB);
+	EXPECT_EQ(walk_to(rig, GIB + 3 * MIB), 19 * MIB);
+}
+
+UNIT(stage1, what_cannot_be_replaced_stays)
+{
+	struct rig *rig = new_rig_of(t, WEIR_STAGE1_X86_4), *arm = new_rig_of(t, WEIR_STAGE1_ARM64_4K);
+
+	ASSERT_OK(weir_stage1_map(rig->tables, MIB, 0, 2 * PAGE, RW, NULL));
+	ASSERT_OK(weir_stage1_map(rig->tables, GIB, GIB, 4 * MIB, RW, NULL));
+	EXPECT_ERR(-ENOENT, weir_stage1_replace(rig->tables, MIB, 8 * MIB, 3 * PAGE, RW, rig->changes));
+	EXPECT_EQ(walk_to(rig, MIB), 0);
+	EXPECT_ERR(-EOPNOTSUPP,
+		   weir_stage1_replace(rig->tables, GIB, 16 * MIB + PAGE, 4 * MIB, RW, rig->changes));
+	EXPECT_ERR(-EOPNOTSUPP, weir_stage1_replace(rig->tables, GIB, 16 * MIB, 3 * MIB, RW, rig->changes));
+	EXPECT_EQ(walk_to(rig, GIB), GIB);
+	EXPECT_ERR(-EINVAL, weir_stage1_replace(rig->tables, MIB, 8 * MIB + 1, PAGE, RW, rig->changes));
+	EXPECT_ERR(-ERANGE, weir_stage1_replace(rig->tables, MIB, (uint64_t)1 << 60, PAGE, RW, rig->changes));
+	EXPECT_ERR(-EINVAL, weir_stage1_replace(rig->tables, MIB, 0, PAGE, 8, rig->changes));
+	EXPECT_ERR(-EINVAL, weir_stage1_replace(rig->tables, MIB, 0, PAGE, RW, NULL));
+	ASSERT_OK(weir_stage1_map(arm->tables, MIB, 0, PAGE, RW, NULL));
+	EXPECT_ERR(-EOPNOTSUPP, weir_stage1_replace(arm->tables, MIB, 8 * MIB, PAGE, RW, arm->changes));
+	EXPECT_EQ(walk_to(arm, MIB), 0);
+}
