@@ -123,7 +123,7 @@ int weir_stage1_check_output(const struct weir_stage1 *tables, uint64_t ipa, uin
 	uint64_t last = ipa + len - 1;
 
 	if (ipa & (WEIR_STAGE1_PAGE - 1))
-		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is not a multiple of 4096", ipa);
+		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is no multiple of 4096", ipa);
 	if (last < ipa)
 		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes from IPA %#" PRIx64 " on are beyond 64 bits",
 				 len, ipa);
@@ -139,11 +139,8 @@ static int check(const struct weir_stage1 *tables, uint64_t iova, uint64_t ipa, 
 {
 	int error = weir_stage1_check_prot(prot);
 
-	if (error)
-		return error;
-	if (ipa & (WEIR_STAGE1_PAGE - 1))
-		return weir_fail(-EINVAL, "IPA %#" PRIx64 " is no multiple of 4096", ipa);
-	error = weir_stage1_check(tables, iova, len);
+	if (!error)
+		error = weir_stage1_check(tables, iova, len);
 	return error ? error : weir_stage1_check_output(tables, ipa, len);
 }
 
