@@ -317,7 +317,7 @@ WEIR_API uint64_t weir_sim_num_calls(struct weir_sim *sim);
 WEIR_API void weir_sim_fail_invalidation(struct weir_sim *sim, uint64_t n, int error);
 
 /*
- * The SMMUv3 has an event to report about the device: the four words of its record, of which the stream id is filled in as the virtual
+ * For tests, not for models: the SMMUv3 has an event to report about the device, the four words of its record, of which the stream id is filled in as the virtual
  * IOMMU knows the device. Blocked DMA of the first stage raises its own. -ENOENT: no virtual IOMMU knows it; -EOPNOTSUPP: that has no
  * queue (IOMMU_VEVENTQ_ALLOC). A full queue drops it, and says so. Since 0.1.
  */

@@ -122,7 +122,7 @@ CONFORMANCE(calls, sharing_is_one_where_the_kernel_can, NEEDS(DMA_DEVICE, NVME0)
 	expect_one_ioctl(t);
 }
 
-CONFORMANCE(calls, what_is_refused_beforehand_makes_none, NEEDS(DMA_DEVICE))
+CONFORMANCE(calls, what_is_refused_beforehand_makes_none, NEEDS(DMA_DEVICE, X86_WINDOW))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 2);

@@ -5,6 +5,7 @@
 #include "conformance/faults.h"
 #include "conformance/machine.h"
 #include "conformance/os.h"
+#include "conformance/raw/nested.h"
 #include "conformance/sim_machine.h"
 
 #include <errno.h>
@@ -338,6 +339,18 @@ static bool has_mock(void)
 	return error != -ENOTTY;
 }
 
+/* Simulated machines are x86 but for those with Arm's IOMMU. */
+static bool has_x86_window(void)
+{
+#ifdef __x86_64__
+	bool real = true;
+#else
+	bool real = false;
+#endif
+
+	return os_sim() ? !sim_machine_is_arm(os_sim()) : real;
+}
+
 /* What the machine is, apart from its devices: 1 or 0, or -1 when @capability is none of that. */
 static int machine_has(struct t *t, const char *capability)
 {
@@ -346,7 +359,15 @@ static int machine_has(struct t *t, const char *capability)
 	if (!strcmp(capability, "REAL_SYSTEM"))
 		return !os_sim();
 	if (!strcmp(capability, "VTD"))
-		return os_sim() || os_exists("/sys/class/iommu/dmar0");
+		return os_sim() ? !sim_machine_nests(os_sim()) : os_exists("/sys/class/iommu/dmar0");
+	if (!strcmp(capability, "X86_WINDOW"))
+		return has_x86_window();
+	if (!strcmp(capability, "NESTING"))
+		return nesting_of(t) != 0;
+	if (!strcmp(capability, "NESTED_VTD"))
+		return nesting_of(t) == ABI_IOMMU_HW_INFO_TYPE_INTEL_VTD;
+	if (!strcmp(capability, "NESTED_SMMUV3"))
+		return nesting_of(t) == ABI_IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
 	if (!strcmp(capability, "MOCK"))
 		return has_mock();
 	if (!strcmp(capability, "NO_IOMMUFD"))

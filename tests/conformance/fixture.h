@@ -21,7 +21,9 @@
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
  *   REAL_SYSTEM                                    the host is no simulated one
  *   IOMMUFD, TYPE1, COMPAT                         the host was asked for by this name: cases about the interface itself (raw/)
- *   VTD                                            the IOMMU is Intel's, as QEMU has it, or a simulated one, which is after it
+ *   VTD                                            the IOMMU is Intel's, as QEMU has it, or a simulated one that is after it
+ *   X86_WINDOW                                     interrupts are where x86 has them, from 0xfee00000 on: cases that name addresses
+ *   NESTING, NESTED_VTD, NESTED_SMMUV3             it nests page tables of programs: in one way or the other, in this one (raw/nested.h)
  *   MOCK                                           the kernel has mock devices (CONFIG_IOMMUFD_TEST)
  *   NO_IOMMUFD, NO_IOMMU                           the machine has none; without an IOMMU no device counts as there
  *   UNISOLATED_INTERRUPTS                          it does not isolate interrupts, and nobody consented to that: likewise

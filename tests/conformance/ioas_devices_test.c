@@ -198,7 +198,8 @@ static void freed(struct t *t, struct weir_ioas *ioas, unsigned char *memory)
 	take_away(t, memory, PAGE);
 }
 
-CONFORMANCE(ioas_devices, a_move_that_fails_leaves_the_device_where_it_was, NEEDS(DMA_DEVICE, MOVE))
+CONFORMANCE(ioas_devices, a_move_that_fails_leaves_the_device_where_it_was,
+	    NEEDS(DMA_DEVICE, MOVE, X86_WINDOW))
 {
 	static const struct {
 		const char *what;

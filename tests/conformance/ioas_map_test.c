@@ -261,7 +261,7 @@ CONFORMANCE(ioas_map, bad_requests_are_refused_and_change_nothing, NEEDS(DMA_DEV
 }
 
 /* Without a device it is not known yet what can be addressed: there, opening one says it (ioas_replay_test.c). */
-CONFORMANCE(ioas_map, places_the_iommu_cannot_translate_are_refused, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_map, places_the_iommu_cannot_translate_are_refused, NEEDS(DMA_DEVICE, X86_WINDOW))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 4);

@@ -156,7 +156,8 @@ CONFORMANCE(ioas_replay, memory_made_read_only_keeps_the_device_out, NEEDS(DMA_D
 			(const char *[]){ "the mapping at IOVA 0x100000 ", "it cannot be written", NULL });
 }
 
-CONFORMANCE(ioas_replay, a_mapping_in_the_interrupt_window_keeps_the_device_out, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_replay, a_mapping_in_the_interrupt_window_keeps_the_device_out,
+	    NEEDS(DMA_DEVICE, X86_WINDOW))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 2);
@@ -169,7 +170,7 @@ CONFORMANCE(ioas_replay, a_mapping_in_the_interrupt_window_keeps_the_device_out,
 					  "reserved window 0xfee00000..0xfeefffff", NULL });
 }
 
-CONFORMANCE(ioas_replay, a_mapping_beyond_the_iommu_keeps_the_device_out, NEEDS(DMA_DEVICE))
+CONFORMANCE(ioas_replay, a_mapping_beyond_the_iommu_keeps_the_device_out, NEEDS(DMA_DEVICE, X86_WINDOW))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	unsigned char *memory = new_pages(t, 2);

@@ -221,7 +221,7 @@ static uint64_t map_many(struct t *t, struct weir_ioas *ioas, uint64_t num, int 
 }
 
 CONFORMANCE(limits, the_kernels_number_of_mappings_is_reached_and_named,
-	    NEEDS(DMA_DEVICE, MAP_LIMIT, LOCKED_MEMORY))
+	    NEEDS(DMA_DEVICE, MAP_LIMIT, LOCKED_MEMORY, X86_WINDOW))
 {
 	struct weir_ioas *ioas = new_ioas(t);
 	struct weir_ioas_info info;
@@ -246,7 +246,8 @@ CONFORMANCE(limits, the_kernels_number_of_mappings_is_reached_and_named,
 	EXPECT_EQ(info_of(ioas).num_mappings, 0);
 }
 
-CONFORMANCE(limits, there_is_none_to_the_number_of_mappings, NEEDS(DMA_DEVICE, MANY_MAPS, LOCKED_MEMORY))
+CONFORMANCE(limits, there_is_none_to_the_number_of_mappings,
+	    NEEDS(DMA_DEVICE, MANY_MAPS, LOCKED_MEMORY, X86_WINDOW))
 {
 	enum { MANY = 65536 + 1 };
 	struct weir_ioas *ioas = new_ioas(t);
@@ -291,7 +292,8 @@ CONFORMANCE(limits, a_narrow_device_narrows_its_space_while_it_is_there, NEEDS(E
 	new_map(t, ioas, memory, PAGE, AT(NARROW));
 }
 
-CONFORMANCE(limits, a_narrow_space_can_be_used_up_and_is_whole_again_afterwards, NEEDS(EDU1, LOCKED_MEMORY))
+CONFORMANCE(limits, a_narrow_space_can_be_used_up_and_is_whole_again_afterwards,
+	    NEEDS(EDU1, LOCKED_MEMORY, X86_WINDOW))
 {
 	enum { PIECE = 8 << 20, ROOM = 64 };
 	struct weir_ioas *ioas = new_ioas(t);

@@ -104,6 +104,8 @@ static const struct {
 	{ "nest-vtd", in_groups, root_only, WEIR_SIM_NO_5_LEVEL, WEIR_SIM_IOMMU_VTD },
 	{ "nest-smmuv3", in_groups, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 	{ "nest-amd", in_groups, root_only, 0, WEIR_SIM_IOMMU_AMD },
+	{ "vtd-nested", side_by_side, root_only, 0, WEIR_SIM_IOMMU_VTD },
+	{ "smmuv3", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 };
 
 /* The disk image ---------------------------------------------------------------------------------------------------- */
@@ -254,6 +256,16 @@ struct weir_sim *sim_machine_open(struct t *t)
 	if (weir_sim_start(sim))
 		FAIL("weir_sim_start: %s", weir_error());
 	return sim;
+}
+
+bool sim_machine_nests(const struct weir_sim *sim)
+{
+	return sim->iommu != WEIR_SIM_IOMMU_PLAIN;
+}
+
+bool sim_machine_is_arm(const struct weir_sim *sim)
+{
+	return sim->iommu == WEIR_SIM_IOMMU_SMMUV3;
 }
 
 unsigned int sim_machine_mappings(struct weir_sim *sim)

@@ -95,6 +95,25 @@ UNIT(sim_viommu, what_is_translated_for_has_to_have_a_number)
 	EXPECT_ERR(-EIO, smmu_command(&nest, viommu, 0x05 | (uint64_t)77 << 32, 1));
 }
 
+/* A group moves as one, so all of its devices need one. */
+UNIT(sim_viommu, every_device_of_a_group_has_to_have_a_number)
+{
+	struct nest nest = new_nest(t, WEIR_SIM_IOMMU_SMMUV3, 4), second = nest;
+	uint32_t viommu = new_viommu(t, &nest), vdevice, hwpt;
+	const uint64_t ste[2] = { 1 | 5 << 1 | new_cd(&nest, 1), 0 };
+
+	ASSERT_OK(weir_sim_add(nest.b.sim, &toy_model,
+			       &WEIR_OPTS(weir_sim_slot, .group = nest.b.device->group->number), NULL,
+			       &second.b.device));
+	ASSERT_OK(smmu_nested(&nest, viommu, ste, 16, &hwpt));
+	EXPECT_ERR(-ENOENT, attach_to(nest.b.sim, nest.b.cdev, hwpt));
+	second.b.cdev = open_cdev(t, nest.b.sim, second.b.device);
+	ASSERT_OK(bind_cdev(nest.b.sim, second.b.cdev, nest.b.iommufd, &second.b.dev_id));
+	EXPECT_ERR(-ENOENT, attach_to(nest.b.sim, nest.b.cdev, hwpt));
+	ASSERT_OK(vdevice_alloc(&second, viommu, STREAM + 1, &vdevice));
+	EXPECT_OK(attach_to(nest.b.sim, nest.b.cdev, hwpt));
+}
+
 /* Two IOMMUs of a kind: what is of one is not for devices behind the other. */
 UNIT(sim_viommu, is_a_part_of_one_iommu)
 {

@@ -41,7 +41,7 @@ static bool is_canonical(uint64_t iova, unsigned int levels)
 
 static unsigned int levels_of(const struct sim_stage1 *stage1)
 {
-	return (stage1->width - PAGE_SHIFT) / INDEX_BITS;
+	return stage1->width == 57 ? 5 : 4;
 }
 
 struct step {

@@ -101,12 +101,25 @@ static int new_smmuv3(const struct abi_iommu_hwpt_alloc *cmd, struct sim_viommu 
 	return 0;
 }
 
-/* Commands and events have to say which device they mean, so one that is translated for has a number. */
+static bool has_number(const struct sim_viommu *viommu, const struct weir_sim_device *device)
+{
+	const struct sim_bound *bound =
+		device->iommufd ? sim_bound_find(device->iommufd, device->dev_id) : NULL;
+
+	return bound && bound->vdevice && bound->vdevice->viommu == viommu;
+}
+
+/* Commands and events have to say which device they mean, so all that are translated for have numbers: every one of the group. */
 static int check_smmuv3(const struct sim_hwpt *hwpt, const struct sim_bound *bound)
 {
+	const struct weir_sim_device *device = NULL;
+
 	if (sim_ste_config(hwpt->domain->stage1->ste) != SIM_STE_S1)
 		return 0;
-	return bound->vdevice && bound->vdevice->viommu == hwpt->viommu ? 0 : -ENOENT;
+	while ((device = sim_group_next(bound->device->group, device)))
+		if (!has_number(hwpt->viommu, device))
+			return -ENOENT;
+	return 0;
 }
 
 /* Any ---------------------------------------------------------------------------------------------------- */

@@ -168,6 +168,50 @@ CONFORMANCE(raw_hwpt, a_plain_page_table_is_no_parent, NEEDS(IOMMUFD, EDU0, VTD)
 					      .data_len = sizeof(data), .data_uptr = (uintptr_t)&data)));
 }
 
+/* PASIDs (A.9.1) ---------------------------------------------------------------------------------------------------- */
+
+static int attach_pasid(struct t *t, const struct raw_device *device, uint32_t pasid, uint32_t pt_id)
+{
+	return raw_ioctl(t, device->fd, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			 ARGS(abi_vfio_device_attach_iommufd_pt, .flags = ABI_VFIO_DEVICE_ATTACH_PASID,
+			      .pt_id = pt_id, .pasid = pasid));
+}
+
+static int detach_pasid(struct t *t, const struct raw_device *device, uint32_t pasid)
+{
+	return raw_ioctl(t, device->fd, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT,
+			 ARGS(abi_vfio_device_detach_iommufd_pt, .flags = ABI_VFIO_DEVICE_DETACH_PASID,
+			      .pasid = pasid));
+}
+
+/* The edu has none. Nobody says so when the page table is one for PASIDs; it is held, and that is all. */
+CONFORMANCE(raw_attach, pasids_of_a_device_without_any_are_accepted, NEEDS(IOMMUFD, EDU0, VTD))
+{
+	int iommufd = new_iommufd(t);
+	struct raw_device edu = new_bound(t, iommufd, "EDU0");
+	uint32_t ioas = raw_ioas(t, iommufd), plain, table;
+
+	ASSERT_OK(raw_hwpt_alloc(t, iommufd, edu.id, ioas, 0, &plain));
+	ASSERT_OK(raw_hwpt_alloc(t, iommufd, edu.id, ioas, ABI_IOMMU_HWPT_ALLOC_PASID, &table));
+	EXPECT_ERR(-ENOENT, attach_pasid(t, &edu, 5, 99));
+	EXPECT_ERR(-EINVAL, attach_pasid(t, &edu, 5, edu.id));
+	EXPECT_ERR(-EINVAL, attach_pasid(t, &edu, 5, ioas));
+	EXPECT_ERR(-EINVAL, attach_pasid(t, &edu, 5, plain));
+	EXPECT_OK(attach_pasid(t, &edu, 5, table));
+	EXPECT_ERR(-EBUSY, raw_destroy(t, iommufd, table));
+	EXPECT_OK(attach_pasid(t, &edu, 5, table));
+	/* While it is, the device as such can only be on a table for PASIDs. */
+	EXPECT_ERR(-EINVAL, raw_attach(t, edu.fd, &plain));
+	EXPECT_ERR(-EINVAL, raw_attach(t, edu.fd, &ioas));
+	EXPECT_OK(raw_attach(t, edu.fd, &table));
+	EXPECT_OK(detach_pasid(t, &edu, 5));
+	EXPECT_OK(detach_pasid(t, &edu, 5));
+	EXPECT_OK(raw_attach(t, edu.fd, &plain));
+	EXPECT_ERR(-EINVAL, attach_pasid(t, &edu, 5, table));
+	EXPECT_OK(raw_detach(t, edu.fd));
+	EXPECT_OK(raw_destroy(t, iommufd, table));
+}
+
 /* What the IOMMU is (A.10) ------------------------------------------------------------------------------------------ */
 
 CONFORMANCE(raw_hwpt, the_iommu_tells_what_it_is, NEEDS(IOMMUFD, EDU0, VTD))
