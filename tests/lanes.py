@@ -83,7 +83,7 @@ LANES = [
          steps=[script("runner", "python3 tests/lib/selftest.py"), script("table", "python3 tests/table/selftest.py"),
                 *units()]),
 
-    Lane("bench", "what a map and an unmap, in the kernel or in stage-1 tables, the nvme driver's read, and a guarded access take in instructions, against limits",
+    Lane("bench", "what a map and an unmap, the same in stage-1 tables, the nvme driver's read, and a guarded access take in instructions, against limits",
          budget=120, packages=["build", "check"], build="plain",
          steps=[script("map", "tests/bench/map/instructions --build {build}"),
                 script("nvme", "tests/bench/nvme/instructions --build {build}"),
@@ -134,7 +134,7 @@ LANES = [
                      # Nor does it see what process_vm_writev() writes, which is how the simulated kernel answers.
                      without=["shim", "guard", *(name for name, _ in UNIT_PROGRAMS if name.startswith("sim"))])),
 
-    Lane("fuzz", "hostile input: to the library, to the simulated kernel against plain models, to the nvme model and driver",
+    Lane("fuzz", "hostile input: to the library, to the simulated kernel and stage-1 tables against plain models, to the nvme model and driver",
          budget=300, packages=["build", "check"], build="fuzz",
          steps=[junit("fuzz", "tests/fuzz/run --build {build} --junit {results}/fuzz.xml")]),
 

@@ -35,8 +35,9 @@ struct weir_stage1_opts {
 	uint32_t address_bits; /* of IOVAs, fewer than the format has; 0: as many as it has */
 	uint32_t output_bits;  /* of IPAs; 0: as many as the format has */
 	uint32_t asid;         /* WEIR_STAGE1_ARM64_4K: the address space id of its context descriptor */
-	uint32_t largest_page; /* in bits: 12, 21 or 30, for pages up to 4 KiB, 2 MiB, 1 GiB; 0: what all hardware has, see below */
-	uint32_t reserved;     /* 0 */
+	uint32_t
+		largest_page; /* in bits: 12, 21 or 30, for pages up to 4 KiB, 2 MiB, 1 GiB; 0: what all hardware has, see below */
+	uint32_t reserved; /* 0 */
 };
 
 /*

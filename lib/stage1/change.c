@@ -13,7 +13,7 @@ struct change {
 	struct weir_stage1 *tables;
 	struct weir_inval *batch;
 	bool unmaps;
-	uint64_t prot; /* else: the new bits of an entry */
+	uint64_t prot;        /* else: the new bits of an entry */
 	uint64_t first, last; /* of what changes; first > last: nothing does */
 	bool above;           /* not only entries of pages change */
 	struct weir_stage1_reserve reserve;

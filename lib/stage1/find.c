@@ -15,8 +15,7 @@ static uint64_t end_of(const struct weir_stage1_table *table, uint64_t iova, uin
 	for (uint32_t i = weir_level_index(iova, table->level) + 1; end < limit && i < WEIR_STAGE1_ENTRIES;
 	     i++) {
 		entry += size;
-		if (weir_entry_read(table, i) != entry ||
-		    (table->level && weir_table_below(table, i)) ||
+		if (weir_entry_read(table, i) != entry || (table->level && weir_table_below(table, i)) ||
 		    !weir_entry_is_page(tables, entry, table->level))
 			break;
 		end = weir_level_end(end + 1, table->level, limit);
@@ -33,8 +32,8 @@ static void tell(const struct weir_stage1_table *table, uint64_t iova, uint64_t 
 	ret_stretch->iova = iova;
 	ret_stretch->ipa = (entry & bits->address) + inside;
 	ret_stretch->len = end_of(table, iova, entry, limit) - iova + 1;
-	ret_stretch->prot = (entry & bits->prot_bits) == bits->read ? WEIR_MAP_READ
-								    : WEIR_MAP_READ | WEIR_MAP_WRITE;
+	ret_stretch->prot =
+		(entry & bits->prot_bits) == bits->read ? WEIR_MAP_READ : WEIR_MAP_READ | WEIR_MAP_WRITE;
 }
 
 /* From @iova to @last; the stretch goes up to @limit, if it is that long. */

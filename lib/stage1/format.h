@@ -22,8 +22,9 @@ struct weir_stage1_format_bits {
 	bool break_before_make; /* a valid entry is never replaced by another for pages of another size */
 	uint64_t address;       /* these bits of an entry are the address */
 	uint64_t table;         /* bits of an entry that leads to a table */
-	uint64_t page, block;   /* of one for a page of the last level, or for a larger one; read and write come on top */
-	uint64_t size_bits;     /* these bits tell a block from a table */
+	uint64_t page,
+		block; /* of one for a page of the last level, or for a larger one; read and write come on top */
+	uint64_t size_bits;              /* these bits tell a block from a table */
 	uint64_t prot_bits, read, write; /* these bits tell what is allowed; their values */
 };
 

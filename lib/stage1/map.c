@@ -123,8 +123,8 @@ static int check_output(const struct weir_stage1 *tables, uint64_t ipa, uint64_t
 	uint64_t last = ipa + len - 1;
 
 	if (last < ipa)
-		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes from IPA %#" PRIx64
-				 " on are beyond 64 bits", len, ipa);
+		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes from IPA %#" PRIx64 " on are beyond 64 bits",
+				 len, ipa);
 	if (last > tables->output)
 		return weir_fail(-ERANGE,
 				 "IPAs %#" PRIx64 " to %#" PRIx64 " are beyond the %" PRIu32
@@ -165,8 +165,8 @@ static int map_one_page(const struct weir_stage1 *tables, _Atomic uint64_t *entr
 			uint64_t ipa, uint32_t prot, struct weir_inval *changes)
 {
 	if (changes) {
-		int error = weir_inval_range(changes, iova, WEIR_STAGE1_PAGE, tables->info.asid,
-					     WEIR_INVAL_NEW);
+		int error =
+			weir_inval_range(changes, iova, WEIR_STAGE1_PAGE, tables->info.asid, WEIR_INVAL_NEW);
 
 		if (error < 0)
 			return error;

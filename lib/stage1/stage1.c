@@ -169,8 +169,9 @@ int weir_stage1_check(const struct weir_stage1 *tables, uint64_t iova, uint64_t 
 				 " are not whole pages of 4096 bytes, at least one",
 				 iova, len);
 	if (last < iova)
-		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes from IOVA %#" PRIx64
-				 " on are beyond 64 bits", len, iova);
+		return weir_fail(-EOVERFLOW,
+				 "%#" PRIx64 " bytes from IOVA %#" PRIx64 " on are beyond 64 bits", len,
+				 iova);
 	if (last > tables->low && iova < tables->high)
 		return say_outside(tables, iova, last);
 	return 0;

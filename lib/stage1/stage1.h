@@ -43,10 +43,10 @@ struct weir_stage1_table {
 struct weir_stage1 {
 	struct weir_stage1_format_bits bits;
 	struct weir_stage1_table *root;
-	uint32_t top;           /* level of the root */
-	uint32_t largest;       /* level of the largest pages */
-	uint64_t low, high;     /* IOVAs are up to low, or from high on */
-	uint64_t output;        /* IPAs are up to this */
+	uint32_t top;       /* level of the root */
+	uint32_t largest;   /* level of the largest pages */
+	uint64_t low, high; /* IOVAs are up to low, or from high on */
+	uint64_t output;    /* IPAs are up to this */
 	struct weir_memory *memory;
 	struct weir_buffer context;
 	struct weir_stage1_info info;
@@ -60,8 +60,7 @@ static inline uint64_t weir_level_size(uint32_t level)
 
 static inline uint32_t weir_level_index(uint64_t iova, uint32_t level)
 {
-	return iova >> (WEIR_STAGE1_PAGE_SHIFT + level * WEIR_STAGE1_LEVEL_SHIFT) &
-	       (WEIR_STAGE1_ENTRIES - 1);
+	return iova >> (WEIR_STAGE1_PAGE_SHIFT + level * WEIR_STAGE1_LEVEL_SHIFT) & (WEIR_STAGE1_ENTRIES - 1);
 }
 
 /* The last address that belongs to the same entry as @iova, or @last if that comes first. */

@@ -25,8 +25,9 @@ static int new_table(struct weir_stage1 *tables, bool upper, struct weir_stage1_
 		return weir_fail_within(error, "a page for a table of stage 1");
 	}
 	if (table->buffer.iova + WEIR_STAGE1_PAGE - 1 > tables->output) {
-		error = weir_fail(-ERANGE, "a page for a table of stage 1 is at IPA %#" PRIx64
-				  ", beyond %#" PRIx64 ": give the memory address_bits",
+		error = weir_fail(-ERANGE,
+				  "a page for a table of stage 1 is at IPA %#" PRIx64 ", beyond %#" PRIx64
+				  ": give the memory address_bits",
 				  table->buffer.iova, tables->output);
 		weir_memory_free(tables->memory, &table->buffer);
 		free(table);
@@ -56,8 +57,7 @@ static void free_list(struct weir_stage1_table *list)
 	}
 }
 
-static int reserve_list(struct weir_stage1 *tables, bool upper, uint64_t num,
-			struct weir_stage1_table **list)
+static int reserve_list(struct weir_stage1 *tables, bool upper, uint64_t num, struct weir_stage1_table **list)
 {
 	for (; num; num--) {
 		struct weir_stage1_table *table;
@@ -177,8 +177,7 @@ struct weir_stage1_table *weir_table_split(struct weir_stage1_table *table, uint
 		below = take_from(reserve, table, index);
 		fill(below, block);
 		below->broken = tables->bits.break_before_make;
-		weir_entry_write(table, index,
-				 entry_for(below) & ~(below->broken ? WEIR_ENTRY_VALID : 0));
+		weir_entry_write(table, index, entry_for(below) & ~(below->broken ? WEIR_ENTRY_VALID : 0));
 		put_below(table, index, below);
 		if (below->broken)
 			weir_inval_later(changes, &below->later);

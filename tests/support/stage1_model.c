@@ -160,6 +160,7 @@ void walker_init(struct walker *walker, const struct weir_stage1 *tables, struct
 
 struct comparison {
 	const struct model *model;
+	const struct model_range *range; /* that the last page was in: mostly the next one is, too */
 	const char *wrong;
 	uint64_t where, sum;
 };
@@ -171,9 +172,12 @@ static void compare_page(void *ctx, const struct walk_page *page)
 	uint64_t inside = 0;
 
 	while (inside < page->size && !comparison->wrong) {
-		const struct model_range *range = model_at(comparison->model, page->iova + inside);
+		const struct model_range *range = comparison->range;
 
 		comparison->where = page->iova + inside;
+		if (!range || comparison->where < range->iova || comparison->where > range->last)
+			range = model_at(comparison->model, comparison->where);
+		comparison->range = range;
 		if (!range) {
 			comparison->wrong = "a device reaches what is not mapped";
 			return;
@@ -196,7 +200,7 @@ static const char *find_missing(const struct model *model, struct walker *walker
 
 		for (uint64_t at = range->iova;;) {
 			struct walk_page page;
-			uint64_t end = at | (PAGE - 1);
+			uint64_t end;
 
 			*ret_where = at;
 			if (!walk_one(walker, at, &page))

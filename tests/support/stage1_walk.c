@@ -155,21 +155,26 @@ static struct place begin(struct walker *walker)
 	return walker->arm ? begin_arm(walker) : begin_x86(walker);
 }
 
-static struct entry read_entry(struct walker *walker, const struct place *place, unsigned int index)
+static const uint64_t *read_table(struct walker *walker, const struct place *place)
 {
-	struct entry entry = { .kind = NOTHING };
 	const uint64_t *words = walker->words;
 
 	if (!words || walker->table != place->table)
 		words = walker->at(walker->ctx, place->table);
 	walker->table = place->table;
 	walker->words = words;
-	if (!words) {
+	if (!words)
 		complain(walker, "a table is where nothing is mapped");
+	return words;
+}
+
+static struct entry read_entry(struct walker *walker, const struct place *place, uint64_t word)
+{
+	struct entry entry = { .kind = NOTHING };
+
+	if (!word)
 		return entry;
-	}
-	entry = walker->arm ? read_arm(walker, read_word(words, index), place->shift)
-			    : read_x86(walker, read_word(words, index), place->shift);
+	entry = walker->arm ? read_arm(walker, word, place->shift) : read_x86(walker, word, place->shift);
 	if (entry.address >= place->output) {
 		complain(walker, "an address is beyond what tables may lead to");
 		entry.kind = NOTHING;
@@ -191,9 +196,13 @@ bool walk_one(struct walker *walker, uint64_t iova, struct walk_page *ret_page)
 	if (walker->complaint || !is_canonical(walker, &place, iova))
 		return false;
 	for (;; place.shift -= 9) {
-		struct entry entry = read_entry(walker, &place, iova >> place.shift & (ENTRIES - 1));
+		const uint64_t *words = read_table(walker, &place);
+		struct entry entry = { .kind = NOTHING };
 		uint64_t inside = iova & (((uint64_t)1 << place.shift) - 1);
 
+		if (words)
+			entry = read_entry(walker, &place,
+					   read_word(words, iova >> place.shift & (ENTRIES - 1)));
 		place.writes = place.writes && entry.writes;
 		if (entry.kind == NOTHING)
 			return false;
@@ -215,10 +224,11 @@ static uint64_t extended(const struct walker *walker, const struct place *place,
 static void visit_table(struct walker *walker, const struct place *place, uint64_t iova,
 			void (*visit)(void *ctx, const struct walk_page *page), void *ctx)
 {
+	const uint64_t *words = read_table(walker, place);
 	uint64_t size = (uint64_t)1 << place->shift;
 
-	for (unsigned int i = 0; i < ENTRIES; i++, iova += size) {
-		struct entry entry = read_entry(walker, place, i);
+	for (unsigned int i = 0; words && i < ENTRIES; i++, iova += size) {
+		struct entry entry = read_entry(walker, place, read_word(words, i));
 		struct place below = { entry.address, place->shift - 9, place->input, place->output,
 				       place->writes && entry.writes };
 		struct walk_page page = { extended(walker, place, iova), entry.address, size, below.writes };

@@ -12,9 +12,9 @@
 
 struct walker {
 	bool arm;
-	unsigned int levels;       /* x86 */
-	unsigned int largest;      /* x86: bits of the largest pages that the hardware has */
-	uint64_t root;             /* x86: of the first table; ARM: of the context descriptor */
+	unsigned int levels;  /* x86 */
+	unsigned int largest; /* x86: bits of the largest pages that the hardware has */
+	uint64_t root;        /* x86: of the first table; ARM: of the context descriptor */
 	const uint64_t *(*at)(void *ctx, uint64_t ipa); /* the 4096 bytes there; NULL: nothing is mapped */
 	void *ctx;
 	const char *complaint; /* NULL: none so far */

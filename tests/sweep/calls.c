@@ -294,6 +294,21 @@ CALL(weir_memory_share, (struct weir_memory * memory, struct weir_ioas *ioas), (
 CALL(weir_memory_unshare, (struct weir_memory * memory, struct weir_ioas *ioas), (memory, ioas),
      .releases = true)
 
+CALL(weir_inval_open, (const struct weir_inval_opts *opts, struct weir_inval **ret), (opts, ret), GIVES(ret))
+CALL(weir_stage1_open,
+     (struct weir_memory * memory, const struct weir_stage1_opts *opts, struct weir_stage1 **ret),
+     (memory, opts, ret), GIVES(ret))
+CALL(weir_stage1_map,
+     (struct weir_stage1 * tables, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot,
+      struct weir_inval *changes),
+     (tables, iova, ipa, len, prot, changes), .ioas = NULL)
+CALL(weir_stage1_unmap,
+     (struct weir_stage1 * tables, uint64_t iova, uint64_t len, struct weir_inval *changes),
+     (tables, iova, len, changes), .ioas = NULL)
+CALL(weir_stage1_protect,
+     (struct weir_stage1 * tables, uint64_t iova, uint64_t len, uint32_t prot, struct weir_inval *changes),
+     (tables, iova, len, prot, changes), .ioas = NULL)
+
 CALL(weir_cache_open, (struct weir_ioas * ioas, const struct weir_cache_opts *opts, struct weir_cache **ret),
      (ioas, opts, ret), GIVES(ret), .ioas = ioas)
 CALL(weir_cache_close, (struct weir_cache * cache), (cache), .releases = true)

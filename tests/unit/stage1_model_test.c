@@ -23,9 +23,9 @@ static uint64_t draw(struct run *run, uint64_t below)
 static uint64_t draw_address(struct run *run)
 {
 	const uint64_t end = (uint64_t)1 << run->model.address_bits;
-	const uint64_t places[] = { 0,          2 * MIB,  4 * MIB,   1 * GIB,       2 * GIB,
-				    1 * GIB,    3 * GIB,  512 * GIB, 512 * GIB,     end / 2 - 2 * GIB,
-				    end - GIB,  end / 2,  -(end / 2), -(1 * GIB),   -(2 * MIB) };
+	const uint64_t places[] = { 0,         2 * MIB, 4 * MIB,    1 * GIB,    2 * GIB,
+				    1 * GIB,   3 * GIB, 512 * GIB,  512 * GIB,  end / 2 - 2 * GIB,
+				    end - GIB, end / 2, -(end / 2), -(1 * GIB), -(2 * MIB) };
 	static const uint64_t units[] = { 4 * KIB, 4 * KIB, 2 * MIB, 1 * GIB };
 	uint64_t unit = units[draw(run, 4)];
 

@@ -35,14 +35,30 @@ struct added last_added(void)
 	return last;
 }
 
+void expect_added(uint64_t iova, uint64_t len, uint32_t flags)
+{
+	struct added last = last_added();
+
+	EXPECT_EQ(last.num, 1);
+	EXPECT_EQ(last.iova, iova);
+	EXPECT_EQ(last.len, len);
+	EXPECT_EQ(last.flags, flags);
+	EXPECT_EQ(last.asid, 0);
+}
+
 void fail_to_add(int error)
 {
 	next_error = error;
 }
 
+/* Is closed when the case ends. */
+struct kept {
+	struct weir_memory *memory;
+};
+
 static void close_memory(void *arg)
 {
-	struct weir_memory *memory = *(struct weir_memory **)arg;
+	struct weir_memory *memory = ((struct kept *)arg)->memory;
 	struct weir_memory_info info;
 
 	EXPECT_OK(weir_memory_info(memory, &info, sizeof(info)));
@@ -53,12 +69,12 @@ static void close_memory(void *arg)
 
 struct weir_memory *new_memory_in(struct t *t, struct weir_ioas *ioas)
 {
-	struct weir_memory **memory = (struct weir_memory **)malloc(sizeof(*memory));
+	struct kept *kept = malloc(sizeof(*kept));
 
-	ASSERT_TRUE(memory);
-	ASSERT_OK(weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 4096), memory));
-	t_defer(t, close_memory, (void *)memory);
-	return *memory;
+	ASSERT_TRUE(kept);
+	ASSERT_OK(weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .page_size = 4096), &kept->memory));
+	t_defer(t, close_memory, kept);
+	return kept->memory;
 }
 
 static void close_rig(void *arg)
@@ -92,6 +108,13 @@ struct rig *new_rig(struct t *t, const struct weir_stage1_opts *opts)
 struct rig *new_rig_of(struct t *t, uint32_t format)
 {
 	return new_rig(t, &WEIR_OPTS(weir_stage1_opts, .format = format));
+}
+
+uint64_t found_by(const struct weir_stage1 *tables, uint64_t iova)
+{
+	uint64_t ipa;
+
+	return weir_stage1_find(tables, iova, &ipa, NULL, NULL) ? NOWHERE : ipa;
 }
 
 struct weir_stage1_info info_of(const struct weir_stage1 *tables)

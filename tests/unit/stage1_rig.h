@@ -29,13 +29,16 @@ struct rig *new_rig_of(struct t *t, uint32_t format);
 /* A memory that ends with the case. */
 struct weir_memory *new_memory_in(struct t *t, struct weir_ioas *ioas);
 
+/* What weir_stage1_find() says: an IPA, or NOWHERE. */
+#define NOWHERE UINT64_MAX
+uint64_t found_by(const struct weir_stage1 *tables, uint64_t iova);
+
 struct weir_stage1_info info_of(const struct weir_stage1 *tables);
 
 /* The size of the page that a device's access to @iova meets; 0: it meets none. Fails the case when a page is not as it ought to be. */
 uint64_t page_size_at(struct rig *rig, uint64_t iova);
 
 /* What a device's access to @iova meets: an IPA, or NOWHERE. */
-#define NOWHERE UINT64_MAX
 uint64_t walk_to(struct rig *rig, uint64_t iova);
 
 /* The last entry that this thread had added to a batch, and how many since the last call of this. */
@@ -44,6 +47,8 @@ struct added {
 	uint32_t asid, flags, num;
 };
 struct added last_added(void);
+
+void expect_added(uint64_t iova, uint64_t len, uint32_t flags);
 
 /* The next one that this thread adds fails. */
 void fail_to_add(int error);

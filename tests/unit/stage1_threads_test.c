@@ -5,7 +5,9 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
+#include "stage1/stage1.h"
 #include "unit/stage1_rig.h"
 
 enum { PAGE = 4096, MAPPERS = 3, ROUNDS = 1500, DROP_EVERY = 16 };
@@ -150,50 +152,88 @@ UNIT(stage1, threads_map_beside_each_other_arm64)
 	run_crowd(t, WEIR_STAGE1_ARM64_4K);
 }
 
-/* One large page that all of them take pieces out of: the first divides it. */
-struct pieces {
+/*
+ * All at the same time, on pages of their own, in the same tables: the lock is held until all of them have found that there is no table, and want to
+ * put one there.
+ */
+struct together {
 	struct rig *rig;
+	int (*call)(struct rig *rig, uint64_t iova, struct weir_inval *changes);
+	uint64_t iova;
 	_Atomic unsigned int next;
-	pthread_barrier_t together;
 };
 
-static void *take_pieces(void *arg)
+enum { TABLES = 4 };
+
+static void *call_beside(void *arg)
 {
-	struct pieces *pieces = arg;
-	unsigned int number = pieces->next++;
+	struct together *together = arg;
+	uint64_t iova = together->iova + together->next++ * PAGE;
 	struct weir_inval *changes;
 
 	EXPECT_OK(weir_inval_open(NULL, &changes));
-	for (unsigned int i = 0; i < 64; i++) {
-		uint64_t iova = GIB + i * 2 * MIB;
-
-		pthread_barrier_wait(&pieces->together);
-		EXPECT_OK(weir_stage1_unmap(pieces->rig->tables, iova + number * PAGE, PAGE, changes));
-	}
-	pthread_barrier_wait(&pieces->together);
+	EXPECT_OK(together->call(together->rig, iova, changes));
 	weir_inval_drop(changes);
 	EXPECT_OK(weir_inval_close(changes));
 	return NULL;
 }
 
+static void run_together(struct together *together)
+{
+	const struct timespec enough = { .tv_nsec = 5000000 };
+	pthread_t threads[MAPPERS];
+
+	together->next = 0;
+	pthread_mutex_lock(&together->rig->tables->lock);
+	for (int i = 0; i < MAPPERS; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, call_beside, together), 0);
+	while (together->next < MAPPERS)
+		nanosleep(&enough, NULL);
+	nanosleep(&enough, NULL);
+	pthread_mutex_unlock(&together->rig->tables->lock);
+	for (int i = 0; i < MAPPERS; i++)
+		ASSERT_EQ(pthread_join(threads[i], NULL), 0);
+}
+
+static int map_page(struct rig *rig, uint64_t iova, struct weir_inval *changes)
+{
+	return weir_stage1_map(rig->tables, iova, iova + MIB, PAGE, 0, changes);
+}
+
+static int unmap_page(struct rig *rig, uint64_t iova, struct weir_inval *changes)
+{
+	return weir_stage1_unmap(rig->tables, iova, PAGE, changes);
+}
+
+UNIT(stage1, threads_make_a_table_once)
+{
+	for (unsigned int i = 0; i < NUM_FORMATS * TABLES; i++) {
+		struct together together = { .rig = new_rig_of(t, all_formats[i / TABLES]),
+					     .call = map_page };
+		struct weir_stage1_info empty = info_of(together.rig->tables);
+
+		together.iova = i * GIB;
+		run_together(&together);
+		for (unsigned int j = 0; j < MAPPERS; j++)
+			EXPECT_EQ(walk_to(together.rig, i * GIB + j * PAGE), i * GIB + j * PAGE + MIB);
+		EXPECT_EQ(info_of(together.rig->tables).num_pages,
+			  empty.num_pages + (empty.address_bits == 57 ? 4 : 3));
+	}
+}
+
 UNIT(stage1, threads_divide_a_page_once)
 {
 	for (unsigned int i = 0; i < NUM_FORMATS; i++) {
-		struct pieces pieces = { .rig = new_rig_of(t, all_formats[i]) };
-		pthread_t threads[MAPPERS];
+		struct together together = { .rig = new_rig_of(t, all_formats[i]), .call = unmap_page };
 
-		ASSERT_OK(weir_stage1_map(pieces.rig->tables, GIB, GIB, GIB, 0, NULL));
-		pthread_barrier_init(&pieces.together, NULL, MAPPERS);
-		for (int j = 0; j < MAPPERS; j++)
-			ASSERT_EQ(pthread_create(&threads[j], NULL, take_pieces, &pieces), 0);
-		for (int j = 0; j < MAPPERS; j++)
-			ASSERT_EQ(pthread_join(threads[j], NULL), 0);
-		pthread_barrier_destroy(&pieces.together);
-		for (unsigned int j = 0; j < 64; j++) {
+		ASSERT_OK(weir_stage1_map(together.rig->tables, GIB, GIB, GIB, 0, NULL));
+		for (unsigned int j = 0; j < TABLES; j++) {
+			together.iova = GIB + j * 2 * MIB;
+			run_together(&together);
 			for (unsigned int k = 0; k < MAPPERS; k++)
-				EXPECT_EQ(walk_to(pieces.rig, GIB + j * 2 * MIB + k * PAGE), NOWHERE);
-			EXPECT_EQ(page_size_at(pieces.rig, GIB + j * 2 * MIB + MAPPERS * PAGE), PAGE);
+				EXPECT_EQ(walk_to(together.rig, together.iova + k * PAGE), NOWHERE);
+			EXPECT_EQ(page_size_at(together.rig, together.iova + MAPPERS * PAGE), PAGE);
 		}
-		EXPECT_EQ(page_size_at(pieces.rig, GIB + 128 * MIB), 2 * MIB);
+		EXPECT_EQ(page_size_at(together.rig, GIB + TABLES * 2 * MIB), 2 * MIB);
 	}
 }

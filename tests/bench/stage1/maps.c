@@ -136,7 +136,7 @@ static void set_shape(struct field *field, const struct shape *shape)
 	field->num = shape->num;
 	for (size_t i = 0; i < field->num; i++)
 		field->order[i] = i * field->len;
-	for (size_t i = field->num - 1; shape->random && i > 0; i--) {
+	for (size_t i = 1; shape->random && i < field->num; i++) {
 		size_t other = random_below(i + 1);
 		uint64_t kept = field->order[i];
 
@@ -149,12 +149,13 @@ static void set_shape(struct field *field, const struct shape *shape)
 static void time_shape(struct field *field, const struct shape *shape, double *ret_ns)
 {
 	static double best[NUM_LOOPS][PAGES / SLICE];
+	const size_t slices = shape->num / SLICE;
 
 	set_shape(field, shape);
 	memset(best, 0, sizeof(best));
 	for (int round = 0; round < ROUNDS; round++)
 		for (int i = 0; i < NUM_LOOPS; i++)
-			for (size_t slice = 0; slice < field->num / SLICE; slice++) {
+			for (size_t slice = 0; slice < slices; slice++) {
 				double begin = yardstick_now(), took;
 
 				loops[i].loop(field, slice * SLICE, (slice + 1) * SLICE);
@@ -164,8 +165,8 @@ static void time_shape(struct field *field, const struct shape *shape, double *r
 			}
 	for (int i = 0; i < NUM_LOOPS; i++) {
 		ret_ns[i] = 0;
-		for (size_t slice = 0; slice < field->num / SLICE; slice++)
-			ret_ns[i] += best[i][slice] / (double)(field->num / SLICE);
+		for (size_t slice = 0; slice < slices; slice++)
+			ret_ns[i] += best[i][slice] / (double)slices;
 	}
 }
 
@@ -174,8 +175,8 @@ static int time_all(struct field *field)
 	double slower = yardstick_slower(yardstick_search(1000)), limit = LIMIT * slower;
 	bool above = false;
 
-	fprintf(stderr, "ns; the limit for a map of 4 KiB is %.1f (this machine is %.2f times slower)\n%-18s", limit,
-		slower, "");
+	fprintf(stderr, "ns; the limit for a map of 4 KiB is %.1f (this machine is %.2f times slower)\n%-18s",
+		limit, slower, "");
 	for (int i = 0; i < NUM_LOOPS; i++)
 		fprintf(stderr, " %8s", loops[i].name);
 	printf("{\n \"benchmark\": \"stage1/maps\", \"limit\": %.1f,\n \"results\": [", limit);
@@ -220,13 +221,13 @@ int main(int argc, char **argv)
 	struct weir_memory *memory;
 	int result;
 
-	if (argc != 1 && (argc != 4 || strcmp(argv[1], "--count")))
+	if (argc != 1 && (argc != 4 || strcmp(argv[1], "--count") != 0))
 		errx(2, "usage: weir-bench-stage1-maps [--count LOOP random|ascending]");
 	if (!field.array || !field.order)
 		errx(1, "no memory");
 	yes_kernel_init(&yes);
-	check(weir_host_open(
-		&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &yes.table), &host));
+	check(weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &yes.table),
+			     &host));
 	check(weir_ioas_open(host, NULL, &ioas));
 	check(weir_memory_open(ioas, &WEIR_OPTS(weir_memory_opts, .initial = 8 * MIB), &memory));
 	check(weir_stage1_open(memory, &WEIR_OPTS(weir_stage1_opts, .format = WEIR_STAGE1_X86_4),
