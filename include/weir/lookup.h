@@ -37,7 +37,7 @@ enum {
 /* One direction: from memory to IOVAs, or back. */
 struct weir_lookup_view {
 	/*
-	 * For each part, a word for each frame of 2 MiB: how far it is to where it leads | 11 bits: frames left. If none are left, it
+	 * For each part, or NULL, a word for each frame of 2 MiB: how far it is to where it leads | 11 bits: frames left. If none are left, it
 	 * is where there is a word for each page of the frame, or 0.
 	 *
 	 * Such a word: the page it leads to, of one of four bases | 3 bits: pages left | 2 bits: which base; 0: see pages.
@@ -65,11 +65,12 @@ static inline __attribute__((always_inline)) uint64_t weir_lookup_frame(const st
 									uint64_t address)
 {
 	uint64_t part = address >> 39;
+	const uint64_t *frames;
 
 	if (__builtin_expect(part >= WEIR_LOOKUP_PARTS, 0))
 		return 0;
-	return weir_lookup_read(__atomic_load_n(&view->parts[part], __ATOMIC_ACQUIRE) +
-				(address >> 21 & (WEIR_LOOKUP_FRAMES - 1)));
+	frames = __atomic_load_n(&view->parts[part], __ATOMIC_ACQUIRE);
+	return frames ? weir_lookup_read(&frames[address >> 21 & (WEIR_LOOKUP_FRAMES - 1)]) : 0;
 }
 
 /* What is known of the page that @address is in, by what is known of its frame: that no frames are left; 0: nothing. */

@@ -7,10 +7,7 @@
 /* A place with two empty slots, so that who looks for a page need not ask whether there is a table. */
 static const _Alignas(64) uint64_t no_slots[8] = { [3] = 1 };
 
-const struct weir_lookup_view weir_lookup_nothing = {
-	.parts = { [0 ... WEIR_LOOKUP_PARTS - 1] = weir_no_part.frames },
-	.pages.slots = &no_slots[4],
-};
+const struct weir_lookup_view weir_lookup_nothing = { .pages.slots = &no_slots[4] };
 
 void weir_lookup_init(struct weir_lookup *lookup)
 {

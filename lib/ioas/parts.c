@@ -4,9 +4,6 @@
 
 #include <sys/mman.h>
 
-/* Nobody writes to it, so that it takes no memory. */
-struct weir_part weir_no_part;
-
 void *weir_part_memory(size_t len)
 {
 	void *memory =
@@ -18,9 +15,7 @@ void *weir_part_memory(size_t len)
 /* The one who writes reads what he has written himself. */
 static struct weir_part *part_at(const struct weir_lookup_view *view, uint64_t i)
 {
-	struct weir_part *part = (struct weir_part *)__atomic_load_n(&view->parts[i], __ATOMIC_RELAXED);
-
-	return part == &weir_no_part ? NULL : part;
+	return (struct weir_part *)__atomic_load_n(&view->parts[i], __ATOMIC_RELAXED);
 }
 
 struct weir_part *weir_part(const struct weir_lookup_view *view, uint64_t address)

@@ -26,9 +26,6 @@ struct weir_part {
 	struct weir_block *blocks[WEIR_PART_BLOCKS];
 };
 
-/* The part that readers see where there is none yet. */
-extern struct weir_part weir_no_part;
-
 /* The part that @address is in; NULL: there is none yet, or cannot be any. */
 struct weir_part *weir_part(const struct weir_lookup_view *view, uint64_t address);
 
