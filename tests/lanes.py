@@ -178,9 +178,11 @@ LANES = [
        append="pci=disable_acs_redir=0000:00:0b.0;0000:00:0b.1"),
 
     # A first boot fills the caches: kernel, root, ACPI tables.
-    vm("vm-smmuv3", "arm64, cross-built, on an IOMMU that nests (SMMUv3): conformance on iommufd and the container",
-       machine="smmuv3", hosts="iommufd,type1", budget=420, build="arm64", more_packages=["arm64"],
-       kernel="tests/vm/run --machine smmuv3 -- true"),
+    *(vm(name, about, machine="smmuv3", hosts=host, budget=420, parts=parts, build="arm64", more_packages=["arm64"],
+         kernel="tests/vm/run --machine smmuv3 -- true") for name, about, host, parts in [
+        ("vm-smmuv3", "arm64, cross-built, on an IOMMU that nests (SMMUv3): conformance on iommufd, some unit tests, the programs",
+         "iommufd", "conformance units programs"),
+        ("vm-smmuv3-type1", "the same machine: conformance on the container, then the programs", "type1", "conformance programs")]),
 
     # After those whose records it reads.
     Lane("table", "what conformance saw on the simulated hosts beside what it saw on the real kernel, row by row",

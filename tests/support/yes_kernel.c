@@ -95,7 +95,7 @@ static int yes_open(void *ctx, const char *path, int flags)
 		{ "/proc/self/limits",
 		  "Max locked memory         8388608              8388608              bytes\n" },
 		{ "/proc/self/status", "Name:\ttest\nVmLck:\t       0 kB\nCapEff:\t0000000000000000\n" },
-		{ "/proc/self/smaps", "00001000-7ffffffff000 rw-p 00000000 00:00 0 \nVmFlags: rd wr \n" },
+		{ "/proc/self/smaps", "00001000-1000000000000 rw-p 00000000 00:00 0 \nVmFlags: rd wr \n" },
 	};
 	struct yes_kernel *yes = ctx;
 	int error = begin(yes);

@@ -344,7 +344,7 @@ static void twice_at_most(volatile unsigned char *page)
 {
 	handle(plain_handler, NULL, SA_RESETHAND);
 	weir_guard_install();
-	for (int i = 0; i < 2; i++)
+	for (volatile int i = 0; i < 2; i++)
 		if (!sigsetjmp(out, 1))
 			*page = 1;
 }
