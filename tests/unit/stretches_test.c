@@ -159,7 +159,7 @@ UNIT(stretches, are_found_by_any_address_in_them)
 			ranges[i].last = ranges[i].start + 0x7fff;
 		}
 		weir_stretches_make(&stretches, ranges, num, PAGE);
-		for (uint8_t i = 0; i < stretches.num; i++) {
+		for (uint32_t i = 0; i < stretches.num; i++) {
 			EXPECT_EQ(i, weir_stretch_at(&stretches, stretches.all[i].start));
 			EXPECT_EQ(i, weir_stretch_at(&stretches, weir_stretch_last(&stretches, i)));
 		}
