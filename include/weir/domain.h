@@ -179,6 +179,7 @@ WEIR_API int weir_domain_close(struct weir_domain *domain);
  *   -EOPNOTSUPP @pasid, and the device has no PASIDs (the kernel may say yes to that, and do nothing), or this kernel cannot; a shadow:
  *               devices are opened into its address space
  *   -EBUSY      the device is being reset; or it is attached to a domain nested in another parent (SMMUv3): detach it first
+ *   -ENOENT     a device of the group is not open here, and so has no number in the virtual IOMMU (SMMUv3): open it first
  *   -EIO        an invalidation of this domain failed (weir/inval.h), and everything in it could not be invalidated now either
  *
  * Kernel: VFIO_DEVICE_ATTACH_IOMMUFD_PT. Since 0.1.

@@ -288,6 +288,12 @@ static int explain_attach(const struct weir_kernel_domain *domain, const struct 
 			"%s does not suit %s: another IOMMU, an address width or a flag that its IOMMU "
 			"has not, or PASIDs in use beside a table that has none",
 			domain->domain.type->name, function->address);
+	if (error == -ENOENT && domain->vendor->viommu_type)
+		return weir_fail_within(error,
+					"the IOMMU knows each device of the group of %s by a number that "
+					"only an open one has: open "
+					"the others too",
+					function->address);
 	return error;
 }
 

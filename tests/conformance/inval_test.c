@@ -201,7 +201,7 @@ CONFORMANCE(inval, in_quarantine_dma_is_blocked_until_the_device_is_attached_aga
 	add_bad_command(t, nested, inval);
 	weir_sim_fail_invalidation(os_sim(), 1, -ETIMEDOUT);
 	EXPECT_ERR(-EIO, run_batch(nested, inval, &opts));
-	EXPECT_EQ(state, WEIR_INVAL_QUARANTINED);
+	ASSERT_EQ(state, WEIR_INVAL_QUARANTINED);
 	EXPECT_CONTAINS(weir_error(), "blocked");
 	EXPECT_EQ(domain_info(nested->domain).quarantined, 1);
 	EXPECT_TRUE(dma_write_blocked(t, nested->edu, iova_of(0), nested->data, 64));

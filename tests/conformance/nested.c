@@ -107,7 +107,7 @@ static void make_tables(struct t *t, struct nested *nested)
 	ASSERT_OK(weir_stage1_map(nested->tables, window, window, EDU_BUFFER_SIZE, 0, nested->changes));
 }
 
-struct nested *new_nested(struct t *t, const char *name)
+struct nested *prepare_nested(struct t *t, const char *name)
 {
 	struct nested *nested = calloc(1, sizeof(*nested));
 
@@ -125,8 +125,20 @@ struct nested *new_nested(struct t *t, const char *name)
 	close_domain_later(t, nested->parent);
 	ASSERT_OK(open_nested(nested, nested->device, &nested->domain));
 	close_domain_later(t, nested->domain);
+	return nested;
+}
+
+void attach_nested(struct t *t, struct nested *nested)
+{
 	ASSERT_OK(weir_domain_attach(nested->domain, nested->device, WEIR_NO_PASID));
 	detach_later(t, nested->device);
+}
+
+struct nested *new_nested(struct t *t, const char *name)
+{
+	struct nested *nested = prepare_nested(t, name);
+
+	attach_nested(t, nested);
 	return nested;
 }
 

@@ -23,6 +23,10 @@ struct nested {
 	uint32_t iommu;      /* enum weir_iommu_kind */
 };
 
+/* With nothing attached; and to be attached, until the case ends. */
+struct nested *prepare_nested(struct t *t, const char *name);
+void attach_nested(struct t *t, struct nested *nested);
+
 /* With the device attached to the domain, in which only its own window is mapped, where it is in stage 2 too. */
 struct nested *new_nested(struct t *t, const char *name);
 
