@@ -39,6 +39,13 @@ static const struct {
 	{ "inval.*bad_command*",
 	  "a thousand times the calls of inval.what_is_refused_is_made_up_for_by_everything" },
 	{ "inval.what_fails_once*", "likewise; and what fails here is to fail in the kernel alone" },
+	{ "nested_space.so_many_*",
+	  "which close ends the others, and tells what went wrong with them, is the space's affair" },
+	{ "nested_space.what_was_deferred_*", "likewise" },
+	{ "nested_space.an_address_that_is_leaving_*", "a map that fails may have ended what was leaving" },
+	{ "nested_peer.*", "how often the device copies is chance" },
+	{ "away.hot_reset_tells_of_functions_on_another_host",
+	  "an open that fails uses up what was handed over" },
 	{ "limits.there_is_none_to_the_number_of_mappings", "70000 times the calls of ioas_map.*" },
 	{ "limits.the_kernels_number_of_mappings_*", "65536 times the calls of ioas_map.*" },
 };
