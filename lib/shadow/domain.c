@@ -14,7 +14,7 @@ static struct weir_shadow *of(struct weir_domain *domain)
 
 int weir_shadow_follow_domain(struct weir_domain *domain, uint64_t iova, uint64_t last, bool *ret_stale)
 {
-	return weir_shadow_follow(of(domain), iova, last, ret_stale);
+	return weir_shadow_follow(of(domain), &iova, &last, ret_stale);
 }
 
 /* What an entry of a batch names, as far as there are tables. */
@@ -41,7 +41,7 @@ static int follow_item(struct weir_shadow *shadow, const struct weir_inval_item 
 		return error;
 	}
 	do {
-		error = weir_shadow_follow(shadow, iova, last, ret_stale);
+		error = weir_shadow_follow(shadow, &iova, &last, ret_stale);
 		outcome->tries++;
 	} while (error && !*ret_stale && outcome->tries < tries);
 	outcome->kind = error ? WEIR_INVAL_OUT_REFUSED : WEIR_INVAL_OUT_DONE;
@@ -101,6 +101,7 @@ int weir_shadow_open(struct weir_stage1 *tables, struct weir_ioas *stage2, struc
 		     struct weir_domain **ret_domain)
 {
 	struct weir_shadow *shadow = calloc(1, sizeof(*shadow));
+	uint64_t iova = 0, last = UINT64_MAX;
 	bool stale;
 	int error;
 
@@ -114,7 +115,7 @@ int weir_shadow_open(struct weir_stage1 *tables, struct weir_ioas *stage2, struc
 	shadow->follower.back = weir_shadow_back;
 	pthread_mutex_init(&shadow->lock, NULL);
 	weir_ioas_follow(stage2, &shadow->follower);
-	error = weir_shadow_follow(shadow, 0, UINT64_MAX, &stale);
+	error = weir_shadow_follow(shadow, &iova, &last, &stale);
 	if (error) {
 		struct weir_first first = { 0 };
 

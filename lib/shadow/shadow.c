@@ -227,14 +227,14 @@ static int weed(struct weir_shadow *shadow, uint64_t *iova, uint64_t *last)
 	return weir_first_error(&first);
 }
 
-int weir_shadow_follow(struct weir_shadow *shadow, uint64_t iova, uint64_t last, bool *ret_stale)
+int weir_shadow_follow(struct weir_shadow *shadow, uint64_t *iova, uint64_t *last, bool *ret_stale)
 {
 	struct weir_first first = { 0 };
 
 	pthread_mutex_lock(&shadow->lock);
-	weir_first_note(&first, weed(shadow, &iova, &last));
+	weir_first_note(&first, weed(shadow, iova, last));
 	*ret_stale = first.error != 0;
-	weir_first_note(&first, fill(shadow, iova, last));
+	weir_first_note(&first, fill(shadow, *iova, *last));
 	pthread_mutex_unlock(&shadow->lock);
 	return weir_first_error(&first);
 }

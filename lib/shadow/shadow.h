@@ -36,10 +36,11 @@ int weir_shadow_open(struct weir_stage1 *tables, struct weir_ioas *stage2, struc
 		     struct weir_domain **ret_domain);
 
 /*
- * Follow the tables between @iova and @last. Returns 0 or the first error, with a text; *@ret_stale: something could not be taken back, which devices may
- * go on using. Everything else is done in any case.
+ * Follow the tables between *@iova and *@last, which become what was looked at in the end: records that stuck out were taken along. Returns 0 or the first
+ * error, with a text, after which the range is to be followed again; *@ret_stale: something could not be taken back, which devices may go on using.
+ * Everything else is done in any case.
  */
-int weir_shadow_follow(struct weir_shadow *shadow, uint64_t iova, uint64_t last, bool *ret_stale);
+int weir_shadow_follow(struct weir_shadow *shadow, uint64_t *iova, uint64_t *last, bool *ret_stale);
 
 /* domain.c: the same of one that is known by its domain. */
 int weir_shadow_follow_domain(struct weir_domain *domain, uint64_t iova, uint64_t last, bool *ret_stale);
