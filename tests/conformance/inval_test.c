@@ -91,6 +91,8 @@ static void bad_command_at(struct t *t, uint32_t bad)
 	struct weir_inval_run_opts once = with_policy(WEIR_INVAL_ONCE, &state);
 	struct weir_inval_run_opts again = with_policy(WEIR_INVAL_RETRY, &state);
 
+	/* Some 260 looks by a device that takes a tenth of a second for each copy. */
+	t_timeout(t, 300);
 	make_stale(t, nested, ENTRIES);
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		if (i == bad)
