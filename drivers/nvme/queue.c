@@ -97,8 +97,28 @@ int nvme_queue_explain(const struct nvme_queue *q)
 	return fail(q->failed, "queue %u has failed: its doorbell could not be rung", q->id);
 }
 
+#ifdef __SANITIZE_THREAD__
+void __tsan_release(void *addr);
+#endif
+
+/* What was written to memory is seen before what is written to @doorbell next: a guarded store is no atomic one. */
+static inline void write_before(volatile void *doorbell)
+{
+#ifdef __aarch64__
+	__asm__ volatile("dmb oshst" : : : "memory");
+#else
+	__asm__ volatile("" : : : "memory"); /* x86 stores in order */
+#endif
+#ifdef __SANITIZE_THREAD__
+	__tsan_release((void *)(uintptr_t)doorbell);
+#else
+	(void)doorbell;
+#endif
+}
+
 static int ring(struct nvme_queue *q, const struct nvme_doorbell *doorbell, uint32_t value)
 {
+	write_before(doorbell->addr);
 	/* Entries that are given back have been read: load64() is done before what follows it. */
 	/* A guarded store says that it could not be done (weir/guard.h); the region says why, and makes the library look. */
 	if (likely(doorbell->addr) && likely(!weir_mmio_write32(doorbell->addr, value)))
