@@ -173,8 +173,8 @@ uint64_t pinned_bytes(void)
 /* The record ------------------------------------------------------------------------------------------------------ */
 
 /*
- * How often registers are read, and a wait looks, is a matter of time. Which drivers a group's members have is asked in the order of
- * the directory, and of bridges too, which are not simulated.
+ * How often registers are read, and a wait looks, is a matter of time. Which drivers a group's members have, and where
+ * their memory is, is asked in the order of the directory, and of bridges too, which are not simulated.
  */
 static bool is_recorded(const struct sys_log_entry *entry)
 {
@@ -184,7 +184,7 @@ static bool is_recorded(const struct sys_log_entry *entry)
 	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
 		if (!strcmp(left_out[i], entry->call))
 			return false;
-	return !name || strcmp(name, "/driver") != 0;
+	return !name || (strcmp(name, "/driver") != 0 && strcmp(name, "/resource") != 0);
 }
 
 /* The numbers of groups and of character devices are the machine's affair. */
