@@ -98,6 +98,9 @@ WEIR_API int weir_device_attach(struct weir_device *device, struct weir_ioas *io
 /* The address space that the device is attached to. Since 0.1. */
 WEIR_API struct weir_ioas *weir_device_ioas(struct weir_device *device);
 
+/* The host that it was opened on. Since 0.1. */
+WEIR_API struct weir_host *weir_device_host(struct weir_device *device);
+
 struct weir_device_info {
 	char address[16];      /* "0000:01:00.0" */
 	uint16_t vendor_id;    /* configuration space 0x00 */

@@ -28,6 +28,7 @@ extern "C" {
 #endif
 
 struct weir_domain;
+struct weir_faultq;
 struct weir_stage1;
 
 #define WEIR_NO_PASID 0u /* the device's requests without a PASID (the kernel's IOMMU_NO_PASID) */
@@ -56,6 +57,8 @@ struct weir_iommu_info {
 	uint32_t data_len;   /* how many bytes of data are the kernel's */
 	unsigned char data
 		[64]; /* as the kernel has it (struct iommu_hw_info_vtd, _arm_smmuv3, ...); zero beyond data_len */
+	uint64_t
+		stream; /* number of the device in the virtual IOMMU that it is in, by which events name it; 0: it is in none */
 };
 
 /*
@@ -73,6 +76,8 @@ struct weir_domain_opts {
 	size_t size;       /* sizeof(struct weir_domain_opts); set by WEIR_OPTS() */
 	uint32_t flags;    /* WEIR_DOMAIN_... */
 	uint32_t reserved; /* 0 */
+	/* Where page requests of attached devices go (weir/faultq.h); NULL: they are refused. Not with WEIR_DOMAIN_NEST_PARENT. */
+	struct weir_faultq *faultq;
 };
 
 /*
@@ -82,9 +87,10 @@ struct weir_domain_opts {
  * It outlives @device; the address space outlives it.
  *
  * Returns 0 and the domain in @ret_domain, which the caller closes with weir_domain_close(); or, with nothing changed,
- *   -EINVAL     unknown flag; or the hardware's second stage cannot hold a mapping of the space: VT-d's refuses what may be read only
+ *   -EINVAL     unknown flag; a queue, and WEIR_DOMAIN_NEST_PARENT; or the hardware's second stage cannot hold a mapping of the space: VT-d's refuses what may be read only
  *               (weir_error() names the mapping where it can)
  *   -EADDRINUSE a mapping lies outside what such a table addresses
+ *   -EXDEV      the queue is another host's
  *   -EOPNOTSUPP this kernel interface has no such page tables (VFIO container), or the IOMMU or its driver cannot do what flags ask for
  *   -EFAULT, -ENOMEM  a mapping cannot be pinned, or no memory
  *   -E2BIG      options newer than this library
@@ -117,6 +123,7 @@ struct weir_nested_opts {
 	const void *data;
 	uint32_t data_type;
 	uint32_t data_len;
+	struct weir_faultq *faultq; /* as for weir_domain_open() */
 };
 
 /*
@@ -130,7 +137,7 @@ struct weir_nested_opts {
  *               descriptor); data of more than 32 bytes, or that is for the kernel not in order (weir_error() says what it knows)
  *   -ERANGE     address_bits that this format or this IOMMU has not (asked of the hardware information, because the kernel says so only
  *               when a device is attached); root beyond what stage 2 addresses
- *   -EXDEV      @device is in another address space than @parent, or behind another physical IOMMU than its own
+ *   -EXDEV      @device is in another address space than @parent, or behind another physical IOMMU than its own; the queue is another host's
  *   -EEXIST     stream is another device's, or @device has another number under @parent already
  *   -EBUSY      @device is attached to a domain nested in another parent, and can have a number in one virtual IOMMU alone (SMMUv3)
  *   -EOPNOTSUPP the IOMMU, its driver or this kernel interface cannot nest, or has not this format; found by trying
@@ -152,10 +159,9 @@ WEIR_API int weir_domain_open_nested(struct weir_domain *parent, struct weir_dev
  *
  * Returns 0 and the domain in @ret_domain, with what @tables map already in force, closed with weir_domain_close() before @ioas, @stage2 and
  * @tables; or, with nothing changed,
- *   -EINVAL  @ioas and @stage2 are one
+ *   -EINVAL  @ioas and @stage2 are one, or one of them is a nested space, which has its own shadow
  *   -EXDEV   they are of different hosts
  *   -EBUSY   @ioas has mappings, or is a shadow already
- *   -EOPNOTSUPP @stage2 was opened without WEIR_IOAS_LOOKUP
  *   and those of weir_ioas_map()
  * Since 0.1.
  */
@@ -170,15 +176,17 @@ WEIR_API int weir_domain_close(struct weir_domain *domain);
 
 /*
  * Attach @device, which is in the domain's address space, to @domain: instead of what it was attached to before. Without a PASID its whole
- * group moves; a device that does DMA meanwhile sees the old or the new, or is blocked, where the hardware cannot switch in one step.
+ * group moves; a device that does DMA meanwhile sees the old or the new, or is blocked, where the hardware cannot switch in one step. Page requests
+ * that are outstanding in the queue of the domain that it leaves are settled by that queue's rule (weir/faultq.h).
  *
  * Returns 0; or, with nothing changed,
  *   -EXDEV      @device is in another address space, or behind another physical IOMMU
  *   -EINVAL     the kernel finds that the domain does not suit the device (weir_error() says what is known: address width, PASIDs)
  *   -ERANGE     @pasid is beyond what the device has
- *   -EOPNOTSUPP @pasid, and the device has no PASIDs (the kernel may say yes to that, and do nothing), or this kernel cannot; a shadow:
+ *   -EOPNOTSUPP the domain has a queue, and the device cannot request pages (WEIR_CAP_FAULT; the kernel may say yes to that, and no request
+ *               will ever come); @pasid, and the device has no PASIDs (the kernel may say yes to that, and do nothing), or this kernel cannot; a shadow:
  *               devices are opened into its address space
- *   -EBUSY      the device is being reset; or it is attached to a domain nested in another parent (SMMUv3): detach it first
+ *   -EBUSY      the device is being reset; page requests are outstanding, and the rule is WEIR_FAULTQ_REFUSE; or it is attached to a domain nested in another parent (SMMUv3): detach it first
  *   -ENOENT     a device of the group is not open here, and so has no number in the virtual IOMMU (SMMUv3): open it first
  *   -EIO        an invalidation of this domain failed (weir/inval.h), and everything in it could not be invalidated now either
  *
@@ -187,10 +195,11 @@ WEIR_API int weir_domain_close(struct weir_domain *domain);
 WEIR_API int weir_domain_attach(struct weir_domain *domain, struct weir_device *device, uint32_t pasid);
 
 /*
- * Put @device back: to the page table of its address space; with a PASID, to nothing. Also what ends quarantine (weir/inval.h).
+ * Put @device back: to the page table of its address space; with a PASID, to nothing. Also what ends quarantine (weir/inval.h). Outstanding page requests
+ * are settled as with weir_domain_attach().
  *
  * Returns 0, also if it is attached to no domain; -EBUSY, with nothing changed, while a device of its group is attached for PASIDs, beside which the table of the
- * space cannot stand; or the kernel's error: then its DMA is blocked (without a PASID) or as before. Since 0.1.
+ * space cannot stand, or by the rule WEIR_FAULTQ_REFUSE; or the kernel's error: then its DMA is blocked (without a PASID) or as before. Since 0.1.
  */
 WEIR_API int weir_domain_detach(struct weir_device *device, uint32_t pasid);
 

@@ -46,6 +46,8 @@ struct weir_node {
 	int fd;
 };
 
+#define WEIR_HOST_JOURNAL (1u << 0) /* keep a journal, so that another process can follow (weir/handover.h) */
+
 struct weir_host_opts {
 	size_t size;        /* sizeof(struct weir_host_opts); set by WEIR_OPTS() */
 	uint32_t backend;   /* enum weir_backend */
@@ -53,6 +55,10 @@ struct weir_host_opts {
 	const struct weir_node
 		*nodes; /* with num_nodes > 0: only these nodes are used, none is opened by path */
 	const struct weir_sys *sys; /* whose system calls; NULL: the real ones */
+	uint32_t flags;             /* WEIR_HOST_... */
+	uint32_t
+		journal_maps; /* with WEIR_HOST_JOURNAL: how many mappings at a time, and files of them; 0: 65536 */
+	uint64_t journal_blocks; /* and how many bytes of blocks (weir_block_open()); 0: 1 MiB */
 };
 
 /*
@@ -64,7 +70,7 @@ struct weir_host_opts {
  * nodes makes AUTO mean iommufd if there is a character device too, compat if there are only groups.
  *
  * Returns 0 and the host in @ret_host, which the caller closes with weir_host_close(); or
- *   -EINVAL      unknown backend, here or in WEIR_BACKEND
+ *   -EINVAL      unknown backend, here or in WEIR_BACKEND; unknown flags; a journal for more than 2^26 mappings or 4 GiB of blocks
  *   -E2BIG       options newer than this library
  *   -ENOENT      the machine has no such interface: neither /dev/iommu nor /dev/vfio/vfio, or not the one
  *                asked for
@@ -80,7 +86,7 @@ WEIR_API int weir_host_open(const struct weir_host_opts *opts, struct weir_host 
 /*
  * Close a host. NULL is allowed.
  *
- * Returns 0; or -EBUSY, with nothing changed, while address spaces of it are open. Since 0.1.
+ * Returns 0; or -EBUSY, with nothing changed, while address spaces of it are open. Any other error: closed, but the kernel did not unmap its journal. Since 0.1.
  */
 WEIR_API int weir_host_close(struct weir_host *host);
 

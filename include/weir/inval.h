@@ -5,7 +5,7 @@
  *     struct weir_inval *changes;
  *     weir_inval_open(NULL, &changes);
  *     weir_stage1_unmap(tables, iova, len, changes);      (or weir_inval_range(), for tables of one's own)
- *     weir_inval_run(changes, &nested, 1, NULL, &report);
+ *     weir_inval_run(changes, &nested, 1, NULL);
  *
  * A batch collects ranges. Run for one or several domains that use the tables, it is translated to the commands of each one's IOMMU: merged, without
  * doubles, in calls within the kernel's limits. Each entry, for each domain, has an outcome of its own: done, not done, or refused and why. A domain is never skipped
@@ -15,7 +15,8 @@
  * again by themselves before they are called done. To invalidate twice harms nobody.
  *
  * When an entry fails, the policy goes on as far as the caller allows: it is tried again; then everything is invalidated; then the domain's devices are
- * put into quarantine: their DMA is blocked, so that what they remember cannot be used. What was unmapped is safe in any case but WEIR_INVAL_STALE.
+ * put into quarantine: their DMA is blocked, so that what they remember cannot be used. What was unmapped is safe in any case but WEIR_INVAL_STALE. A shadow
+ * (weir_domain_open_shadow()) has no hardware that remembers, and knows no policy: what the kernel fails to unmap there is WEIR_INVAL_STALE, for good.
  *
  * Threads: a batch is one thread's at a time. Different batches may be run for the same domain by different threads.
  */
@@ -74,7 +75,7 @@ WEIR_API int weir_inval_context(struct weir_inval *inval, uint32_t pasid);
 /*
  * Add an entry that is a command of the kernel's own, 1 to 64 bytes, for those who know it: @type is its invalidation data type. It is neither merged
  * nor reordered: what was added before it is carried out before it, and what after, after. It takes memory beside the batch's room. Returns as
- * weir_inval_range(), and -EINVAL for its length. Since 0.1.
+ * weir_inval_range(), and -EINVAL for its length, or for NULL. Since 0.1.
  */
 WEIR_API int weir_inval_raw(struct weir_inval *inval, uint32_t type, const void *command, uint32_t len);
 

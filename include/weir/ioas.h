@@ -43,6 +43,10 @@ struct weir_iova_range {
 	(1u                                                                                                  \
 	 << 1) /* weir_ioas_map() asks what the memory is before a kernel maps it that would map anything */
 
+#define WEIR_IOAS_DIRTY                                                                                      \
+	(1u                                                                                                  \
+	 << 2) /* what devices write can be tracked (weir/dirty.h), where that can be had; page by page, so that the IOMMU's large pages are not used */
+
 struct weir_ioas_opts {
 	size_t size; /* sizeof(struct weir_ioas_opts); set by WEIR_OPTS() */
 	uint32_t
@@ -199,7 +203,7 @@ WEIR_API int weir_ioas_map_batch(struct weir_ioas *ioas, const struct weir_map_r
 
 /*
  * Let the devices of @ioas, a further space, reach what @map lets those of its own space reach, be it memory, a file, or a batch: at the same
- * IOVA if that is free there, and no shadow (weir/reach.h), and @opts asks for none; else at another.
+ * IOVA if that is free there, and not diverted (weir/reach.h), and @opts asks for none; else at another.
  *
  * The two mappings are independent of each other from then on: each ends by itself, and is put in force again as devices come
  * and go. @map must not be closed before this returns. What is allowed is what @map allows, or less; that is what neither
@@ -207,12 +211,14 @@ WEIR_API int weir_ioas_map_batch(struct weir_ioas *ioas, const struct weir_map_r
  *
  * On iommufd the pages are pinned and charged once for all such mappings: if both spaces have a device, and none is just coming or going in
  * that of @map. Otherwise, which includes spaces of another host, this is a second mapping like the first, which pins and charges
- * again. What is put in force again when a device comes is charged again, too.
+ * again. What is put in force again when a device comes is charged again, too. Of a file, a mapping in a space of
+ * another host has a descriptor and a place in this process (weir_map_addr()) of its own, and is noted in that host's journal.
  *
  * Returns 0 and a handle in @ret_map, which the caller closes with weir_map_close(); or, with nothing changed, the errors of
  * weir_ioas_map(), and
  *   -EACCES  @opts allows more than @map does
  *   -EXDEV   @map is of a file, and @ioas of a host with other system calls (weir_host_opts.sys)
+ *   -EINVAL, -EPERM, -EMFILE  of a file, in a space of another host: as weir_ioas_map_file()
  *
  * Kernel: IOMMU_IOAS_COPY, one call; elsewhere as for @map. Since 0.1.
  */
@@ -232,7 +238,9 @@ WEIR_API int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const 
  *   -EBUSY      another thread is mapping or unmapping in the range; or part of it is of a weir_memory or a weir_cache, which
  *               end their mappings themselves; nothing changed
  *   other       the kernel failed to unmap: the handles have ended all the same, but devices may still
- *               reach the memory, and the addresses are not used again
+ *               reach the memory, and the addresses are not used again. So it is also with mappings that were closed before, in a
+ *               space that defers (weir/nested.h), which this ends first as weir_ioas_sync() does: that failure is the one
+ *               returned, also where the range itself has no mapping or cannot be taken back
  *
  * Kernel: IOMMU_IOAS_UNMAP or VFIO_IOMMU_UNMAP_DMA. Since 0.1.
  */

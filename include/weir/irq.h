@@ -79,7 +79,10 @@ WEIR_API int weir_irq_fd(const struct weir_irq *irq, uint32_t vector);
  */
 WEIR_API int weir_irq_wait(struct weir_irq *irq, uint32_t vector, int timeout_ms, uint64_t *ret_count);
 
-/* Signal @vector as if the device had, through the kernel. Returns 0 or -EINVAL. Since 0.1. */
+/*
+ * Signal @vector as if the device had, through the kernel (VFIO_DEVICE_SET_IRQS). Returns 0; -EINVAL, there are not that many vectors; or what the kernel
+ * says to that call. Since 0.1.
+ */
 WEIR_API int weir_irq_trigger(struct weir_irq *irq, uint32_t vector);
 
 /* Mask or unmask INTx. Returns 0; -EOPNOTSUPP for every other kind. Since 0.1. */

@@ -117,6 +117,7 @@ struct weir_buffer_opts {
  *   -EINVAL   @len is 0; align or boundary is no power of two, or align is above 1 GiB
  *   -EMSGSIZE @len is more than the boundary; or there is one, and @len is more than 1 GiB
  *   -ENOSPC   the limit is reached; weir_error() says by how much
+ *   -ESTALE   the host has been handed over to another process meanwhile (weir/handover.h)
  *   and those of weir_memory_open() when it has to grow
  * Since 0.1.
  */
@@ -129,6 +130,19 @@ WEIR_API int weir_memory_alloc(struct weir_memory *memory, uint64_t len, const s
  * Returns 0; or -EINVAL, with nothing changed, for what is no buffer of this memory, or was freed. Since 0.1.
  */
 WEIR_API int weir_memory_free(struct weir_memory *memory, const struct weir_buffer *buffer);
+
+/*
+ * Take a buffer at a given place again: @len bytes at @offset of chunk @chunk, as they were asked for from weir_memory_alloc() by a predecessor of this
+ * process (weir/handover.h), in a memory that was handed over and that nothing has been allocated from yet.
+ *
+ * Returns 0 and the buffer in @ret_buffer; or
+ *   -EINVAL  there is no such chunk, or no buffer of that length can be there
+ *   -EBUSY   part of it is a buffer
+ *   -ENOMEM
+ * Since 0.1.
+ */
+WEIR_API int weir_memory_claim(struct weir_memory *memory, uint32_t chunk, uint64_t offset, uint64_t len,
+			       struct weir_buffer *ret_buffer);
 
 /*
  * Where devices see @len bytes from @offset on of a buffer. Returns 0 or -ERANGE, when it has not that many. One addition.

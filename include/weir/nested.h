@@ -48,9 +48,12 @@ struct weir_nested_space_opts {
 	uint32_t ioas_flags;   /* WEIR_IOAS_LOOKUP */
 	uint32_t policy;       /* enum weir_inval_policy, when an invalidation fails */
 	uint32_t address_bits; /* as for weir_ioas_open() */
-	uint32_t reserved;     /* 0 */
-	uint64_t defer;        /* end mappings when so many were closed; 0 and 1: each by itself */
-	uint64_t defer_bytes;  /* or so many bytes; 0: however many. With defer 0, this alone decides */
+	uint32_t
+		largest_page; /* of the first stage, in bits: 12, 21 or 30; 0: what the first device's IOMMU has; see below */
+	uint64_t defer;       /* end mappings when so many were closed; 0 and 1: each by itself */
+	uint64_t defer_bytes; /* or so many bytes; 0: however many. With defer 0, this alone decides */
+	struct weir_faultq
+		*faultq; /* where its devices' page requests go; NULL: nowhere. With WEIR_NESTED_HARDWARE */
 };
 
 /*
@@ -61,12 +64,17 @@ struct weir_nested_space_opts {
  * was called: the memory is the caller's again after that. Mappings of files and windows are ended at once, and with
  * these whatever was waiting.
  *
- * weir_device_open() says, beside its own errors, -EOPNOTSUPP with WEIR_NESTED_HARDWARE where it cannot be had, and -EINVAL if memory
+ * Large pages of the first stage save tables and time. Whether VT-d has those of 1 GiB differs: if the first device's has them, and that of a later one has not,
+ * the later one is refused (-EOPNOTSUPP), unless opts.largest_page is 21.
+ *
+ * weir_device_open() says, beside its own errors, -EOPNOTSUPP with WEIR_NESTED_HARDWARE where it cannot be had, or for a device that cannot request pages where
+ * there is a queue for them, and -EINVAL if memory
  * that devices may only read is mapped, and the hardware's second stage cannot hold such: VT-d's. Plain memory that is writable is put there writable, and kept from
  * being written by the first stage; a file that is not open for writing, or sealed, is refused there (-EACCES from weir_ioas_map_file()).
  *
  * Returns 0 and the space in @ret_ioas, which the caller closes with weir_ioas_close(); or
- *   -EINVAL unknown mode, format, flag or policy
+ *   -EINVAL unknown mode, format, flag, policy or size of pages; a queue without WEIR_NESTED_HARDWARE; defer above 2^20
+ *   -EXDEV  a queue of another host
  *   -E2BIG, -ENOMEM, and those of weir_ioas_open()
  * Since 0.1.
  */
@@ -96,7 +104,8 @@ struct weir_nested_space_info {
 	uint64_t table_pages; /* of 4096 bytes, that the first stage takes */
 	uint64_t num_syncs;   /* how often invalidations were run */
 	uint64_t
-		num_lost; /* pieces that the kernel failed to take out of the second stage: no mapping leads there */
+		num_lost; /* pieces that the kernel failed to take out of the second stage: no mapping leads there; and pages of mappings
+			   * that led to none when they ended, the tables having been written by others (a predecessor) */
 };
 
 /* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0; or -EINVAL, @ioas is no nested space. Since 0.1. */

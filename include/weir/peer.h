@@ -27,7 +27,9 @@
  * An ordinary weir_ioas_map() of addresses that weir_region_map() gave is the same as weir_peer_map().
  *
  * Threads: any. Callbacks run in the thread whose call takes the window away, or gives it back. That call is on its way through the
- * device's host, so a callback must not open, close, move or reset devices of that host; it may map, unmap, and ask.
+ * device's host, so a callback must not open, close, move or reset devices of that host, nor ask for what they are in (weir_device_ioas(),
+ * weir_domain_info(), weir_nested_space_info(), weir_caps_check()); it may map, unmap, and look up. Where unmapping fails there, and a nested space would have
+ * devices blocked for it, the next weir_ioas_sync() does that.
  */
 #ifndef WEIR_PEER_H
 #define WEIR_PEER_H

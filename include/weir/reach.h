@@ -18,7 +18,7 @@
  *                       the request enters, forbids it.
  *
  * So where redirect is off, the IOMMU does not part the two devices, which for that reason are in one IOMMU group; and an IOVA that
- * happens to look like the neighbour's bus address ends there instead of in memory. weir_reach_shadows() tells which IOVAs these are;
+ * happens to look like the neighbour's bus address ends there instead of in memory. weir_reach_diverted() tells which IOVAs these are;
  * the library chooses none of them.
  *
  * What is answered is what sysfs says at that moment. It takes no device to be open, and touches none.
@@ -128,7 +128,7 @@ WEIR_API int weir_reach_ask(struct weir_host *host, const char *from, const char
  *
  * On entry *@num is the room in @ranges; *@num is set to their number. They ascend, and neither touch nor overlap.
  *
- * While a device is in an address space, no IOVA is chosen there from the shadows of its group, the device's own addresses included (if
+ * While a device is in an address space, no IOVA is chosen there among those that are diverted to its group, the device's own addresses included (if
  * there are sixteen ranges or more, those that are close are taken as one). One that is asked for with WEIR_MAP_FIXED is given: it may
  * be meant, and who chooses looks here. So is what was chosen or fixed before the group's first device came: it stays where it is.
  *
@@ -138,8 +138,8 @@ WEIR_API int weir_reach_ask(struct weir_host *host, const char *from, const char
  * Kernel: /sys/kernel/iommu_groups/N/devices, and resource of each. These are addresses of the processor: on the rare machines whose
  * host bridges shift them (none of x86), those of the bus differ. Since 0.1.
  */
-WEIR_API int weir_reach_shadows(struct weir_host *host, const char *address, struct weir_iova_range *ranges,
-				size_t *num);
+WEIR_API int weir_reach_diverted(struct weir_host *host, const char *address, struct weir_iova_range *ranges,
+				 size_t *num);
 
 /* "unknown", "not", "through-iommu", "direct". Static text. Since 0.1. */
 WEIR_API const char *weir_reach_verdict_name(enum weir_reach_verdict verdict);

@@ -58,7 +58,9 @@ enum weir_sim_age {
 #define WEIR_SIM_TYPE1_V1    (1u << 2) /* type1 has no version 2 */
 #define WEIR_SIM_UNSAFE_IRQS (1u << 3) /* interrupts are not isolated, and nobody has accepted that */
 #define WEIR_SIM_NO_IOMMU    (1u << 4) /* the machine has no IOMMU */
+#define WEIR_SIM_DIRTY_BITS  (1u << 6) /* page tables note what is written through them (iommufd) */
 #define WEIR_SIM_NO_5_LEVEL  (1u << 5) /* first-stage tables have four levels only (WEIR_SIM_IOMMU_VTD) */
+#define WEIR_SIM_NO_1_GIB    (1u << 7) /* and no pages of 1 GiB */
 
 /*
  * Which IOMMU it has, and with that what a program can nest in a page table that the kernel keeps. Everything else is the same on all.
@@ -106,6 +108,20 @@ WEIR_API void weir_sim_set_owner(struct weir_sim *sim, unsigned int uid);
 WEIR_API const struct weir_sys *weir_sim_sys(struct weir_sim *sim);
 
 /*
+ * The same as another process makes them, number 1 to 3 (0 is weir_sim_sys()): the machine and all descriptors are shared, and what a process maps is charged to
+ * itself alone. NULL: there is no such number. Since 0.1.
+ */
+WEIR_API const struct weir_sys *weir_sim_sys_of(struct weir_sim *sim, unsigned int process);
+
+/*
+ * How many bytes such a process may have locked (0: as the real one may), as if without CAP_IPC_LOCK; and how many it has pinned, and locked as its
+ * own. 0; -EINVAL, no such number. Since 0.1.
+ */
+WEIR_API int weir_sim_set_memlock(struct weir_sim *sim, unsigned int process, uint64_t bytes);
+WEIR_API int weir_sim_charged(struct weir_sim *sim, unsigned int process, uint64_t *ret_pinned,
+			      uint64_t *ret_locked);
+
+/*
  * Let devices work: one step of every device that has something to do, in order of their addresses. Returns
  * how many did something: 0 means that nothing will happen before a program does something. Deterministic.
  * -EBUSY while weir_sim_start() is in force. Since 0.1.
@@ -138,6 +154,8 @@ struct weir_sim_bar {
 #define WEIR_SIM_PCIE                                                                                        \
 	(1u << 1) /* a PCI Express function: has ERR interrupts and extended configuration space */
 #define WEIR_SIM_INTX (1u << 2) /* has an interrupt pin */
+#define WEIR_SIM_WAITS                                                                                       \
+	(1u << 3) /* DMA that says -EAGAIN is tried again in a later step: it can wait for pages */
 
 /*
  * A device model: what a kind of device is and how it behaves. All callbacks run under the machine's lock,
@@ -172,6 +190,12 @@ struct weir_sim_model {
 
 	/* Do a piece of work: true if there was any. NULL: the device never acts on its own. */
 	bool (*step)(void *state);
+
+	/*
+	 * Migration: write the device's own state, up to @room bytes (64 KiB), and return how many; and become what was written so, or return -EINVAL. NULL: it cannot.
+	 */
+	size_t (*save)(void *state, void *buf, size_t room);
+	int (*load)(void *state, const void *buf, size_t len);
 };
 
 struct weir_sim_slot {
@@ -185,6 +209,12 @@ struct weir_sim_slot {
 		iommu_unit; /* which of the machine's IOMMUs it is behind: all of a group behind the same; 0: the first */
 	uint32_t
 		pasid_bits; /* PASIDs that it can use, as a power of two: 1 to 20; 0: none. Not with WEIR_SIM_IOMMU_PLAIN */
+	uint32_t logs_dma; /* 1: its driver logs what it writes (VFIO_DEVICE_FEATURE_DMA_LOGGING_START) */
+	uint32_t
+		page_requests; /* 1: it requests pages (PRI) that its DMA does not find, if the page table has a queue for that. An edu and an NVMe controller can, and models with WEIR_SIM_WAITS and WEIR_SIM_PCIE; not with WEIR_SIM_IOMMU_PLAIN */
+	uint32_t
+		migrates; /* 1: its driver migrates it (VFIO_DEVICE_FEATURE_MIGRATION), if the model can be saved */
+	uint32_t reserved; /* 0 */
 };
 
 /*
@@ -208,7 +238,8 @@ WEIR_API struct weir_sim_device *weir_sim_find(struct weir_sim *sim, const char 
 /*
  * For models: DMA through the IOMMU, to memory and to other devices' BARs. All or nothing up to a page
  * border; returns 0; -EFAULT when the IOMMU blocked it (that is reported), -EIO when bus mastering is off
- * or the target did not answer.
+ * or the target did not answer; -EAGAIN, in a slot with page_requests: a page was not there, and is asked for. The same DMA, tried again in a
+ * later step, goes on when that was answered with success, and is -EFAULT when it was refused.
  */
 WEIR_API int weir_sim_device_dma_read(struct weir_sim_device *device, uint64_t iova, void *buf, size_t len);
 WEIR_API int weir_sim_device_dma_write(struct weir_sim_device *device, uint64_t iova, const void *buf,
@@ -254,6 +285,31 @@ struct weir_sim_nvme_opts {
  */
 WEIR_API int weir_sim_add_nvme(struct weir_sim *sim, const struct weir_sim_nvme_opts *opts,
 			       const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
+
+/* A gigabit Ethernet port (82576), as drivers/igb drives it. */
+struct weir_sim_igb_opts {
+	size_t size;    /* sizeof(struct weir_sim_igb_opts) */
+	uint8_t mac[6]; /* in its EEPROM; all zero: 52:54:00:69:67:62 */
+	uint16_t reserved;
+};
+WEIR_API int weir_sim_add_igb(struct weir_sim *sim, const struct weir_sim_igb_opts *opts,
+			      const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
+
+/*
+ * A virtual function of such a port: number 0 to 6. A device like any other, in an IOMMU group of its own unless @slot says otherwise; no token is asked for. When the port goes, it
+ * reads as all ones. -EINVAL: no such port or number; -EBUSY: there is one with that number; and those of weir_sim_add(). Since 0.1.
+ */
+WEIR_API int weir_sim_add_igb_vf(struct weir_sim_device *igb, uint32_t number,
+				 const struct weir_sim_slot *slot, struct weir_sim_device **ret_device);
+
+/*
+ * Put a wire between two such ports of a machine; without one, a port has no link. -EINVAL: they are no such ports; -EBUSY: one has a wire.
+ * Since 0.1.
+ */
+WEIR_API int weir_sim_igb_connect(struct weir_sim_device *one, struct weir_sim_device *other);
+
+/* Take the plug out at this port, or put it in again (as it is from the beginning). -EINVAL: no such port. Since 0.1. */
+WEIR_API int weir_sim_igb_set_link(struct weir_sim_device *device, bool up);
 
 /*
  * What devices sit behind. A device on the bus of a bridge is behind that bridge, in /sys as well; which devices the IOMMU can tell
@@ -322,6 +378,29 @@ WEIR_API void weir_sim_fail_invalidation(struct weir_sim *sim, uint64_t n, int e
  * queue (IOMMU_VEVENTQ_ALLOC). A full queue drops it, and says so. Since 0.1.
  */
 WEIR_API int weir_sim_smmuv3_event(struct weir_sim_device *device, const uint64_t event[4]);
+
+/*
+ * The device, which is plugged in with page_requests and open, requests a page: a part of a group (its number for it, below 512; those from 32 on are never its own
+ * choice), which goes to the page table's queue with its last page. Without a queue it is refused at once. -EINVAL, -ENOMEM. Since 0.1.
+ */
+struct weir_sim_page_request {
+	uint64_t iova;
+	uint32_t pasid, group;
+	uint32_t perm; /* WEIR_FAULT_... */
+	bool last;
+};
+
+WEIR_API int weir_sim_page_request(struct weir_sim_device *device,
+				   const struct weir_sim_page_request *request);
+
+/*
+ * Have @answered called for each answer that the device gets, with the code of it (WEIR_FAULT_SUCCESS, _INVALID), under the machine's lock: it calls nothing of the
+ * machine's. NULL: nobody any more. Since 0.1.
+ */
+typedef void weir_sim_page_answer(void *ctx, uint32_t pasid, uint32_t group, uint32_t code);
+
+WEIR_API void weir_sim_page_answers(struct weir_sim_device *device, weir_sim_page_answer *answered,
+				    void *ctx);
 
 /*
  * Reads and writes of registers through a descriptor are cut to half their length from now on, or no longer. Since 0.1.

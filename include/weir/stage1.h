@@ -57,9 +57,29 @@ WEIR_API int weir_stage1_open(struct weir_memory *memory, const struct weir_stag
 			      struct weir_stage1 **ret_tables);
 
 /*
+ * Take tables again that a predecessor of this process made in @memory, with @opts (weir/handover.h): what is there is read, and nothing written. @root and @descriptor are
+ * those that weir_stage1_info() told (descriptor: 0, if the format has none). Each page of tables is claimed, as by weir_memory_claim(), and checked to be one,
+ * as if it were a stranger's.
+ *
+ * A predecessor that was killed may have left large pages half divided (AArch64). Then @changes has to have an entry for everything, and is run before devices see these again;
+ * without it (NULL) such tables are refused.
+ *
+ * Returns 0 and the tables in @ret_tables; or, with nothing changed,
+ *   -EPROTO  a table leads to a page that is none of @memory's, that has another use already, or out of what @opts allow; or one is half divided, and @changes is NULL
+ *   and those of weir_stage1_open()
+ * Since 0.1.
+ */
+WEIR_API int weir_stage1_claim(struct weir_memory *memory, const struct weir_stage1_opts *opts, uint64_t root,
+			       uint64_t descriptor, struct weir_inval *changes,
+			       struct weir_stage1 **ret_tables);
+
+/*
  * Give the tables back. No domain uses them any more, and no batch has changes of theirs that were not run. NULL is allowed. Since 0.1.
  */
 WEIR_API void weir_stage1_close(struct weir_stage1 *tables);
+
+/* Of a host that was handed over: the tables go on, and the handle ends here. Batches with changes of theirs are dropped before. NULL is allowed. Since 0.1. */
+WEIR_API void weir_stage1_forget(struct weir_stage1 *tables);
 
 /*
  * Let IOVAs from @iova on lead to IPAs from @ipa on, @len bytes. @prot: WEIR_MAP_READ, WEIR_MAP_WRITE; neither means both; a format

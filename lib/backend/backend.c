@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "journal/journal.h"
 #include "kernel/iommufd_abi.h"
 
 const char *weir_backend_name(enum weir_backend backend)
@@ -106,8 +107,21 @@ int weir_kernel_open(struct weir_kernel *kernel, enum weir_backend kind, const s
 	return error;
 }
 
+void weir_kernel_enter(struct weir_kernel *kernel)
+{
+	struct weir_journal *journal = kernel->journal;
+
+	journal->header->backend = kernel->ops->kind;
+	journal->header->iommu_type = kernel->iommu_type;
+	/* A container belongs to the space that it becomes. There is room, and no keeper yet. */
+	if (kernel->ops->kind == WEIR_BACKEND_IOMMUFD)
+		weir_journal_add_fd(journal, kernel->fd, WEIR_FD_IOMMUFD, 0, 0);
+}
+
 void weir_kernel_close(struct weir_kernel *kernel)
 {
+	if (kernel->journal)
+		weir_journal_drop_fds(kernel->journal, WEIR_FD_IOMMUFD, 0);
 	kernel->ops->close(kernel);
 	weir_nodes_finish(&kernel->nodes, true);
 }

@@ -14,14 +14,17 @@
 #define WEIR_BACKEND_H
 
 #include <weir/caps.h>
+#include <weir/dirty.h>
 
 #include "kernel/node.h"
 #include "kernel/sysfs.h"
 #include "kernel/vfio_abi.h"
 
 struct weir_backend_ops;
+struct weir_journal;
 struct weir_attachment;
 struct weir_domain_ops;
+struct weir_follow_ops;
 struct weir_object;
 struct weir_table;
 struct weir_vdevice;
@@ -33,8 +36,9 @@ struct weir_kernel {
 	struct weir_nodes nodes;
 	struct weir_group *groups; /* those with an open function */
 	int fd; /* iommufd: /dev/iommu; containers: one for the first space that needs it, or -1 */
-	uint32_t iommu_type;      /* containers: ABI_VFIO_TYPE1..._IOMMU */
-	_Atomic bool no_map_file; /* iommufd: the kernel has turned out not to know IOMMU_IOAS_MAP_FILE */
+	struct weir_journal *journal; /* or NULL */
+	uint32_t iommu_type;          /* containers: ABI_VFIO_TYPE1..._IOMMU */
+	_Atomic bool no_map_file;     /* iommufd: the kernel has turned out not to know IOMMU_IOAS_MAP_FILE */
 };
 
 /* What a mapping lets devices reach: memory of this process, which may be a part of a file. */
@@ -42,6 +46,7 @@ struct weir_backing {
 	void *addr;
 	uint64_t offset; /* in the file */
 	int fd;          /* -1: there is none */
+	uint32_t file;   /* its number in the journal; 0: none */
 };
 
 /* What a live space's IOMMUs can address. */
@@ -59,6 +64,9 @@ struct weir_space {
 	void *layer;             /* what a space is made of that is not the backend's; */
 	struct weir_space *real; /* and the one that its functions are in for the kernel. Of others, itself */
 	bool live;
+	bool wants_dirty; /* what devices write is to be tracked some time (WEIR_IOAS_DIRTY) */
+	bool tracking;    /* and is now, by the backend. The host's lock guards this, and */
+	bool dirt_lost;   /* that of what was written before, some was forgotten with who knew it */
 	uint32_t num_functions;
 	struct weir_geometry geometry; /* valid while live */
 	uint32_t ioas;                 /* iommufd */
@@ -66,19 +74,20 @@ struct weir_space {
 	struct weir_object *
 		undead; /* iommufd: what could not be destroyed, the oldest first; closing the space tries again */
 	struct weir_table *tables; /* of the program's own; table.h */
-	bool leftovers; /* iommufd: the last to leave could not take the mappings out of the IOAS */
-	int container;  /* containers: while live */
+	bool leftovers;  /* iommufd: the last to leave could not take the mappings out of the IOAS */
+	int container;   /* containers: while live */
+	uint32_t number; /* in the journal */
 };
 
 /* Of which ranges of IOVAs a group keeps clear; closer ones are joined when there are as many. */
-enum { WEIR_MOST_SHADOWS = 16 };
+enum { WEIR_MOST_DIVERTED = 16 };
 
 /* An IOMMU group with open functions: the unit that is in one space. */
 struct weir_group {
 	struct weir_group *next;
 	uint32_t number;
-	uint32_t num_shadows; /* where its devices hit each other instead of memory; for the floors above */
-	struct weir_iova_range shadows[WEIR_MOST_SHADOWS];
+	uint32_t num_diverted; /* where its devices hit each other instead of memory; for the floors above */
+	struct weir_iova_range diverted[WEIR_MOST_DIVERTED];
 	struct weir_space *space;        /* NULL while its first function is being opened */
 	struct weir_function *functions; /* open ones */
 	struct weir_hwpt *hwpt;          /* iommufd: the page table it is attached to */
@@ -96,6 +105,7 @@ struct weir_function {
 	char token[40];                      /* the VF token's UUID in text; "" for none */
 	int fd;                              /* the VFIO device */
 	uint32_t dev_id;                     /* iommufd */
+	uint32_t number;                     /* in the journal */
 	struct weir_device *device;          /* whose it is; for the floor above */
 };
 
@@ -103,6 +113,9 @@ struct weir_function {
 struct weir_space_ops {
 	int (*open)(struct weir_space *space);
 	int (*close)(struct weir_space *space); /* runs to its end */
+
+	/* It is somebody else's: forget what it is made of without a kernel call. Of layers alone. */
+	void (*let_go)(struct weir_space *space);
 
 	/*
 	 * Bring a function into a space in two steps. After enter, the space is live and takes mappings;
@@ -134,9 +147,10 @@ struct weir_space_ops {
 	int (*sync)(struct weir_space *space); /* optional */
 
 	/*
-	 * After a sync that failed, with no lock held, nor anything under way: what can be done about devices that may go on. Optional.
+	 * After a sync that failed, with no lock held, nor anything under way: what can be done about devices that may go on. 0: they cannot any more;
+	 * -EOPNOTSUPP: it was not wanted; or the error, with its text. Optional.
 	 */
-	void (*block)(struct weir_space *space);
+	int (*block)(struct weir_space *space);
 
 	/*
 	 * Install in a live space what another live one of the same kernel has installed at @from_iova: pinned and charged once. Optional.
@@ -150,6 +164,16 @@ struct weir_space_ops {
 	 */
 	int (*replace)(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
 		       uint64_t iova, uint32_t prot);
+
+	/*
+	 * What devices write. tracks: WEIR_DIRTY_IOMMU, or WEIR_DIRTY_PINNED, which takes ranges of whole mappings; 0: it does not. With the
+	 * host's lock, of a live space: can it; begin or stop. dirty sets the bit of each page in a range that is mapped without a hole. The error of track has a text.
+	 */
+	uint32_t tracks;
+	bool (*can_track)(struct weir_space *space);
+	int (*track)(struct weir_space *space, bool on);
+	int (*dirty)(struct weir_space *space, uint64_t iova, uint64_t len, uint64_t page, uint64_t *bits,
+		     bool keep);
 };
 
 struct weir_backend_ops {
@@ -177,6 +201,7 @@ struct weir_backend_ops {
 				 struct weir_hot_reset_target *target);
 	int (*hot_reset)(struct weir_function *function);
 
+	const struct weir_follow_ops *follow;  /* hand-over (follow.h). Optional */
 	const struct weir_domain_ops *domains; /* page tables of the program's own (table.h). Optional */
 };
 
@@ -194,6 +219,9 @@ int weir_kernel_open(struct weir_kernel *kernel, enum weir_backend kind, const s
 		     const struct weir_node *nodes, uint32_t num_nodes);
 void weir_kernel_close(struct weir_kernel *kernel);
 
+/* It has a journal now, in which it is noted. */
+void weir_kernel_enter(struct weir_kernel *kernel);
+
 /*
  * Open the function at @address, to be brought into @space: in no space yet, but with a group that has none
  * or that one.
@@ -201,6 +229,14 @@ void weir_kernel_close(struct weir_kernel *kernel);
  */
 int weir_function_open(struct weir_kernel *kernel, const char *address, const char *token,
 		       struct weir_space *space, struct weir_function **ret_function);
+
+/* groups.c: where a function is, by number in the journal: a page table, or a space of a container. And that it is about to be elsewhere, or not. */
+void weir_function_note_place(struct weir_function *function, uint32_t place);
+void weir_group_note_moving(const struct weir_group *group, bool moving);
+
+/* groups.c: a descriptor of the function's or its group's is there (enum weir_fd_kind); they are about to be closed. -EPIPE, -ENOSPC, with texts. */
+int weir_function_note_fd(struct weir_function *function, int fd, uint32_t kind);
+void weir_function_drop_fds(struct weir_function *function, uint32_t kind);
 
 /* Close a function that is in no space. */
 void weir_function_close(struct weir_function *function);
@@ -223,6 +259,9 @@ struct weir_function *weir_function_find(struct weir_kernel *kernel, const char 
 
 /* The group by number if a function of it is open, or NULL. */
 struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number);
+
+/* The same, or a new one, in no space and without a descriptor; NULL: no memory. */
+struct weir_group *weir_group_get(struct weir_kernel *kernel, uint32_t number);
 
 /* -EOPNOTSUPP: install does not take device memory. */
 int weir_fail_device_memory(void);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "journal/journal.h"
 #include "kernel/vfio_device.h"
 
 struct weir_group *weir_group_find(struct weir_kernel *kernel, uint32_t number)
@@ -30,7 +31,7 @@ struct weir_function *weir_function_find(struct weir_kernel *kernel, const char 
 	return NULL;
 }
 
-static struct weir_group *group_get(struct weir_kernel *kernel, uint32_t number)
+struct weir_group *weir_group_get(struct weir_kernel *kernel, uint32_t number)
 {
 	struct weir_group *group = weir_group_find(kernel, number);
 
@@ -76,6 +77,38 @@ static int find_group(const struct weir_sys *sys, const char *address, uint32_t 
 	return 0;
 }
 
+/* Whoever comes after us finds that it may be open. */
+static int note_function(struct weir_function *function)
+{
+	struct weir_journal *journal = function->kernel->journal;
+	struct weir_slot_device *slot;
+	int error = weir_journal_take(journal, WEIR_JOURNAL_DEVICES, &function->number);
+
+	if (error)
+		return error;
+	slot = weir_journal_at(journal, WEIR_JOURNAL_DEVICES, function->number);
+	memcpy(slot->address, function->address, sizeof(slot->address));
+	memcpy(slot->token, function->token, sizeof(slot->token));
+	slot->group = function->group->number;
+	slot->dev_id = slot->flags = 0;
+	slot->address_bits = 64;
+	atomic_store(&slot->place, 0);
+	atomic_store(&slot->moving, 0);
+	weir_slot_set(&slot->slot, WEIR_SLOT_INTENDED);
+	return 0;
+}
+
+/* Its descriptors are closed. */
+static void forget_function(struct weir_function *function)
+{
+	struct weir_journal *journal = function->kernel->journal;
+
+	if (journal)
+		weir_journal_give(journal, WEIR_JOURNAL_DEVICES, function->number);
+	group_put(function->kernel, function->group);
+	free(function);
+}
+
 int weir_function_open(struct weir_kernel *kernel, const char *address, const char *token,
 		       struct weir_space *space, struct weir_function **ret_function)
 {
@@ -94,10 +127,16 @@ int weir_function_open(struct weir_kernel *kernel, const char *address, const ch
 	function->fd = -1;
 	snprintf(function->address, sizeof(function->address), "%s", address);
 	snprintf(function->token, sizeof(function->token), "%s", token ? token : "");
-	function->group = group_get(kernel, number);
+	function->group = weir_group_get(kernel, number);
 	if (!function->group) {
 		free(function);
 		return weir_fail(-ENOMEM, "no memory for an IOMMU group");
+	}
+	error = kernel->journal ? note_function(function) : 0;
+	if (error) {
+		group_put(kernel, function->group);
+		free(function);
+		return error;
 	}
 	if (function->group->space && function->group->space != space->real)
 		error = weir_fail(-EBUSY,
@@ -107,8 +146,7 @@ int weir_function_open(struct weir_kernel *kernel, const char *address, const ch
 	else
 		error = kernel->ops->function_open(function);
 	if (error) {
-		group_put(kernel, function->group);
-		free(function);
+		forget_function(function);
 		return error;
 	}
 	function->next = function->group->functions;
@@ -125,8 +163,50 @@ void weir_function_close(struct weir_function *function)
 		link = &(*link)->next;
 	*link = function->next;
 	function->kernel->ops->function_close(function);
-	group_put(function->kernel, function->group);
-	free(function);
+	forget_function(function);
+}
+
+void weir_function_note_place(struct weir_function *function, uint32_t place)
+{
+	struct weir_slot_device *slot;
+
+	if (!function->kernel->journal)
+		return;
+	slot = weir_journal_at(function->kernel->journal, WEIR_JOURNAL_DEVICES, function->number);
+	slot->dev_id = function->dev_id;
+	atomic_store(&slot->place, place);
+}
+
+void weir_group_note_moving(const struct weir_group *group, bool moving)
+{
+	for (const struct weir_function *member = group->functions; member; member = member->next) {
+		struct weir_journal *journal = member->kernel->journal;
+		struct weir_slot_device *slot;
+
+		if (!journal)
+			return;
+		slot = weir_journal_at(journal, WEIR_JOURNAL_DEVICES, member->number);
+		atomic_store(&slot->moving, moving);
+	}
+}
+
+/* A group is known by its number, which may be 0. */
+static uint32_t owner_of(const struct weir_function *function, uint32_t kind)
+{
+	return kind == WEIR_FD_GROUP ? function->group->number + 1 : function->number;
+}
+
+int weir_function_note_fd(struct weir_function *function, int fd, uint32_t kind)
+{
+	if (!function->kernel->journal)
+		return 0;
+	return weir_journal_add_fd(function->kernel->journal, fd, kind, owner_of(function, kind), 0);
+}
+
+void weir_function_drop_fds(struct weir_function *function, uint32_t kind)
+{
+	if (function->kernel->journal)
+		weir_journal_drop_fds(function->kernel->journal, kind, owner_of(function, kind));
 }
 
 static bool is_vfio(const struct weir_sys *sys, const char *address, const char *driver)

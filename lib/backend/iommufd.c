@@ -12,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/follow.h"
 #include "backend/iommufd.h"
 #include "error.h"
+#include "faultq/queue.h"
+#include "journal/journal.h"
 #include "kernel/iommufd.h"
 #include "kernel/vfio_device.h"
 
@@ -36,7 +39,16 @@ static int iommufd_space_open(struct weir_space *space)
 {
 	int error = weir_iommufd_ioas_alloc(space->kernel->sys, space->kernel->fd, &space->ioas);
 
-	return error ? weir_fail(error, "IOMMU_IOAS_ALLOC: %s", strerror(-error)) : 0;
+	if (error)
+		return weir_fail(error, "IOMMU_IOAS_ALLOC: %s", strerror(-error));
+	if (!space->wants_dirty)
+		return 0;
+	/* Page by page; and Linux 7.2 seems to forget a page of what it joins (generic_pt). */
+	error = weir_iommufd_set_huge_pages(space->kernel->sys, space->kernel->fd, space->ioas, false);
+	if (!error)
+		return 0;
+	weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, space->ioas);
+	return weir_fail(error, "IOMMU_OPTION_HUGE_PAGES: %s", strerror(-error));
 }
 
 static int parse_uuid(const char *text, uint8_t ret_uuid[16])
@@ -104,10 +116,15 @@ static int iommufd_function_open(struct weir_function *function)
 	function->fd = weir_node_open(&function->kernel->nodes, path);
 	if (function->fd < 0)
 		return function->fd;
-	error = weir_vfio_device_bind(sys, function->fd, function->kernel->fd,
-				      *function->token ? token : NULL, &function->dev_id);
+	error = weir_function_note_fd(function, function->fd, WEIR_FD_DEVICE);
+	if (!error) {
+		error = weir_vfio_device_bind(sys, function->fd, function->kernel->fd,
+					      *function->token ? token : NULL, &function->dev_id);
+		if (error)
+			error = explain_bind(function, error);
+	}
 	if (error) {
-		error = explain_bind(function, error);
+		weir_function_drop_fds(function, WEIR_FD_DEVICE);
 		sys->close(sys->ctx, function->fd);
 	}
 	return error;
@@ -115,52 +132,8 @@ static int iommufd_function_open(struct weir_function *function)
 
 static void iommufd_function_close(struct weir_function *function)
 {
+	weir_function_drop_fds(function, WEIR_FD_DEVICE);
 	function->kernel->sys->close(function->kernel->sys->ctx, function->fd);
-}
-
-static int hwpt_alloc(struct weir_space *space, struct weir_function *function, struct weir_hwpt **ret_hwpt)
-{
-	struct weir_hwpt *hwpt = calloc(1, sizeof(*hwpt));
-	int error;
-
-	if (!hwpt)
-		return weir_fail(-ENOMEM, "no memory for a page table");
-	error = weir_iommufd_hwpt_alloc(space->kernel->sys, space->kernel->fd, function->dev_id, space->ioas,
-					0, ABI_IOMMU_HWPT_DATA_NONE, NULL, 0, &hwpt->object.id);
-	if (error) {
-		free(hwpt);
-		return weir_fail(error, "IOMMU_HWPT_ALLOC for %s: %s", function->address, strerror(-error));
-	}
-	hwpt->next = space->hwpts;
-	space->hwpts = hwpt;
-	*ret_hwpt = hwpt;
-	return 0;
-}
-
-int weir_iommufd_object_free(struct weir_space *space, struct weir_object *object, const char *what)
-{
-	struct weir_object **link = &space->undead;
-	int error = weir_iommufd_destroy(space->kernel->sys, space->kernel->fd, object->id);
-
-	if (!error) {
-		free(object);
-		return 0;
-	}
-	while (*link)
-		link = &(*link)->next;
-	object->next = NULL;
-	*link = object;
-	return weir_fail(error, "IOMMU_DESTROY of a %s: %s", what, strerror(-error));
-}
-
-static int hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt)
-{
-	struct weir_hwpt **link = &space->hwpts;
-
-	while (*link != hwpt)
-		link = &(*link)->next;
-	*link = hwpt->next;
-	return weir_iommufd_object_free(space, &hwpt->object, "page table");
 }
 
 static int iommufd_space_close(struct weir_space *space)
@@ -202,7 +175,7 @@ static int space_sleep(struct weir_space *space)
 
 	/* All of them: one that turned out not to suit the only function is unused, and here still. */
 	while (space->hwpts)
-		weir_first_note(&first, hwpt_free(space, space->hwpts));
+		weir_first_note(&first, weir_iommufd_hwpt_free(space, space->hwpts));
 	weir_geometry_free(&space->geometry);
 	space->live = false;
 	weir_first_note(&first, empty_ioas(space));
@@ -218,7 +191,7 @@ static int iommufd_enter(struct weir_space *space, struct weir_function *functio
 		return 0;
 	error = space->leftovers ? empty_ioas(space) : 0;
 	if (!error)
-		error = hwpt_alloc(space, function, &hwpt);
+		error = weir_iommufd_hwpt_make(space, function, &hwpt);
 	if (!error)
 		space->live = true;
 	return error;
@@ -241,46 +214,15 @@ static int attach(struct weir_space *space, struct weir_function *function, stru
 			*ret_hwpt = hwpt;
 	}
 	if (error != -EINVAL)
-		return error;
-	error = hwpt_alloc(space, function, ret_hwpt);
+		return error ? weir_iommufd_explain_attach(function, error) : 0;
+	error = weir_iommufd_hwpt_make(space, function, ret_hwpt);
 	if (error)
 		return error;
 	error = weir_vfio_device_attach(sys, function->fd, (*ret_hwpt)->object.id);
-	if (error)
-		hwpt_free(space, *ret_hwpt);
-	return error;
-}
-
-int weir_iommufd_read_geometry(struct weir_space *space)
-{
-	enum { MOST_RANGES = 1 << 16 };
-	struct weir_geometry geometry = { .max_mappings = UINT64_MAX };
-	uint32_t room = 16;
-	int error;
-
-	for (;;) {
-		geometry.num_ranges = room;
-		free(geometry.ranges);
-		geometry.ranges = calloc(room, sizeof(*geometry.ranges));
-		if (!geometry.ranges)
-			return weir_fail(-ENOMEM, "no memory for the IOVA ranges");
-		error = weir_iommufd_iova_ranges(space->kernel->sys, space->kernel->fd, space->ioas,
-						 geometry.ranges, &geometry.num_ranges, &geometry.alignment);
-		if (error != -EMSGSIZE || geometry.num_ranges <= room || geometry.num_ranges > MOST_RANGES)
-			break;
-		room = geometry.num_ranges;
-	}
-	/* What the alignment is used for wants a power of two. */
-	if (!error && (geometry.num_ranges > room || !geometry.alignment ||
-		       (geometry.alignment & (geometry.alignment - 1))))
-		error = -EIO;
-	if (error) {
-		free(geometry.ranges);
-		return weir_fail(error, "IOMMU_IOAS_IOVA_RANGES: %s", strerror(-error));
-	}
-	weir_geometry_free(&space->geometry);
-	space->geometry = geometry;
-	return 0;
+	if (!error)
+		return 0;
+	weir_iommufd_hwpt_free(space, *ret_hwpt);
+	return weir_iommufd_explain_attach(function, error);
 }
 
 int weir_iommufd_explain_attach(struct weir_function *function, int error)
@@ -300,20 +242,22 @@ static int iommufd_commit(struct weir_space *space, struct weir_function *functi
 	int error = attach(space, function, &hwpt);
 
 	if (error)
-		return weir_iommufd_explain_attach(function, error);
+		return error;
 	if (joined) {
 		weir_first_note(&first, weir_iommufd_read_geometry(space));
 		if (first.error) {
 			weir_vfio_device_detach(space->kernel->sys, function->fd);
 			if (!hwpt->num_functions && space->num_functions)
-				hwpt_free(space, hwpt);
+				weir_iommufd_hwpt_free(space, hwpt);
 			return weir_first_error(&first);
 		}
 		group->space = space;
 		group->hwpt = hwpt;
 	}
 	hwpt->num_functions++;
+	hwpt->used = true;
 	space->num_functions++;
+	weir_function_note_place(function, hwpt->number);
 	return 0;
 }
 
@@ -324,7 +268,7 @@ static int forget_hwpt(struct weir_space *space, struct weir_hwpt *hwpt, uint32_
 	space->num_functions -= functions;
 	if (!space->num_functions)
 		return space_sleep(space);
-	return hwpt->num_functions ? 0 : hwpt_free(space, hwpt);
+	return hwpt->num_functions ? 0 : weir_iommufd_hwpt_free(space, hwpt);
 }
 
 static void iommufd_abandon(struct weir_space *space, struct weir_function *function)
@@ -344,16 +288,7 @@ static int iommufd_leave(struct weir_space *space, struct weir_function *functio
 {
 	struct weir_group *group = function->group;
 	struct weir_first first = { 0 };
-	int error;
 
-	/*
-	 * Not left to close(): a mapped BAR, or a copy of the descriptor elsewhere, would keep the device attached.
-	 */
-	error = weir_vfio_device_detach(space->kernel->sys, function->fd);
-	if (error)
-		weir_error_set("VFIO_DEVICE_DETACH_IOMMUFD_PT of %s: %s", function->address,
-			       strerror(-error));
-	weir_first_note(&first, error);
 	weir_first_note(&first, weir_iommufd_part(function));
 	weir_first_note(&first, forget_hwpt(space, group->hwpt, 1));
 	if (!group->functions->next) {
@@ -365,39 +300,57 @@ static int iommufd_leave(struct weir_space *space, struct weir_function *functio
 	return weir_first_error(&first);
 }
 
-/* One attach moves every member of the group. */
-static int iommufd_move(struct weir_space *space, struct weir_function *function)
+static int move_group(struct weir_space *space, struct weir_function *function)
 {
 	struct weir_group *group = function->group;
 	struct weir_space *old_space = group->space;
 	struct weir_hwpt *old_hwpt = group->hwpt, *hwpt;
 	struct weir_first first = { 0 };
 	uint32_t members = 0;
-	int error = weir_iommufd_check_move(group);
+	int error;
 
-	if (error)
-		return error;
+	weir_group_note_moving(group, true);
 	error = attach(space, function, &hwpt);
-	if (error)
-		return weir_iommufd_explain_attach(function, error);
+	if (error) {
+		weir_group_note_moving(group, false);
+		return error;
+	}
 	weir_first_note(&first, weir_iommufd_read_geometry(space));
 	if (first.error) {
 		weir_vfio_device_attach(space->kernel->sys, function->fd, weir_iommufd_place(group));
+		weir_group_note_moving(group, false);
 		if (!hwpt->num_functions && space->num_functions)
-			hwpt_free(space, hwpt);
+			weir_iommufd_hwpt_free(space, hwpt);
 		return weir_first_error(&first);
 	}
-	for (struct weir_function *member = group->functions; member; member = member->next)
+	for (struct weir_function *member = group->functions; member; member = member->next) {
+		weir_function_note_place(member, hwpt->number);
 		members++;
+	}
+	weir_group_note_moving(group, false);
 	weir_iommufd_moved(group);
 	group->space = space;
 	group->hwpt = hwpt;
 	hwpt->num_functions += members;
+	hwpt->used = true;
 	space->num_functions += members;
 	forget_hwpt(old_space, old_hwpt, members);
 	if (old_space->live)
 		weir_iommufd_read_geometry(old_space);
 	return 0;
+}
+
+/* One attach moves every member of the group. */
+static int iommufd_move(struct weir_space *space, struct weir_function *function)
+{
+	struct weir_faultq *faults;
+	int error = weir_iommufd_begin_move(function, &faults);
+
+	if (error)
+		return error;
+	error = move_group(space, function);
+	weir_faultq_release(faults);
+	return error;
 }
 
 /* Through the file where the kernel can: such a mapping does not depend on this process. */
@@ -435,8 +388,8 @@ static int iommufd_copy(struct weir_space *space, struct weir_space *from, uint6
 				      from->ioas, from_iova, len, iova);
 }
 
-static int iommufd_install(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
-			   uint64_t iova, uint32_t prot)
+__attribute__((hot)) static int iommufd_install(struct weir_space *space, const struct weir_backing *backing,
+						uint64_t len, uint64_t iova, uint32_t prot)
 {
 	uint32_t flags = map_flags(prot);
 
@@ -446,7 +399,7 @@ static int iommufd_install(struct weir_space *space, const struct weir_backing *
 				     len, iova);
 }
 
-static int iommufd_remove(struct weir_space *space, uint64_t iova, uint64_t len)
+__attribute__((hot)) static int iommufd_remove(struct weir_space *space, uint64_t iova, uint64_t len)
 {
 	uint64_t unmapped;
 
@@ -502,6 +455,9 @@ static const struct weir_space_ops iommufd_spaces = {
 	.install = iommufd_install,
 	.copy = iommufd_copy,
 	.remove = iommufd_remove,
+	.tracks = WEIR_DIRTY_IOMMU,
+	.track = weir_iommufd_track,
+	.dirty = weir_iommufd_dirty,
 };
 
 const struct weir_backend_ops weir_backend_iommufd = {
@@ -514,5 +470,6 @@ const struct weir_backend_ops weir_backend_iommufd = {
 	.can = iommufd_can,
 	.hot_reset_target = iommufd_hot_reset_target,
 	.hot_reset = iommufd_hot_reset,
+	.follow = &weir_iommufd_follow,
 	.domains = &weir_iommufd_domains,
 };

@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 
+struct weir_faultq;
 struct weir_viommu;
 
 /*
@@ -21,25 +22,38 @@ struct weir_hwpt {
 	struct weir_object object; /* first */
 	struct weir_hwpt *next;
 	uint32_t num_functions;
+	bool tracks;     /* it has dirty bits */
+	bool used;       /* functions have been attached to it */
+	uint32_t number; /* in the journal */
 };
 
 extern const struct weir_domain_ops weir_iommufd_domains;
 
-/* iommufd.c: destroy an object, which is in no list any more, and free it. The error has a text. */
+/* iommufd_hwpt.c: the space's page table, which nobody is attached to, ends. Runs to its end; what could not be destroyed is undead. */
+int weir_iommufd_hwpt_free(struct weir_space *space, struct weir_hwpt *hwpt);
+
+/* iommufd_hwpt.c: destroy an object, which is in no list any more, and free it. The error has a text. */
 int weir_iommufd_object_free(struct weir_space *space, struct weir_object *object, const char *what);
 
-/* iommufd.c: what a live space's IOMMUs can address, as it is now. */
+/* iommufd_hwpt.c: a page table more for a space, as the function needs it; and see struct weir_space_ops. The error has a text. */
+int weir_iommufd_hwpt_make(struct weir_space *space, const struct weir_function *function,
+			   struct weir_hwpt **ret_hwpt);
+int weir_iommufd_track(struct weir_space *space, bool on);
+int weir_iommufd_dirty(struct weir_space *space, uint64_t iova, uint64_t len, uint64_t page, uint64_t *bits,
+		       bool keep);
+
+/* iommufd_hwpt.c: what a live space's IOMMUs can address, as it is now. */
 int weir_iommufd_read_geometry(struct weir_space *space);
 
 /* iommufd.c: what the kernel said to an attach, with a text. */
 int weir_iommufd_explain_attach(struct weir_function *function, int error);
 
 /*
- * iommufd_attach.c: a function joins its group, which is in a space, wherever that is attached to; may the group move to another space; and where
- * is it; the group has moved to a space's own table; a function, whose detach has been tried, is to be attached to no table.
+ * iommufd_attach.c: a function joins its group, which is in a space, wherever that is attached to; may the group move to another space, where its page
+ * requests, *@ret_faults, are held then; and where is it; the group has moved to a space's own table; a function is detached from everything.
  */
 int weir_iommufd_join(struct weir_function *function);
-int weir_iommufd_check_move(const struct weir_group *group);
+int weir_iommufd_begin_move(struct weir_function *function, struct weir_faultq **ret_faults);
 uint32_t weir_iommufd_place(const struct weir_group *group);
 void weir_iommufd_moved(const struct weir_group *group);
 int weir_iommufd_part(struct weir_function *function);

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/table.h"
+#include "backend/note.h"
 #include "error.h"
+#include "faultq/queue.h"
 #include "kernel/iommufd.h"
 
 struct weir_attachment *weir_attachment_find(const struct weir_function *function, uint32_t pasid)
@@ -41,7 +42,7 @@ static int hw_info(struct weir_function *function, struct weir_hw_info *ret_info
 
 /* Tables ----------------------------------------------------------------------------------------------------------- */
 
-static struct weir_table *new_table(struct weir_space *space, uint32_t flags)
+struct weir_table *weir_table_new(struct weir_space *space, uint32_t flags, struct weir_faultq *faults)
 {
 	struct weir_table *table = calloc(1, sizeof(*table));
 	pthread_rwlockattr_t attributes;
@@ -49,7 +50,8 @@ static struct weir_table *new_table(struct weir_space *space, uint32_t flags)
 	if (!table)
 		return NULL;
 	table->space = space;
-	table->flags = flags;
+	table->flags = flags | (faults ? ABI_IOMMU_HWPT_FAULT_ID_VALID : 0);
+	table->faults = faults;
 	/* Those who invalidate all the time do not keep others from attaching. */
 	pthread_rwlockattr_init(&attributes);
 	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -58,47 +60,90 @@ static struct weir_table *new_table(struct weir_space *space, uint32_t flags)
 	return table;
 }
 
-static void enlist(struct weir_table *table)
+void weir_table_enlist(struct weir_table *table)
 {
 	table->next = table->space->tables;
 	table->space->tables = table;
+	if (table->faults)
+		table->faults->num_domains++;
+}
+
+static uint32_t faults_of(const struct weir_table *table)
+{
+	return table->faults ? table->faults->id : 0;
+}
+
+/* Nothing has it. */
+static void discard(struct weir_table *table)
+{
+	weir_note_end(table->space->kernel, WEIR_JOURNAL_DOMAINS, table->number);
+	pthread_rwlock_destroy(&table->lock);
+	free(table);
+}
+
+/* It ends in the kernel. What could not be destroyed stays noted, for whoever comes after us. */
+static int end_object(struct weir_space *space, enum weir_journal_table kind, uint32_t number,
+		      struct weir_object *object, const char *what)
+{
+	int error;
+
+	weir_note_leaving(space->kernel, kind, number);
+	error = weir_iommufd_object_free(space, object, what);
+	if (!error)
+		weir_note_end(space->kernel, kind, number);
+	return error;
+}
+
+static int alloc_paging(struct weir_table *table, struct weir_function *function, uint32_t hw_type)
+{
+	const struct weir_kernel *kernel = function->kernel;
+	int error = weir_note_table(table, hw_type, 0);
+
+	if (error)
+		return error;
+	return weir_iommufd_hwpt_alloc(kernel->sys, kernel->fd, function->dev_id, table->space->ioas,
+				       table->flags, ABI_IOMMU_HWPT_DATA_NONE, NULL, 0, faults_of(table),
+				       &table->object.id);
 }
 
 static int open_paging(struct weir_space *space, struct weir_function *function, uint32_t flags,
-		       struct weir_table **ret_table)
+		       uint32_t hw_type, struct weir_faultq *faults, struct weir_table **ret_table)
 {
-	struct weir_kernel *kernel = space->kernel;
-	struct weir_table *table = new_table(space, flags);
-	int error =
-		table ? weir_iommufd_hwpt_alloc(kernel->sys, kernel->fd, function->dev_id, space->ioas, flags,
-						ABI_IOMMU_HWPT_DATA_NONE, NULL, 0, &table->object.id)
-		      : -ENOMEM;
+	struct weir_table *table = weir_table_new(space, flags, faults);
+	int error;
 
+	if (!table)
+		return -ENOMEM;
+	error = alloc_paging(table, function, hw_type);
 	if (error) {
-		free(table);
+		discard(table);
 		return error;
 	}
+	weir_note_table_made(table);
 	/* It may address less than the others of the space. */
 	error = weir_iommufd_read_geometry(space);
 	if (error) {
 		struct weir_first first = { 0 };
 
 		weir_first_note(&first, error);
-		weir_iommufd_object_free(space, &table->object, "page table");
+		pthread_rwlock_destroy(&table->lock);
+		end_object(space, WEIR_JOURNAL_DOMAINS, table->number, &table->object, "page table");
 		return weir_first_error(&first);
 	}
-	enlist(table);
+	weir_table_enlist(table);
 	*ret_table = table;
 	return 0;
 }
 
-static void forget(struct weir_table *table)
+void weir_table_delist(struct weir_table *table)
 {
 	struct weir_table **link = &table->space->tables;
 
 	while (*link != table)
 		link = &(*link)->next;
 	*link = table->next;
+	if (table->faults)
+		table->faults->num_domains--;
 	pthread_rwlock_destroy(&table->lock);
 }
 
@@ -121,7 +166,8 @@ int weir_iommufd_unnumber(struct weir_function *function)
 		return 0;
 	function->vdevice = NULL;
 	*find_number(vdevice->viommu, vdevice->stream) = vdevice->next;
-	return weir_iommufd_object_free(vdevice->viommu->parent->space, &vdevice->object, "virtual device");
+	return end_object(vdevice->viommu->parent->space, WEIR_JOURNAL_VDEVICES, vdevice->number,
+			  &vdevice->object, "virtual device");
 }
 
 /* By its PCI address, domain and all, which says something to who reads of it in an event; or by the next number that is free. */
@@ -191,22 +237,29 @@ int weir_iommufd_number(struct weir_viommu *viommu, struct weir_function *functi
 	vdevice->function = function;
 	vdevice->ats = !(info.caps & ABI_IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED);
 	vdevice->stream = stream ? stream : choose_number(viommu, function);
+	error = weir_note_vdevice(vdevice);
+	if (error) {
+		free(vdevice);
+		return error;
+	}
 	error = weir_iommufd_vdevice_alloc(kernel->sys, kernel->fd, viommu->object.id, function->dev_id,
 					   vdevice->stream, &vdevice->object.id);
 	if (error) {
+		weir_note_end(kernel, WEIR_JOURNAL_VDEVICES, vdevice->number);
 		free(vdevice);
 		return weir_fail(error == -EINVAL ? -EXDEV : error,
 				 error == -EINVAL ? "%s is behind another IOMMU than the parent's: %s"
 						  : "IOMMU_VDEVICE_ALLOC for %s: %s",
 				 function->address, strerror(-error));
 	}
+	weir_note_vdevice_made(vdevice);
 	vdevice->next = viommu->vdevices;
 	viommu->vdevices = vdevice;
 	function->vdevice = vdevice;
 	return 0;
 }
 
-static int viommu_free(struct weir_viommu *viommu)
+int weir_viommu_free(struct weir_viommu *viommu)
 {
 	struct weir_table *parent = viommu->parent;
 	struct weir_first first = { 0 };
@@ -214,7 +267,8 @@ static int viommu_free(struct weir_viommu *viommu)
 	while (viommu->vdevices)
 		weir_first_note(&first, weir_iommufd_unnumber(viommu->vdevices->function));
 	parent->viommu = NULL;
-	weir_first_note(&first, weir_iommufd_object_free(parent->space, &viommu->object, "virtual IOMMU"));
+	weir_first_note(&first, end_object(parent->space, WEIR_JOURNAL_VIOMMUS, viommu->number,
+					   &viommu->object, "virtual IOMMU"));
 	return weir_first_error(&first);
 }
 
@@ -226,9 +280,16 @@ static int viommu_new(struct weir_table *parent, struct weir_function *function,
 
 	if (!viommu)
 		return weir_fail(-ENOMEM, "no memory for a virtual IOMMU");
+	viommu->parent = parent;
+	error = weir_note_viommu(viommu);
+	if (error) {
+		free(viommu);
+		return error;
+	}
 	error = weir_iommufd_viommu_alloc(kernel->sys, kernel->fd, type, function->dev_id, parent->object.id,
 					  &viommu->object.id);
 	if (error) {
+		weir_note_end(kernel, WEIR_JOURNAL_VIOMMUS, viommu->number);
 		free(viommu);
 		if (error == -EINVAL)
 			return weir_fail(-EXDEV, "%s is behind another IOMMU than the parent's: %s",
@@ -236,7 +297,7 @@ static int viommu_new(struct weir_table *parent, struct weir_function *function,
 		return weir_fail(error == -ENOTTY ? -EOPNOTSUPP : error, "IOMMU_VIOMMU_ALLOC for %s: %s",
 				 function->address, strerror(-error));
 	}
-	viommu->parent = parent;
+	weir_note_viommu_made(viommu);
 	parent->viommu = viommu;
 	return 0;
 }
@@ -250,7 +311,7 @@ static int undo_viommu(struct weir_table *parent, struct weir_function *function
 	if (numbered)
 		weir_iommufd_unnumber(function);
 	if (!parent->viommu->num_nested)
-		viommu_free(parent->viommu);
+		weir_viommu_free(parent->viommu);
 	return weir_first_error(&first);
 }
 
@@ -258,8 +319,9 @@ static int alloc_nested(struct weir_table *table, uint32_t in, struct weir_funct
 			const struct weir_nested_spec *spec)
 {
 	const struct weir_kernel *kernel = function->kernel;
-	int error = weir_iommufd_hwpt_alloc(kernel->sys, kernel->fd, function->dev_id, in, spec->flags,
-					    spec->type, spec->data, spec->len, &table->object.id);
+	int error = weir_iommufd_hwpt_alloc(kernel->sys, kernel->fd, function->dev_id, in, table->flags,
+					    spec->type, spec->data, spec->len, faults_of(table),
+					    &table->object.id);
 
 	return error ? weir_fail(error, "IOMMU_HWPT_ALLOC of a nested page table for %s: %s",
 				 function->address, strerror(-error))
@@ -289,21 +351,23 @@ static int alloc_in_viommu(struct weir_table *table, struct weir_function *funct
 static int open_nested(struct weir_table *parent, struct weir_function *function,
 		       const struct weir_nested_spec *spec, struct weir_table **ret_table)
 {
-	struct weir_table *table = new_table(parent->space, spec->flags);
+	struct weir_table *table = weir_table_new(parent->space, spec->flags, spec->faults);
 	int error;
 
 	if (!table)
 		return weir_fail(-ENOMEM, "no memory for a page table");
 	table->parent = parent;
-	error = spec->viommu_type ? alloc_in_viommu(table, function, spec)
-				  : alloc_nested(table, parent->object.id, function, spec);
+	error = weir_note_table(table, spec->hw_type, spec->features);
+	if (!error)
+		error = spec->viommu_type ? alloc_in_viommu(table, function, spec)
+					  : alloc_nested(table, parent->object.id, function, spec);
 	if (error) {
-		pthread_rwlock_destroy(&table->lock);
-		free(table);
+		discard(table);
 		return error;
 	}
+	weir_note_table_made(table);
 	parent->num_nested++;
-	enlist(table);
+	weir_table_enlist(table);
 	*ret_table = table;
 	return 0;
 }
@@ -315,12 +379,13 @@ static int close_table(struct weir_table *table)
 	struct weir_space *space = table->space;
 	struct weir_first first = { 0 };
 
-	forget(table);
-	weir_first_note(&first, weir_iommufd_object_free(space, &table->object, "page table"));
+	weir_table_delist(table);
+	weir_first_note(&first,
+			end_object(space, WEIR_JOURNAL_DOMAINS, table->number, &table->object, "page table"));
 	if (parent)
 		parent->num_nested--;
 	if (viommu && !--viommu->num_nested)
-		weir_first_note(&first, viommu_free(viommu));
+		weir_first_note(&first, weir_viommu_free(viommu));
 	if (!parent && space->live)
 		weir_first_note(&first, weir_iommufd_read_geometry(space));
 	return weir_first_error(&first);
@@ -337,6 +402,51 @@ static int invalidate(struct weir_table *table, uint32_t type, const void *entri
 				       entries, len, num);
 }
 
+/* Queues of page requests -------------------------------------------------------------------------------------------- */
+
+static int open_faults(struct weir_kernel *kernel, uint32_t *ret_id, int *ret_fd)
+{
+	return weir_iommufd_fault_queue_alloc(kernel->sys, kernel->fd, ret_id, ret_fd);
+}
+
+/* The descriptor holds the queue. */
+static int close_faults(struct weir_kernel *kernel, uint32_t id, int fd)
+{
+	int error = kernel->sys->close(kernel->sys->ctx, fd);
+	int destroyed = weir_iommufd_destroy(kernel->sys, kernel->fd, id);
+
+	return error ? error : destroyed;
+}
+
+/* Events of a virtual IOMMU ------------------------------------------------------------------------------------------ */
+
+static int open_events(struct weir_table *table, uint32_t type, uint32_t depth,
+		       struct weir_event_queue **ret_queue)
+{
+	const struct weir_kernel *kernel = table->space->kernel;
+	struct weir_event_queue *queue = calloc(1, sizeof(*queue));
+	int error = queue ? weir_iommufd_veventq_alloc(kernel->sys, kernel->fd, table->viommu->object.id,
+						       type, depth, &queue->object.id, &queue->fd)
+			  : -ENOMEM;
+
+	if (error) {
+		free(queue);
+		return error;
+	}
+	queue->space = table->space;
+	*ret_queue = queue;
+	return 0;
+}
+
+static int close_events(struct weir_event_queue *queue)
+{
+	struct weir_space *space = queue->space;
+
+	/* The open descriptor is a user of the queue. */
+	space->kernel->sys->close(space->kernel->sys->ctx, queue->fd);
+	return weir_iommufd_object_free(space, &queue->object, "queue of events");
+}
+
 const struct weir_domain_ops weir_iommufd_domains = {
 	.hw_info = hw_info,
 	.open = open_paging,
@@ -346,4 +456,8 @@ const struct weir_domain_ops weir_iommufd_domains = {
 	.detach = weir_iommufd_detach,
 	.block = weir_iommufd_block,
 	.invalidate = invalidate,
+	.open_faults = open_faults,
+	.close_faults = close_faults,
+	.open_events = open_events,
+	.close_events = close_events,
 };

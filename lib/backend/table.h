@@ -17,6 +17,8 @@
 
 #include "backend/iommufd.h"
 
+struct weir_faultq;
+
 struct weir_table {
 	struct weir_object object; /* first */
 	struct weir_table *next;   /* of the space */
@@ -25,7 +27,10 @@ struct weir_table {
 	struct weir_viommu
 		*viommu; /* of a parent, the one over it; of a nested one, the one that it is in; or NULL */
 	uint32_t flags;  /* ABI_IOMMU_HWPT_ALLOC_... */
-	uint32_t num_nested; /* tables that are nested in it */
+	uint32_t num_nested;        /* tables that are nested in it */
+	struct weir_faultq *faults; /* where page requests of what is attached go; NULL: nowhere */
+	uint32_t number;            /* in the journal */
+	struct weir_domain *domain; /* whose it is, malloc'ed; for the floor above */
 
 	/* Attachments stay as they are while this is held for reading: by who invalidates. Taken after the host's. */
 	pthread_rwlock_t lock;
@@ -38,8 +43,9 @@ struct weir_attachment {
 	struct weir_attachment *beside; /* of the table */
 	struct weir_function *function;
 	struct weir_table *table;
-	uint32_t pasid; /* 0: as a whole; then all of its group is */
-	bool blocked;   /* its DMA is; the kernel has it attached to nothing */
+	uint32_t pasid;  /* 0: as a whole; then all of its group is */
+	uint32_t number; /* in the journal */
+	bool blocked;    /* its DMA is; the kernel has it attached to nothing */
 };
 
 /* A virtual IOMMU, which some IOMMUs want between a parent and what is nested in it. It lives as long as something is. */
@@ -47,6 +53,7 @@ struct weir_viommu {
 	struct weir_object object; /* first */
 	struct weir_table *parent;
 	uint32_t num_nested;
+	uint32_t number; /* in the journal */
 	struct weir_vdevice *vdevices;
 };
 
@@ -57,7 +64,15 @@ struct weir_vdevice {
 	struct weir_viommu *viommu;
 	struct weir_function *function;
 	uint64_t stream;
-	bool ats; /* the function may remember translations of its own */
+	uint32_t number; /* in the journal */
+	bool ats;        /* the function may remember translations of its own */
+};
+
+/* A queue of a virtual IOMMU's events. It holds the virtual IOMMU: closed before the last that is nested in that. */
+struct weir_event_queue {
+	struct weir_object object; /* first */
+	struct weir_space *space;
+	int fd;
 };
 
 /* What is nested: @len bytes of @type, and the virtual IOMMU that it takes (0: none) with a number for the function (0: one is chosen). */
@@ -67,6 +82,8 @@ struct weir_nested_spec {
 	const void *data;
 	uint32_t viommu_type;
 	uint64_t stream;
+	uint32_t hw_type, features; /* of the IOMMU, for the journal */
+	struct weir_faultq *faults;
 };
 
 struct weir_hw_info {
@@ -85,9 +102,13 @@ struct weir_domain_ops {
 	 * -EXDEV for a function behind another IOMMU than the parent's.
 	 */
 	int (*open)(struct weir_space *space, struct weir_function *function, uint32_t flags,
-		    struct weir_table **ret_table);
+		    uint32_t hw_type, struct weir_faultq *faults, struct weir_table **ret_table);
 	int (*open_nested)(struct weir_table *parent, struct weir_function *function,
 			   const struct weir_nested_spec *spec, struct weir_table **ret_table);
+
+	/* A queue of page requests: the kernel's id of it, and its descriptor. close runs to its end. */
+	int (*open_faults)(struct weir_kernel *kernel, uint32_t *ret_id, int *ret_fd);
+	int (*close_faults)(struct weir_kernel *kernel, uint32_t id, int fd);
 
 	/* Nothing is attached, and nothing nested in it. Runs to its end. */
 	int (*close)(struct weir_table *table);
@@ -102,10 +123,27 @@ struct weir_domain_ops {
 	/* Any thread, with the table's lock held for reading. See weir_iommufd_invalidate(). */
 	int (*invalidate)(struct weir_table *table, uint32_t type, const void *entries, uint32_t len,
 			  uint32_t *num);
+
+	/* The queue of events, of ABI_IOMMU_VEVENTQ_TYPE_..., of the virtual IOMMU that a table is nested in, with the kernel's error. Closing runs to its end. */
+	int (*open_events)(struct weir_table *table, uint32_t type, uint32_t depth,
+			   struct weir_event_queue **ret_queue);
+	int (*close_events)(struct weir_event_queue *queue);
 };
 
 /* What the function is attached to with that PASID, or NULL: to the space's own table, or with a PASID to none. */
 struct weir_attachment *weir_attachment_find(const struct weir_function *function, uint32_t pasid);
+
+/* iommufd_domain.c: a table that the kernel does not know yet, or knows: as one of its space's. NULL: no memory. And what ends without the kernel. */
+struct weir_table *weir_table_new(struct weir_space *space, uint32_t flags, struct weir_faultq *faults);
+void weir_table_enlist(struct weir_table *table);
+void weir_table_delist(struct weir_table *table);
+
+/* iommufd_domain.c: nothing is nested in it: it ends in the kernel. Runs to its end. */
+int weir_viommu_free(struct weir_viommu *viommu);
+
+/* iommufd_attach.c: an attachment that the kernel knows, or will, is one of its function's and its table's; of that table no more. */
+void weir_attachment_link(struct weir_attachment *attachment);
+void weir_attachment_unlink(struct weir_attachment *attachment);
 
 /* Is it nested in a virtual IOMMU of which the function has to have a number? */
 static inline struct weir_viommu *weir_table_viommu(const struct weir_table *table)

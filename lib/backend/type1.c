@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
+#include "backend/follow.h"
+#include "backend/type1_dirty.h"
 #include "error.h"
+#include "journal/journal.h"
 #include "kernel/type1.h"
 #include "kernel/vfio_device.h"
 #include "kernel/vfio_group.h"
@@ -27,12 +29,17 @@ static const char *container_path(const struct weir_kernel *kernel)
 static int check_container(struct weir_kernel *kernel, int container)
 {
 	const struct weir_sys *sys = kernel->sys;
-	int version = weir_type1_api_version(sys, container);
+	int version = weir_type1_api_version(sys, container), v2;
 
 	if (version != ABI_VFIO_API_VERSION)
 		return weir_fail(-EOPNOTSUPP, "%s speaks VFIO API %d, not %d", container_path(kernel),
 				 version, ABI_VFIO_API_VERSION);
-	if (weir_type1_check_extension(sys, container, ABI_VFIO_TYPE1v2_IOMMU) > 0)
+	v2 = weir_type1_check_extension(sys, container, ABI_VFIO_TYPE1v2_IOMMU);
+	/* Not to be taken for a kernel that has the first version only. */
+	if (v2 < 0)
+		return weir_fail(-EOPNOTSUPP, "VFIO_CHECK_EXTENSION of %s: %s", container_path(kernel),
+				 strerror(-v2));
+	if (v2)
 		kernel->iommu_type = ABI_VFIO_TYPE1v2_IOMMU;
 	else if (weir_type1_check_extension(sys, container, ABI_VFIO_TYPE1_IOMMU) > 0)
 		kernel->iommu_type = ABI_VFIO_TYPE1_IOMMU;
@@ -78,12 +85,24 @@ static int container_space_close(struct weir_space *space)
 	return 0;
 }
 
+static int read_status(struct weir_function *function, const char *path)
+{
+	const struct weir_sys *sys = function->kernel->sys;
+	uint32_t flags;
+	int error = weir_vfio_group_status(sys, function->group->fd, &flags);
+
+	if (error)
+		return weir_fail(error, "VFIO_GROUP_GET_STATUS of %s: %s", path, strerror(-error));
+	if (!(flags & ABI_VFIO_GROUP_FLAGS_VIABLE))
+		return weir_explain_busy(sys, function->group->number, function->address, -EPERM);
+	return 0;
+}
+
 static int container_function_open(struct weir_function *function)
 {
 	struct weir_kernel *kernel = function->kernel;
 	struct weir_group *group = function->group;
 	char path[32];
-	uint32_t flags;
 	int error;
 
 	if (group->fd >= 0)
@@ -96,12 +115,11 @@ static int container_function_open(struct weir_function *function)
 		return weir_explain_busy(kernel->sys, group->number, function->address, -EBUSY);
 	if (group->fd < 0)
 		return group->fd;
-	error = weir_vfio_group_status(kernel->sys, group->fd, &flags);
-	if (error)
-		error = weir_fail(error, "VFIO_GROUP_GET_STATUS of %s: %s", path, strerror(-error));
-	else if (!(flags & ABI_VFIO_GROUP_FLAGS_VIABLE))
-		error = weir_explain_busy(kernel->sys, group->number, function->address, -EPERM);
+	error = weir_function_note_fd(function, group->fd, WEIR_FD_GROUP);
+	if (!error)
+		error = read_status(function, path);
 	if (error) {
+		weir_function_drop_fds(function, WEIR_FD_GROUP);
 		kernel->sys->close(kernel->sys->ctx, group->fd);
 		group->fd = -1;
 	}
@@ -112,10 +130,14 @@ static void container_function_close(struct weir_function *function)
 {
 	const struct weir_sys *sys = function->kernel->sys;
 
-	if (function->fd >= 0)
+	if (function->fd >= 0) {
+		weir_function_drop_fds(function, WEIR_FD_DEVICE);
 		sys->close(sys->ctx, function->fd);
-	if (!function->group->functions)
+	}
+	if (!function->group->functions) {
+		weir_function_drop_fds(function, WEIR_FD_GROUP);
 		sys->close(sys->ctx, function->group->fd);
+	}
 }
 
 static int read_geometry(struct weir_space *space)
@@ -171,6 +193,27 @@ static int explain_join(struct weir_space *space, struct weir_function *function
 			 function->group->number, function->address, strerror(-error));
 }
 
+static int set_container(const struct weir_function *function, int container, bool tracking)
+{
+	const struct weir_kernel *kernel = function->kernel;
+	int error = weir_vfio_group_set_container(kernel->sys, function->group->fd, container);
+
+	if (error)
+		return error;
+	error = weir_type1_set_iommu(kernel->sys, container, kernel->iommu_type);
+	if (!error && tracking)
+		error = weir_type1_track(kernel->sys, container, true);
+	if (error)
+		weir_vfio_group_unset_container(kernel->sys, function->group->fd);
+	return error;
+}
+
+static void drop_container(struct weir_space *space)
+{
+	if (space->kernel->journal)
+		weir_journal_drop_fds(space->kernel->journal, WEIR_FD_CONTAINER, space->number);
+}
+
 /* Give the space a container with the function's group in it. */
 static int wake_container(struct weir_space *space, struct weir_function *function)
 {
@@ -182,16 +225,19 @@ static int wake_container(struct weir_space *space, struct weir_function *functi
 		container = weir_node_open(&kernel->nodes, container_path(kernel));
 	if (container < 0)
 		return container;
-	error = weir_vfio_group_set_container(sys, function->group->fd, container);
+	error = kernel->journal
+			? weir_journal_add_fd(kernel->journal, container, WEIR_FD_CONTAINER, space->number, 0)
+			: 0;
 	if (!error) {
-		error = weir_type1_set_iommu(sys, container, kernel->iommu_type);
+		error = set_container(function, container, space->tracking);
 		if (error)
-			weir_vfio_group_unset_container(sys, function->group->fd);
+			error = explain_join(space, function, error);
 	}
 	if (error) {
+		drop_container(space);
 		if (container != kernel->fd)
 			sys->close(sys->ctx, container);
-		return explain_join(space, function, error);
+		return error;
 	}
 	kernel->fd = -1;
 	space->container = container;
@@ -207,6 +253,7 @@ static void sleep_container(struct weir_space *space, bool in_order)
 {
 	struct weir_kernel *kernel = space->kernel;
 
+	drop_container(space);
 	if (in_order && kernel->fd < 0 && kernel->ops->kind == WEIR_BACKEND_TYPE1)
 		kernel->fd = space->container;
 	else
@@ -259,7 +306,7 @@ static int open_device(struct weir_space *space, struct weir_function *function)
 	if (fd < 0)
 		return explain_join(space, function, fd);
 	function->fd = fd;
-	return 0;
+	return weir_function_note_fd(function, fd, WEIR_FD_DEVICE);
 }
 
 static int container_enter(struct weir_space *space, struct weir_function *function)
@@ -277,6 +324,7 @@ static int container_enter(struct weir_space *space, struct weir_function *funct
 		return 0;
 	weir_first_note(&first, error);
 	if (function->fd >= 0) {
+		weir_function_drop_fds(function, WEIR_FD_DEVICE);
 		space->kernel->sys->close(space->kernel->sys->ctx, function->fd);
 		function->fd = -1;
 	}
@@ -289,6 +337,7 @@ static int container_commit(struct weir_space *space, struct weir_function *func
 {
 	function->group->space = space;
 	space->num_functions++;
+	weir_function_note_place(function, space->number);
 	return 0;
 }
 
@@ -297,8 +346,10 @@ static int drop_function(struct weir_space *space, struct weir_function *functio
 {
 	struct weir_group *group = function->group;
 	struct weir_first first = { 0 };
-	int error = space->kernel->sys->close(space->kernel->sys->ctx, function->fd);
+	int error;
 
+	weir_function_drop_fds(function, WEIR_FD_DEVICE);
+	error = space->kernel->sys->close(space->kernel->sys->ctx, function->fd);
 	if (error)
 		weir_error_set("closing %s: %s", function->address, strerror(-error));
 	weir_first_note(&first, error);
@@ -326,13 +377,15 @@ static int container_leave(struct weir_space *space, struct weir_function *funct
 
 	space->num_functions--;
 	weir_first_note(&first, drop_function(space, function));
+	space->dirt_lost = space->dirt_lost || !space->live;
 	if (space->live)
 		weir_first_note(&first, read_geometry(space));
 	return weir_first_error(&first);
 }
 
-static int container_install(struct weir_space *space, const struct weir_backing *backing, uint64_t len,
-			     uint64_t iova, uint32_t prot)
+__attribute__((hot)) static int container_install(struct weir_space *space,
+						  const struct weir_backing *backing, uint64_t len,
+						  uint64_t iova, uint32_t prot)
 {
 	uint32_t flags = 0;
 
@@ -343,7 +396,7 @@ static int container_install(struct weir_space *space, const struct weir_backing
 	return weir_type1_map_dma(space->kernel->sys, space->container, flags, backing->addr, len, iova);
 }
 
-static int container_remove(struct weir_space *space, uint64_t iova, uint64_t len)
+__attribute__((hot)) static int container_remove(struct weir_space *space, uint64_t iova, uint64_t len)
 {
 	uint64_t unmapped = 0;
 	int error = weir_type1_unmap_dma(space->kernel->sys, space->container, iova, len, &unmapped);
@@ -429,6 +482,10 @@ static const struct weir_space_ops container_spaces = {
 	.leave = container_leave,
 	.install = container_install,
 	.remove = container_remove,
+	.tracks = WEIR_DIRTY_PINNED,
+	.can_track = weir_container_can_track,
+	.track = weir_container_track,
+	.dirty = weir_container_dirty,
 };
 
 #define CONTAINER_OPS                                                                                        \
@@ -437,7 +494,7 @@ static const struct weir_space_ops container_spaces = {
 	.can = container_can, .hot_reset_target = container_hot_reset_target,                                \
 	.hot_reset = container_hot_reset
 
-const struct weir_backend_ops weir_backend_type1 = { .kind = WEIR_BACKEND_TYPE1,
-						     .device_memory = true,
-						     CONTAINER_OPS };
+const struct weir_backend_ops weir_backend_type1 = {
+	.kind = WEIR_BACKEND_TYPE1, .device_memory = true, .follow = &weir_container_follow, CONTAINER_OPS
+};
 const struct weir_backend_ops weir_backend_compat = { .kind = WEIR_BACKEND_COMPAT, CONTAINER_OPS };

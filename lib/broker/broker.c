@@ -200,8 +200,8 @@ static int check(const struct answer *answer, uint32_t wanted)
 }
 
 /* The descriptors become the host's as soon as there is one; the connection does on success. */
-static int open_host(const struct weir_sys *sys, struct answer *answer, int connection,
-		     struct weir_host **ret_host)
+static int open_host(const struct weir_host_opts *callers, const struct weir_sys *sys, struct answer *answer,
+		     int connection, struct weir_host **ret_host)
 {
 	struct weir_node nodes[WEIR_BROKER_MAX_NODES];
 	struct weir_host *host;
@@ -210,7 +210,9 @@ static int open_host(const struct weir_sys *sys, struct answer *answer, int conn
 	for (uint32_t i = 0; i < answer->num_fds; i++)
 		nodes[i] = (struct weir_node){ .path = answer->reply.paths[i], .fd = answer->fds[i] };
 	error = weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = answer->reply.backend,
-					  .num_nodes = answer->num_fds, .nodes = nodes, .sys = sys),
+					  .num_nodes = answer->num_fds, .nodes = nodes, .sys = sys,
+					  .flags = callers->flags, .journal_maps = callers->journal_maps,
+					  .journal_blocks = callers->journal_blocks),
 			       &host);
 	if (error)
 		return weir_fail_within(error, "with the broker's descriptors");
@@ -264,7 +266,7 @@ int weir_host_open_broker(const char *socket_path, const char *address, const st
 		return connection;
 	error = ask(sys, connection, socket_path, &request, &answer);
 	if (!error)
-		error = open_host(sys, &answer, connection, ret_host);
+		error = open_host(&ours, sys, &answer, connection, ret_host);
 	if (error) {
 		close_all(sys, &answer);
 		sys->close(sys->ctx, connection);

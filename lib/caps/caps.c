@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* What can be done here. */
 #include <weir/caps.h>
+#include <weir/faultq.h>
+#include <weir/migration.h>
 
 #include "device/device.h"
+#include "dirty/dirty.h"
 #include "domain/nested.h"
 
 #include <errno.h>
@@ -33,6 +36,14 @@ const char *weir_cap_name(enum weir_cap cap)
 		return "nest";
 	case WEIR_CAP_PASID:
 		return "pasid";
+	case WEIR_CAP_DIRTY:
+		return "dirty";
+	case WEIR_CAP_DIRTY_PAGES:
+		return "dirty-pages";
+	case WEIR_CAP_FAULT:
+		return "fault";
+	case WEIR_CAP_MIGRATION:
+		return "migration";
 	}
 	return "unknown";
 }
@@ -66,7 +77,13 @@ static int try_domain(struct weir_device *device, uint32_t flags)
 
 static int check_domain(struct weir_device *device)
 {
-	return device->host->kernel.ops->domains ? 0 : weir_fail_no_domains();
+	struct weir_ioas *ioas = weir_device_ioas(device);
+
+	if (!device->host->kernel.ops->domains)
+		return weir_fail_no_domains();
+	if (ioas && ioas->space.layer)
+		return weir_fail(-EOPNOTSUPP, "a nested space has its own domains, and takes no others");
+	return 0;
 }
 
 static int try_nested(struct weir_device *device, uint32_t format)
@@ -122,6 +139,24 @@ static int check_pasid(struct weir_device *device)
 	return !error || error == -EOPNOTSUPP ? error : weir_fail_within(-EOPNOTSUPP, "PASIDs");
 }
 
+/* The device has to ask, and the kernel to have a queue. Whether the IOMMU goes along is known when a device is attached. */
+static int check_fault(struct weir_device *device)
+{
+	struct weir_faultq *queue;
+	int error = check_domain(device);
+
+	pthread_mutex_lock(&device->host->lock);
+	if (!error)
+		error = weir_function_check_pri(device->function);
+	pthread_mutex_unlock(&device->host->lock);
+	if (!error)
+		error = weir_faultq_open(device->host, NULL, &queue);
+	if (error)
+		return error == -EOPNOTSUPP ? error : weir_fail_within(-EOPNOTSUPP, "page requests");
+	weir_faultq_close(queue);
+	return 0;
+}
+
 int weir_caps_check(struct weir_device *device, enum weir_cap cap)
 {
 	int error;
@@ -141,6 +176,17 @@ int weir_caps_check(struct weir_device *device, enum weir_cap cap)
 		return check_nest(device);
 	case WEIR_CAP_PASID:
 		return check_pasid(device);
+	case WEIR_CAP_MIGRATION:
+		return weir_migration_info(device, &(struct weir_migration_info){ 0 },
+					   sizeof(struct weir_migration_info));
+	case WEIR_CAP_DIRTY:
+	case WEIR_CAP_DIRTY_PAGES:
+		pthread_mutex_lock(&device->host->lock);
+		error = weir_dirty_can(device->ioas, device->function, cap == WEIR_CAP_DIRTY_PAGES);
+		pthread_mutex_unlock(&device->host->lock);
+		return error;
+	case WEIR_CAP_FAULT:
+		return check_fault(device);
 	default:
 		pthread_mutex_lock(&device->host->lock);
 		error = device->host->kernel.ops->can(device->function, cap);

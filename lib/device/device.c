@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/follow.h"
 #include "error.h"
+#include "faultq/queue.h"
 #include "kernel/vfio_device.h"
-#include "reach/shadows.h"
+#include "reach/diverted.h"
 
 /* Memory that is known to be as the register says it is. */
 static bool is_known(const struct weir_device *device, uint16_t command)
@@ -111,14 +113,14 @@ static int ask_kernel(struct weir_device *device)
 }
 
 /* With the first of its group: which IOVAs are not memory to them. */
-static int read_shadows(struct weir_device *device)
+static int read_diverted(struct weir_device *device)
 {
 	struct weir_group *group = device->function->group;
 
 	if (group->space)
 		return 0;
-	return weir_shadows_read(weir_device_sys(device), group->number, device->function->address,
-				 group->shadows, WEIR_MOST_SHADOWS, &group->num_shadows);
+	return weir_diverted_read(weir_device_sys(device), group->number, device->function->address,
+				  group->diverted, WEIR_MOST_DIVERTED, &group->num_diverted);
 }
 
 /* The host's lock is held. */
@@ -130,7 +132,9 @@ static int open_function(struct weir_device *device, const char *address, const 
 
 	if (error)
 		return error;
-	error = read_shadows(device);
+	/* From the moment that it is attached somewhere, it may be asked whose it is. */
+	device->function->device = device;
+	error = read_diverted(device);
 	if (!error)
 		error = weir_ioas_attach(ioas, device->function, device->address_bits);
 	if (error) {
@@ -144,6 +148,16 @@ static int open_function(struct weir_device *device, const char *address, const 
 		free(device->regions);
 	}
 	return error;
+}
+
+/* Whoever comes after us can rely on it. */
+static void note_open(const struct weir_device *device)
+{
+	struct weir_slot_device *slot =
+		weir_journal_at(device->host->kernel.journal, WEIR_JOURNAL_DEVICES, device->function->number);
+
+	slot->address_bits = device->address_bits;
+	weir_slot_set(&slot->slot, WEIR_SLOT_IN_FORCE);
 }
 
 /*
@@ -184,10 +198,8 @@ int weir_device_open(struct weir_ioas *ioas, const char *address, const struct w
 	device->address_bits = o.address_bits;
 	pthread_mutex_lock(&device->host->lock);
 	error = open_function(device, normal, o.vf_token);
-	if (!error) {
-		device->function->device = device;
+	if (!error)
 		pthread_mutex_init(&device->lock, NULL);
-	}
 	pthread_mutex_unlock(&device->host->lock);
 	if (error) {
 		free(device);
@@ -198,6 +210,8 @@ int weir_device_open(struct weir_ioas *ioas, const char *address, const struct w
 		weir_device_close(device);
 		return weir_fail_within(error, "enabling the memory of %s", normal);
 	}
+	if (device->function->number)
+		note_open(device);
 	*ret_device = device;
 	return 0;
 }
@@ -206,10 +220,20 @@ int weir_device_close(struct weir_device *device)
 {
 	struct weir_first first = { 0 };
 	struct weir_host *host;
+	int error;
 
 	if (!device)
 		return 0;
 	host = device->host;
+	pthread_mutex_lock(&host->lock);
+	weir_faultq_wait(host, device->function, WEIR_FAULTQ_ANY);
+	error = weir_faultq_check_leave(device->function);
+	pthread_mutex_unlock(&host->lock);
+	if (error)
+		return error;
+	if (device->function->number)
+		weir_journal_mark(host->kernel.journal, WEIR_JOURNAL_DEVICES, device->function->number,
+				  WEIR_SLOT_LEAVING);
 	/* DMA stops first: what follows takes the memory away that it may still be using. */
 	weir_first_note(&first, weir_device_set_bus_master(device, false));
 	pthread_mutex_lock(&host->lock);
@@ -225,6 +249,48 @@ int weir_device_close(struct weir_device *device)
 	return weir_first_error(&first);
 }
 
+/* What it is, without touching it: its registers are looked at, not written. The host's lock is held. */
+int weir_device_adopt(struct weir_ioas *ioas, struct weir_function *function, uint32_t address_bits,
+		      struct weir_device **ret_device)
+{
+	struct weir_group *group = function->group;
+	struct weir_device *device = calloc(1, sizeof(*device));
+	int error;
+
+	if (!device)
+		return weir_fail(-ENOMEM, "no memory for a device");
+	device->host = ioas->host;
+	device->ioas = ioas;
+	device->function = function;
+	device->address_bits = address_bits;
+	error = ask_kernel(device);
+	if (!error && group->functions == function && !function->next)
+		error = weir_diverted_read(weir_device_sys(device), group->number, function->address,
+					   group->diverted, WEIR_MOST_DIVERTED, &group->num_diverted);
+	if (error) {
+		free(device->regions);
+		free(device);
+		return error;
+	}
+	function->device = device;
+	pthread_mutex_init(&device->lock, NULL);
+	weir_ioas_adopt_function(ioas, address_bits);
+	weir_away_end(&device, 1, 0, 0);
+	*ret_device = device;
+	return 0;
+}
+
+void weir_device_let_go(struct weir_device *device)
+{
+	weir_away_begin(&device, 1, WEIR_AWAY_CLOSING);
+	weir_device_let_go_irqs(device);
+	weir_device_drop_regions(device);
+	weir_function_let_go(device->function);
+	pthread_mutex_destroy(&device->lock);
+	free(device->regions);
+	free(device);
+}
+
 int weir_device_attach(struct weir_device *device, struct weir_ioas *ioas)
 {
 	enum { MOST_MEMBERS = 256 }; /* functions of one bus, all that can share a group behind a bridge */
@@ -236,6 +302,8 @@ int weir_device_attach(struct weir_device *device, struct weir_ioas *ioas)
 		return weir_fail(-EXDEV, "the address space belongs to another host than %s",
 				 device->function->address);
 	pthread_mutex_lock(&device->host->lock);
+	if (device->ioas != ioas)
+		weir_faultq_wait(device->host, device->function, WEIR_NO_PASID);
 	if (device->ioas == ioas) {
 		pthread_mutex_unlock(&device->host->lock);
 		return 0;
@@ -257,6 +325,11 @@ struct weir_ioas *weir_device_ioas(struct weir_device *device)
 	ioas = device->ioas;
 	pthread_mutex_unlock(&device->host->lock);
 	return ioas;
+}
+
+struct weir_host *weir_device_host(struct weir_device *device)
+{
+	return device->host;
 }
 
 int weir_device_info(struct weir_device *device, struct weir_device_info *ret_info, size_t size)

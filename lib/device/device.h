@@ -41,6 +41,20 @@ static inline const struct weir_sys *weir_device_sys(const struct weir_device *d
 int weir_device_drop_regions(struct weir_device *device);
 int weir_device_drop_irqs(struct weir_device *device);
 
+/* device.c: an open function that was handed over, in @ioas; and let go of, with all there is of it, for it is somebody else's. The host's lock is held. */
+int weir_device_adopt(struct weir_ioas *ioas, struct weir_function *function, uint32_t address_bits,
+		      struct weir_device **ret_device);
+void weir_device_let_go(struct weir_device *device);
+
+/* migration.c: its state is being read, or written, through a stream. */
+bool weir_device_migrates(struct weir_device *device);
+
+/* irq.c: the same of interrupts, which get their descriptors one by one. -EPROTO, -ENOMEM, with texts. */
+int weir_irq_adopt(struct weir_device *device, enum weir_irq_kind kind, uint32_t count, uint32_t number,
+		   struct weir_irq **ret_irq);
+void weir_irq_adopt_fd(struct weir_irq *irq, int fd);
+void weir_device_let_go_irqs(struct weir_device *device);
+
 /* region.c: accessors follow whether the device's memory is away. The device's lock is held. */
 void weir_device_open_or_shut_regions(struct weir_device *device);
 

@@ -18,6 +18,7 @@ struct weir_irq {
 	struct weir_device *device;
 	enum weir_irq_kind kind;
 	uint32_t count;
+	uint32_t number; /* in the journal */
 	int fds[];
 };
 
@@ -48,10 +49,48 @@ int weir_irq_count(struct weir_device *device, enum weir_irq_kind kind, uint32_t
 	return 0;
 }
 
+static struct weir_journal *journal_of(const struct weir_irq *irq)
+{
+	return irq->device->host->kernel.journal;
+}
+
+static void mark(const struct weir_irq *irq, enum weir_slot_state state)
+{
+	if (irq->number)
+		weir_journal_mark(journal_of(irq), WEIR_JOURNAL_IRQS, irq->number, state);
+}
+
+static void forget(struct weir_irq *irq)
+{
+	if (irq->number)
+		weir_journal_give(journal_of(irq), WEIR_JOURNAL_IRQS, irq->number);
+}
+
+/* In the journal, as intended, with the descriptors. */
+static int note(struct weir_irq *irq)
+{
+	struct weir_journal *journal = journal_of(irq);
+	struct weir_slot_irq *slot;
+	int error = journal ? weir_journal_take(journal, WEIR_JOURNAL_IRQS, &irq->number) : 0;
+
+	if (error || !journal)
+		return error;
+	slot = weir_journal_at(journal, WEIR_JOURNAL_IRQS, irq->number);
+	slot->device = irq->device->function->number;
+	slot->kind = irq->kind;
+	slot->count = irq->count;
+	weir_slot_set(&slot->slot, WEIR_SLOT_INTENDED);
+	for (uint32_t i = 0; i < irq->count && !error; i++)
+		error = weir_journal_add_fd(journal, irq->fds[i], WEIR_FD_EVENT, irq->number, i);
+	return error;
+}
+
 static void close_fds(struct weir_irq *irq)
 {
 	const struct weir_sys *sys = weir_device_sys(irq->device);
 
+	if (irq->number)
+		weir_journal_drop_fds(journal_of(irq), WEIR_FD_EVENT, irq->number);
 	for (uint32_t i = 0; i < irq->count; i++)
 		sys->close(sys->ctx, irq->fds[i]);
 }
@@ -103,6 +142,20 @@ static int switch_on(struct weir_irq *irq)
 	return 0;
 }
 
+/* One that nothing is open for yet, and that the device does not know of. */
+static struct weir_irq *new_irq(struct weir_device *device, enum weir_irq_kind kind, uint32_t count)
+{
+	struct weir_irq *irq = calloc(1, sizeof(*irq) + count * sizeof(irq->fds[0]));
+
+	if (!irq) {
+		weir_error_set("no memory for %u interrupts", count);
+		return NULL;
+	}
+	irq->device = device;
+	irq->kind = kind;
+	return irq;
+}
+
 static int enable_locked(struct weir_device *device, enum weir_irq_kind kind, uint32_t count,
 			 struct weir_irq **ret_irq)
 {
@@ -111,21 +164,23 @@ static int enable_locked(struct weir_device *device, enum weir_irq_kind kind, ui
 
 	if (error)
 		return error;
-	irq = calloc(1, sizeof(*irq) + count * sizeof(irq->fds[0]));
+	irq = new_irq(device, kind, count);
 	if (!irq)
-		return weir_fail(-ENOMEM, "no memory for %u interrupts", count);
-	irq->device = device;
-	irq->kind = kind;
+		return -ENOMEM;
 	error = open_fds(irq, count);
 	if (!error) {
-		error = switch_on(irq);
+		error = note(irq);
+		if (!error)
+			error = switch_on(irq);
 		if (error)
 			close_fds(irq);
 	}
 	if (error) {
+		forget(irq);
 		free(irq);
 		return error;
 	}
+	mark(irq, WEIR_SLOT_IN_FORCE);
 	device->irqs[kind] = irq;
 	*ret_irq = irq;
 	return 0;
@@ -151,11 +206,15 @@ int weir_irq_enable(struct weir_device *device, enum weir_irq_kind kind, uint32_
 static int drop(struct weir_irq *irq)
 {
 	const struct weir_device *device = irq->device;
-	int error = weir_vfio_device_set_irqs(weir_device_sys(device), device->function->fd,
-					      ABI_VFIO_IRQ_SET_DATA_NONE | ABI_VFIO_IRQ_SET_ACTION_TRIGGER,
-					      irq->kind, 0, 0, NULL);
+	int error;
+
+	mark(irq, WEIR_SLOT_LEAVING);
+	error = weir_vfio_device_set_irqs(weir_device_sys(device), device->function->fd,
+					  ABI_VFIO_IRQ_SET_DATA_NONE | ABI_VFIO_IRQ_SET_ACTION_TRIGGER,
+					  irq->kind, 0, 0, NULL);
 
 	close_fds(irq);
+	forget(irq);
 	if (error)
 		weir_error_set("disabling %s of %s: %s", weir_irq_kind_name(irq->kind),
 			       device->function->address, strerror(-error));
@@ -185,6 +244,45 @@ int weir_device_drop_irqs(struct weir_device *device)
 	for (unsigned int kind = 0; kind < WEIR_NUM_IRQ_KINDS; kind++)
 		weir_first_note(&first, weir_irq_disable(device->irqs[kind]));
 	return weir_first_error(&first);
+}
+
+int weir_irq_adopt(struct weir_device *device, enum weir_irq_kind kind, uint32_t count, uint32_t number,
+		   struct weir_irq **ret_irq)
+{
+	uint32_t most = 0;
+	int error = weir_irq_count(device, kind, &most);
+	struct weir_irq *irq;
+
+	if (!error && (!count || count > most || device->irqs[kind]))
+		error = weir_fail(-EPROTO, "%u %s vectors of %s cannot be enabled", count,
+				  weir_irq_kind_name(kind), device->function->address);
+	if (error)
+		return error;
+	irq = new_irq(device, kind, count);
+	if (!irq)
+		return -ENOMEM;
+	irq->number = number;
+	device->irqs[kind] = irq;
+	*ret_irq = irq;
+	return 0;
+}
+
+void weir_irq_adopt_fd(struct weir_irq *irq, int fd)
+{
+	irq->fds[irq->count++] = fd;
+}
+
+void weir_device_let_go_irqs(struct weir_device *device)
+{
+	for (unsigned int kind = 0; kind < WEIR_NUM_IRQ_KINDS; kind++) {
+		struct weir_irq *irq = device->irqs[kind];
+
+		if (!irq)
+			continue;
+		irq->number = 0; /* the journal is another's */
+		close_fds(irq);
+		free(irq);
+	}
 }
 
 static int check_vector(const struct weir_irq *irq, uint32_t vector)

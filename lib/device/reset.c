@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "faultq/queue.h"
 #include "kernel/vfio_device.h"
 
 /*
@@ -16,8 +17,10 @@ enum { TRIES = 100, PAUSE_NS = 10 * 1000 * 1000 };
 static int reset_function(struct weir_device *device)
 {
 	const struct weir_sys *sys = weir_device_sys(device);
-	int error = weir_vfio_device_reset(sys, device->function->fd);
+	int error;
 
+	weir_faultq_fail_all(device->function);
+	error = weir_vfio_device_reset(sys, device->function->fd);
 	for (int i = 1; error == -EAGAIN && i < TRIES; i++) {
 		sys->sleep(sys->ctx, PAUSE_NS);
 		error = weir_vfio_device_reset(sys, device->function->fd);
@@ -121,6 +124,8 @@ static int reset_bus(struct weir_device *device, struct weir_host *hosts)
 	error = weir_away_begin(reach.devices, reach.num_devices, WEIR_AWAY_RESET);
 	if (error)
 		return error;
+	for (size_t i = 0; i < reach.num_devices; i++)
+		weir_faultq_fail_all(reach.devices[i]->function);
 	error = device->host->kernel.ops->hot_reset(device->function);
 	for (int i = 1; error == -EBUSY && i < TRIES; i++) {
 		sys->sleep(sys->ctx, PAUSE_NS);

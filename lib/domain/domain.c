@@ -8,6 +8,7 @@
 #include "device/device.h"
 #include "domain/nested.h"
 #include "error.h"
+#include "faultq/queue.h"
 #include "kernel/iommufd_abi.h"
 
 enum { ATTACH_TRIES = 3 };
@@ -38,6 +39,7 @@ int weir_device_iommu_info(struct weir_device *device, struct weir_iommu_info *r
 
 	pthread_mutex_lock(&device->host->lock);
 	error = weir_function_hw_info(device->function, &said);
+	info.stream = device->function->vdevice ? device->function->vdevice->stream : 0;
 	pthread_mutex_unlock(&device->host->lock);
 	if (error)
 		return error;
@@ -78,6 +80,9 @@ static int check_unused(const struct weir_kernel_domain *domain)
 	if (table->num_nested)
 		return weir_fail(-EBUSY, "%u domains are nested in this one: close them first",
 				 table->num_nested);
+	if (domain->has_events)
+		return weir_fail(-EBUSY,
+				 "a queue of events is open that was opened for this domain: close it first");
 	return 0;
 }
 
@@ -128,6 +133,9 @@ static int explain_open(struct weir_ioas *ioas, const struct weir_function *func
 					 "does not hold",
 					 weir_map_start(map), address);
 		break;
+	case -ENOSPC: /* the journal has said it */
+	case -ESTALE:
+		return error;
 	case -ENOTTY: /* before Linux 6.6 */
 	case -EOPNOTSUPP:
 		return weir_fail(-EOPNOTSUPP, "the IOMMU of %s, or its driver, has no page tables %s%s",
@@ -146,7 +154,7 @@ static uint32_t hwpt_flags(uint32_t flags)
 }
 
 static int open_paging(struct weir_ioas *ioas, struct weir_function *function, uint32_t flags,
-		       struct weir_kernel_domain *domain)
+		       struct weir_faultq *faultq, struct weir_kernel_domain *domain)
 {
 	const struct weir_domain_ops *ops = ops_of(ioas->host);
 	struct weir_hw_info info = { 0 };
@@ -162,13 +170,15 @@ static int open_paging(struct weir_ioas *ioas, struct weir_function *function, u
 	domain->ioas = ioas;
 	domain->vendor = weir_vendor_of(info.type, 0);
 	weir_ioas_begin_transition(domain->ioas);
-	error = ops->open(&ioas->space, function, hwpt_flags(flags), &domain->table);
+	error = ops->open(&ioas->space, function, hwpt_flags(flags), info.type, faultq, &domain->table);
 	weir_ioas_end_transition(domain->ioas);
+	if (!error)
+		domain->table->domain = &domain->domain;
 	return error ? explain_open(ioas, function, flags, error) : 0;
 }
 
 int weir_domain_make(struct weir_ioas *ioas, struct weir_function *function, uint32_t flags,
-		     struct weir_domain **ret_domain)
+		     struct weir_faultq *faultq, struct weir_domain **ret_domain)
 {
 	struct weir_kernel_domain *domain = calloc(1, sizeof(*domain));
 	bool parent = flags & WEIR_DOMAIN_NEST_PARENT;
@@ -176,9 +186,15 @@ int weir_domain_make(struct weir_ioas *ioas, struct weir_function *function, uin
 
 	if (!domain)
 		return weir_fail(-ENOMEM, "no memory for a domain");
+	if (ioas->dirty) {
+		free(domain);
+		return weir_fail(-EBUSY,
+				 "the address space is tracked (weir_dirty), which would miss what goes "
+				 "through a domain");
+	}
 	domain->domain.type = parent ? &weir_parent_type : &weir_paging_type;
 	domain->kind = parent ? WEIR_DOMAIN_KIND_PARENT : WEIR_DOMAIN_KIND_PAGING;
-	error = open_paging(ioas, function, flags, domain);
+	error = open_paging(ioas, function, flags, faultq, domain);
 	if (error) {
 		free(domain);
 		return error;
@@ -193,6 +209,13 @@ int weir_fail_nested_space(const struct weir_device *device)
 			 device->function->address);
 }
 
+int weir_check_faultq(const struct weir_faultq *faultq, const struct weir_host *host)
+{
+	return faultq && faultq->host != host
+		       ? weir_fail(-EXDEV, "the queue of page requests belongs to another host")
+		       : 0;
+}
+
 int weir_domain_open(struct weir_device *device, const struct weir_domain_opts *opts,
 		     struct weir_domain **ret_domain)
 {
@@ -203,10 +226,16 @@ int weir_domain_open(struct weir_device *device, const struct weir_domain_opts *
 		return error;
 	if ((o.flags & ~(WEIR_DOMAIN_NEST_PARENT | WEIR_DOMAIN_PASID)) || o.reserved)
 		return weir_fail(-EINVAL, "unknown flags %#x", o.flags);
+	if (o.faultq && o.flags & WEIR_DOMAIN_NEST_PARENT)
+		return weir_fail(-EINVAL,
+				 "page requests are an affair of the domains that are nested in a parent");
+	error = weir_check_faultq(o.faultq, device->host);
+	if (error)
+		return error;
 	pthread_mutex_lock(&device->host->lock);
 	error = device->ioas->space.layer
 			? weir_fail_nested_space(device)
-			: weir_domain_make(device->ioas, device->function, o.flags, ret_domain);
+			: weir_domain_make(device->ioas, device->function, o.flags, o.faultq, ret_domain);
 	pthread_mutex_unlock(&device->host->lock);
 	return error;
 }
@@ -297,11 +326,24 @@ static int explain_attach(const struct weir_kernel_domain *domain, const struct 
 	return error;
 }
 
+/* Of all that move along. */
+static int check_pri(struct weir_function *function, uint32_t pasid)
+{
+	struct weir_function *member = function->group->functions;
+	int error = weir_function_check_pri(function);
+
+	for (; member && !error && pasid == WEIR_NO_PASID; member = member->next)
+		error = member == function ? 0 : weir_function_check_pri(member);
+	return error;
+}
+
 int weir_domain_join(struct weir_domain *domain, struct weir_function *function, uint32_t pasid)
 {
 	struct weir_kernel_domain *own = weir_kernel_domain(domain);
 	int error = pasid != WEIR_NO_PASID ? check_pasid(own, function, pasid) : 0;
 
+	if (!error && own->table->faults)
+		error = check_pri(function, pasid);
 	if (!error)
 		error = freshen(own);
 	if (error)
@@ -313,6 +355,20 @@ int weir_domain_join(struct weir_domain *domain, struct weir_function *function,
 int weir_domain_part(struct weir_function *function, uint32_t pasid)
 {
 	return function->kernel->ops->domains->detach(function, pasid);
+}
+
+/* What it leaves may have a rule about leaving. The space is looked at again: the host's lock was given up. */
+static int attach_waiting(struct weir_domain *domain, struct weir_device *device, uint32_t pasid)
+{
+	const struct weir_kernel_domain *own = weir_kernel_domain(domain);
+	const struct weir_attachment *old = weir_attachment_find(device->function, pasid);
+
+	if (old && old->table != own->table)
+		weir_faultq_wait(device->host, device->function, pasid);
+	if (own->ioas != device->ioas)
+		return weir_fail(-EXDEV, "%s is in another address space than the domain",
+				 device->function->address);
+	return weir_domain_join(domain, device->function, pasid);
 }
 
 int weir_domain_attach(struct weir_domain *domain, struct weir_device *device, uint32_t pasid)
@@ -327,25 +383,38 @@ int weir_domain_attach(struct weir_domain *domain, struct weir_device *device, u
 		return weir_fail(-EXDEV, "the domain belongs to another host than %s",
 				 device->function->address);
 	pthread_mutex_lock(&device->host->lock);
-	if (own->ioas != device->ioas)
-		error = weir_fail(-EXDEV, "%s is in another address space than the domain",
-				  device->function->address);
-	else
-		error = weir_domain_join(domain, device->function, pasid);
+	error = attach_waiting(domain, device, pasid);
 	pthread_mutex_unlock(&device->host->lock);
+	return error;
+}
+
+/* The host's lock is held, and given up while the rule says to wait. */
+static int detach_by_rule(struct weir_device *device, uint32_t pasid)
+{
+	const struct weir_attachment *attachment;
+	struct weir_faultq *faults;
+	int error;
+
+	weir_faultq_wait(device->host, device->function, pasid);
+	attachment = weir_attachment_find(device->function, pasid);
+	faults = attachment ? attachment->table->faults : NULL;
+	error = weir_faultq_hold(faults, device->function, pasid);
+	if (error)
+		return error;
+	error = ops_of(device->host)->detach(device->function, pasid);
+	weir_faultq_release(faults);
 	return error;
 }
 
 int weir_domain_detach(struct weir_device *device, uint32_t pasid)
 {
-	const struct weir_domain_ops *ops = ops_of(device->host);
-	int error;
+	int error = 0;
 
 	pthread_mutex_lock(&device->host->lock);
 	if (device->ioas->space.layer)
 		error = weir_fail_nested_space(device);
-	else
-		error = ops ? ops->detach(device->function, pasid) : 0;
+	else if (ops_of(device->host))
+		error = detach_by_rule(device, pasid);
 	pthread_mutex_unlock(&device->host->lock);
 	return error;
 }

@@ -94,9 +94,14 @@ static int open_nested(struct weir_kernel_domain *domain, struct weir_function *
 		.data = data.bytes,
 		.viommu_type = domain->vendor->viommu_type,
 		.stream = o->stream,
+		.hw_type = info.type,
+		.features = domain->features,
+		.faults = o->faultq,
 	};
 	error = function->kernel->ops->domains->open_nested(domain->parent->table, function, &spec,
 							    &domain->table);
+	if (!error)
+		domain->table->domain = &domain->domain;
 	return error ? explain(function, &data, error) : 0;
 }
 
@@ -127,7 +132,11 @@ int weir_domain_format(struct weir_function *function, uint32_t *ret_format)
 					    [WEIR_IOMMU_SMMUV3] = WEIR_STAGE1_ARM64_4K,
 					    [WEIR_IOMMU_MOCK] = WEIR_STAGE1_MOCK };
 	struct weir_hw_info info;
-	int error = weir_function_hw_info(function, &info);
+	int error = function->kernel->ops->domains
+			    ? weir_function_hw_info(function, &info)
+			    : weir_fail(-EOPNOTSUPP,
+					"nothing can be nested on the VFIO container: it has one page "
+					"table for a space, and no others");
 	uint32_t kind = error ? WEIR_IOMMU_UNKNOWN : weir_vendor_of(info.type, 0)->kind;
 
 	if (error)
@@ -136,6 +145,19 @@ int weir_domain_format(struct weir_function *function, uint32_t *ret_format)
 		return weir_fail(-EOPNOTSUPP, "no format of a first stage is known for the IOMMU of %s",
 				 function->address);
 	*ret_format = formats[kind];
+	return 0;
+}
+
+int weir_domain_largest_page(struct weir_function *function, uint32_t *ret_bits)
+{
+	const struct weir_vendor *vendor;
+	struct weir_hw_info info;
+	int error = weir_function_hw_info(function, &info);
+
+	if (error)
+		return error;
+	vendor = weir_vendor_of(info.type, 0);
+	*ret_bits = vendor->largest_page ? vendor->largest_page(&info) : 0;
 	return 0;
 }
 
@@ -150,6 +172,9 @@ int weir_domain_open_nested(struct weir_domain *parent, struct weir_device *devi
 		return error;
 	if (!own)
 		return weir_fail(-EINVAL, "%s is no nesting parent", parent->type->name);
+	error = weir_check_faultq(o.faultq, device->host);
+	if (error)
+		return error;
 	if (parent->host != device->host)
 		return weir_fail(-EXDEV, "the parent belongs to another host than %s",
 				 device->function->address);

@@ -12,6 +12,9 @@ struct weir_device;
 /* -EINVAL: the device's domains are its space's. */
 int weir_fail_nested_space(const struct weir_device *device);
 
+/* -EXDEV: the queue (or NULL) is another host's. */
+int weir_check_faultq(const struct weir_faultq *faultq, const struct weir_host *host);
+
 /* -EOPNOTSUPP: the backend has no domains. */
 int weir_fail_no_domains(void);
 

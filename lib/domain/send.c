@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backend/note.h"
 #include "domain/domain.h"
 #include "error.h"
 #include "inval/run.h"
@@ -273,16 +274,24 @@ static int send_everything(const struct weir_kernel_domain *domain, const struct
 	return error;
 }
 
+static void set_stale(struct weir_kernel_domain *domain, bool stale)
+{
+	domain->stale = stale;
+	weir_note_stale(domain->table, stale);
+}
+
 int weir_nested_invalidate_all(struct weir_kernel_domain *domain, uint32_t tries)
 {
 	const struct weir_inval_target target = { domain->table, domain->features };
 	int error;
 
+	/* Before: what another thread finds stale meanwhile stays so. */
+	set_stale(domain, false);
 	pthread_rwlock_rdlock(&domain->table->lock);
 	error = send_everything(domain, &target, tries);
 	pthread_rwlock_unlock(&domain->table->lock);
-	if (!error)
-		domain->stale = false;
+	if (error)
+		set_stale(domain, true);
 	return error;
 }
 
@@ -290,32 +299,30 @@ int weir_domain_quarantine(struct weir_domain *domain)
 {
 	const struct weir_kernel_domain *own = weir_kernel_domain(domain);
 
-	return own ? domain->host->kernel.ops->domains->block(own->table) : 0;
+	return own ? domain->host->kernel.ops->domains->block(own->table) : -EOPNOTSUPP;
 }
 
-static uint32_t quarantine(struct weir_kernel_domain *domain, bool locked)
+static uint32_t quarantine(struct weir_kernel_domain *domain)
 {
 	struct weir_host *host = domain->domain.host;
 	int error;
 
-	if (!locked)
-		pthread_mutex_lock(&host->lock);
+	pthread_mutex_lock(&host->lock);
 	error = host->kernel.ops->domains->block(domain->table);
-	if (!locked)
-		pthread_mutex_unlock(&host->lock);
+	pthread_mutex_unlock(&host->lock);
 	return error ? WEIR_INVAL_STALE : WEIR_INVAL_QUARANTINED;
 }
 
 static uint32_t fall_back(struct weir_kernel_domain *domain, const struct weir_inval_task *task)
 {
-	domain->stale = true;
+	set_stale(domain, true);
 	if (task->policy > WEIR_INVAL_ESCALATE)
 		return WEIR_INVAL_STALE;
 	if (!weir_nested_invalidate_all(domain, task->tries))
 		return WEIR_INVAL_ESCALATED;
 	if (task->policy > WEIR_INVAL_QUARANTINE)
 		return WEIR_INVAL_STALE;
-	return quarantine(domain, task->locked);
+	return quarantine(domain);
 }
 
 void weir_nested_run(struct weir_domain *domain, struct weir_inval *inval, struct weir_inval_task *task)

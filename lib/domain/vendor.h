@@ -5,6 +5,8 @@
 #ifndef WEIR_DOMAIN_VENDOR_H
 #define WEIR_DOMAIN_VENDOR_H
 
+#include <weir/events.h>
+
 #include "backend/table.h"
 #include "inval/inval.h"
 
@@ -41,6 +43,9 @@ struct weir_vendor {
 	int (*describe)(const struct weir_hw_info *info, const struct weir_nested_opts *o,
 			struct weir_nested_data *ret_data);
 
+	/* The largest pages, in bits, that a first stage can have; optional: what the format has. */
+	uint32_t (*largest_page)(const struct weir_hw_info *info);
+
 	/* What is known of such a table for commands to depend on: features. Optional. */
 	uint32_t (*features)(const struct weir_hw_info *info, const struct weir_nested_data *data);
 
@@ -48,6 +53,10 @@ struct weir_vendor {
 	uint32_t (*count)(const struct weir_inval_target *target, const struct weir_inval_item *item);
 	void (*command)(const struct weir_inval_target *target, const struct weir_inval_item *item,
 			uint32_t number, void *ret_command);
+
+	/* Events of the virtual IOMMU: ABI_IOMMU_VEVENTQ_TYPE_... (0: it has none), the bytes of one, and what they say. The event is zero before. */
+	uint32_t event_type, event_len;
+	void (*event)(const void *data, struct weir_event *ret_event);
 };
 
 extern const struct weir_vendor weir_vendor_vtd;

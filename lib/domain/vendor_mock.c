@@ -84,6 +84,15 @@ static void viommu_command(const struct weir_inval_target *target, const struct 
 	memcpy(ret_command, &entry, sizeof(entry));
 }
 
+static void event(const void *data, struct weir_event *ret_event)
+{
+	struct abi_iommu_viommu_event_selftest said;
+
+	memcpy(&said, data, sizeof(said));
+	ret_event->kind = WEIR_EVENT_OTHER;
+	ret_event->stream = said.virt_id;
+}
+
 const struct weir_vendor weir_vendor_mock = {
 	.kind = WEIR_IOMMU_MOCK,
 	.inval_type = ABI_IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
@@ -101,4 +110,7 @@ const struct weir_vendor weir_vendor_mock_viommu = {
 	.describe = describe,
 	.count = viommu_count,
 	.command = viommu_command,
+	.event_type = ABI_IOMMU_VEVENTQ_TYPE_SELFTEST,
+	.event_len = sizeof(struct abi_iommu_viommu_event_selftest),
+	.event = event,
 };

@@ -277,6 +277,82 @@ static void command(const struct weir_inval_target *target, const struct weir_in
 	}
 }
 
+/* Events ----------------------------------------------------------------------------------------------------------- */
+
+enum {
+	BAD_STE = 0x04,
+	STREAM_DISABLED = 0x06,
+	BAD_SUBSTREAM = 0x08,
+	BAD_CD = 0x0a,
+	TRANSLATION = 0x10,
+	ADDR_SIZE = 0x11,
+	ACCESS = 0x12,
+	PERMISSION = 0x13,
+};
+
+static uint32_t event_kind(uint32_t type)
+{
+	switch (type) {
+	case TRANSLATION:
+		return WEIR_EVENT_TRANSLATION;
+	case ADDR_SIZE:
+		return WEIR_EVENT_ADDRESS_SIZE;
+	case ACCESS:
+		return WEIR_EVENT_ACCESS;
+	case PERMISSION:
+		return WEIR_EVENT_PERMISSION;
+	case BAD_STE:
+	case STREAM_DISABLED:
+	case BAD_SUBSTREAM:
+	case BAD_CD:
+		return WEIR_EVENT_CONTEXT;
+	default:
+		return WEIR_EVENT_OTHER;
+	}
+}
+
+/* What all faults of a translation have in common. */
+static void decode_fault(const uint64_t words[4], struct weir_event *event)
+{
+	static const struct {
+		uint32_t bit, flag;
+	} flags[] = { { 31, WEIR_EVENT_STALLED },
+		      { 33, WEIR_EVENT_PRIVILEGED },
+		      { 34, WEIR_EVENT_EXECUTE },
+		      { 39, WEIR_EVENT_STAGE2 } };
+	enum { READ = 35, CLASS = 40, CLASS_INPUT = 2 };
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (words[1] >> flags[i].bit & 1)
+			event->flags |= flags[i].flag;
+	if (!(words[1] >> READ & 1))
+		event->flags |= WEIR_EVENT_WRITE;
+	if ((words[1] >> CLASS & 3) != CLASS_INPUT)
+		event->flags |= WEIR_EVENT_TABLES;
+	event->flags |= WEIR_EVENT_HAS_IOVA;
+	event->iova = words[2];
+	if (event->flags & WEIR_EVENT_STAGE2)
+		event->ipa = words[3] & 0x000ffffffffff000;
+}
+
+static void event(const void *data, struct weir_event *ret_event)
+{
+	uint64_t words[4];
+
+	memcpy(words, data, sizeof(words));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		words[i] = le64toh(words[i]);
+	ret_event->code = words[0] & 0xff;
+	ret_event->kind = event_kind(ret_event->code);
+	ret_event->stream = words[0] >> 32;
+	if (words[0] >> 11 & 1) {
+		ret_event->flags |= WEIR_EVENT_HAS_PASID;
+		ret_event->pasid = words[0] >> 12 & 0xfffff;
+	}
+	if (ret_event->code >= TRANSLATION && ret_event->code <= PERMISSION)
+		decode_fault(words, ret_event);
+}
+
 const struct weir_vendor weir_vendor_smmuv3 = {
 	.kind = WEIR_IOMMU_SMMUV3,
 	.inval_type = ABI_IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
@@ -287,4 +363,7 @@ const struct weir_vendor weir_vendor_smmuv3 = {
 	.features = features,
 	.count = count,
 	.command = command,
+	.event_type = ABI_IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+	.event_len = sizeof(struct abi_iommu_vevent_arm_smmuv3),
+	.event = event,
 };

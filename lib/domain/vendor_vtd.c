@@ -13,6 +13,7 @@
 
 enum { PAGE = 4096 };
 
+#define CAP_1_GIB       (1ull << 56) /* FL1GP */
 #define CAP_5_LEVELS    (1ull << 60) /* FL5LP */
 #define ECAP_NESTING    (1ull << 26) /* NEST */
 #define ECAP_SUPERVISOR (1ull << 31) /* SRS */
@@ -72,6 +73,14 @@ static int describe(const struct weir_hw_info *info, const struct weir_nested_op
 	return check(&hardware, &stage1);
 }
 
+static uint32_t largest_page(const struct weir_hw_info *info)
+{
+	struct abi_iommu_hw_info_vtd hardware;
+
+	memcpy(&hardware, info->data, sizeof(hardware));
+	return hardware.cap_reg & CAP_1_GIB ? 30 : 21;
+}
+
 /* Devices' own caches are the kernel's business, and there are no contexts to change. */
 static uint32_t count(const struct weir_inval_target *target, const struct weir_inval_item *item)
 {
@@ -98,6 +107,7 @@ const struct weir_vendor weir_vendor_vtd = {
 	.inval_type = ABI_IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
 	.command_len = sizeof(struct abi_iommu_hwpt_vtd_s1_invalidate),
 	.describe = describe,
+	.largest_page = largest_page,
 	.count = count,
 	.command = command,
 };

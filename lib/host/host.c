@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/follow.h"
 #include "error.h"
 
 /* Those of this process, the newest first; taken before any host's own lock. */
@@ -47,6 +48,27 @@ static void leave(const struct weir_host *host)
 	pthread_mutex_unlock(&hosts_lock);
 }
 
+/* The journal comes first: then nothing is left to undo that was the caller's. */
+static int open_kernel(struct weir_host *host, enum weir_backend kind, const struct weir_host_opts *o)
+{
+	const struct weir_sys *sys = o->sys ? o->sys : weir_sys_real();
+	struct weir_journal *journal = NULL;
+	int error = 0;
+
+	if (o->flags & WEIR_HOST_JOURNAL)
+		error = weir_journal_open(sys, o->journal_maps, o->journal_blocks, &journal);
+	if (!error)
+		error = weir_kernel_open(&host->kernel, kind, sys, o->nodes, o->num_nodes);
+	if (error) {
+		weir_journal_close(journal);
+		return error;
+	}
+	host->kernel.journal = journal;
+	if (journal)
+		weir_kernel_enter(&host->kernel);
+	return 0;
+}
+
 int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_host)
 {
 	struct weir_host_opts o;
@@ -63,10 +85,12 @@ int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_hos
 	if (o.sys && o.sys->size < sizeof(*o.sys))
 		return weir_fail(-EINVAL, "the table of system calls is %zu bytes, %zu are needed",
 				 o.sys->size, sizeof(*o.sys));
+	if (o.flags & ~WEIR_HOST_JOURNAL)
+		return weir_fail(-EINVAL, "unknown flags %#x", o.flags & ~WEIR_HOST_JOURNAL);
 	host = calloc(1, sizeof(*host));
 	if (!host)
 		return weir_fail(-ENOMEM, "no memory for a host");
-	error = weir_kernel_open(&host->kernel, kind, o.sys ? o.sys : weir_sys_real(), o.nodes, o.num_nodes);
+	error = open_kernel(host, kind, &o);
 	if (error) {
 		free(host);
 		return error;
@@ -75,6 +99,66 @@ int weir_host_open(const struct weir_host_opts *opts, struct weir_host **ret_hos
 	join(host);
 	*ret_host = host;
 	return 0;
+}
+
+struct weir_host *weir_host_adopt(enum weir_backend kind, const struct weir_sys *sys, uint32_t iommu_type,
+				  int fd, struct weir_journal *journal)
+{
+	struct weir_host *host = calloc(1, sizeof(*host));
+
+	if (!host)
+		return NULL;
+	weir_kernel_adopt(&host->kernel, kind, sys, iommu_type, fd);
+	host->kernel.journal = journal;
+	pthread_mutex_init(&host->lock, NULL);
+	join(host);
+	return host;
+}
+
+/* The last of what is closed of it. */
+static void close_kept(struct weir_host *host)
+{
+	for (uint32_t i = 0; i < host->num_kept; i++)
+		host->kernel.sys->close(host->kernel.sys->ctx, host->kept[i]);
+	free(host->kept);
+	host->kept = NULL;
+	host->num_kept = 0;
+}
+
+static void free_host(struct weir_host *host)
+{
+	close_kept(host);
+	pthread_mutex_destroy(&host->lock);
+	free(host);
+}
+
+/* Given away: for threads that do not know yet, the host stays, with its spaces, memories and journal, as long as the process. */
+static struct weir_host *given;
+
+static void park(struct weir_host *host)
+{
+	struct weir_journal *journal = host->kernel.journal;
+
+	close_kept(host);
+	weir_journal_part(journal);
+	journal->sys->close(journal->sys->ctx, journal->fd);
+	journal->fd = -1;
+	pthread_mutex_lock(&hosts_lock);
+	host->next = given;
+	given = host;
+	pthread_mutex_unlock(&hosts_lock);
+}
+
+void weir_host_let_go(struct weir_host *host)
+{
+	leave(host);
+	weir_kernel_let_go(&host->kernel);
+	if (host->kernel.journal && host->kernel.journal->stale) {
+		park(host);
+		return;
+	}
+	weir_journal_close(host->kernel.journal);
+	free_host(host);
 }
 
 int weir_host_keep(struct weir_host *host, int fd)
@@ -90,23 +174,25 @@ int weir_host_keep(struct weir_host *host, int fd)
 
 int weir_host_close(struct weir_host *host)
 {
-	uint32_t num_spaces;
+	uint32_t num_spaces, num_faultqs;
+	int error;
 
 	if (!host)
 		return 0;
 	pthread_mutex_lock(&host->lock);
 	num_spaces = host->num_spaces;
+	num_faultqs = host->num_faultqs;
 	pthread_mutex_unlock(&host->lock);
 	if (num_spaces)
 		return weir_fail(-EBUSY, "%u address spaces of this host are open", num_spaces);
+	if (num_faultqs)
+		return weir_fail(-EBUSY, "%u queues of page requests of this host are open", num_faultqs);
 	leave(host);
 	weir_kernel_close(&host->kernel);
-	for (uint32_t i = 0; i < host->num_kept; i++)
-		host->kernel.sys->close(host->kernel.sys->ctx, host->kept[i]);
-	free(host->kept);
-	pthread_mutex_destroy(&host->lock);
-	free(host);
-	return 0;
+	weir_host_drop_blocks(host);
+	error = weir_journal_close(host->kernel.journal);
+	free_host(host);
+	return error;
 }
 
 enum weir_backend weir_host_backend(const struct weir_host *host)

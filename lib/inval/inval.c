@@ -197,8 +197,8 @@ int weir_inval_raw(struct weir_inval *inval, uint32_t type, const void *command,
 	uint32_t room = inval->room_raw ? 2 * inval->room_raw : 16;
 	int number;
 
-	if (!len || len > WEIR_INVAL_RAW_SIZE)
-		return weir_fail(-EINVAL, "a command of %u bytes; it can have 1 to %u", len,
+	if (!command || !len || len > WEIR_INVAL_RAW_SIZE)
+		return weir_fail(-EINVAL, "a command of %u bytes at %p; it can have 1 to %u", len, command,
 				 WEIR_INVAL_RAW_SIZE);
 	if (inval->num_raw == inval->room_raw) {
 		int error = grow(&inval->raw, sizeof(*inval->raw), room);

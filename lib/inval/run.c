@@ -64,7 +64,7 @@ static const char *state_name(uint32_t state)
 
 /* The worst of all states, and a text about the domain that it is of. */
 static uint32_t run_all(struct weir_inval *inval, struct weir_domain *const *domains, size_t num,
-			const struct weir_inval_run_opts *o, bool locked, struct weir_first *ret_text)
+			const struct weir_inval_run_opts *o, struct weir_first *ret_text)
 {
 	uint32_t worst = WEIR_INVAL_DONE;
 
@@ -72,7 +72,6 @@ static uint32_t run_all(struct weir_inval *inval, struct weir_domain *const *dom
 	for (size_t i = 0; i < num; i++) {
 		struct weir_inval_task task = { .policy = o->policy,
 						.tries = o->tries,
-						.locked = locked,
 						.outcomes = outcomes_of(inval, i) };
 
 		if (o->policy == WEIR_INVAL_ONCE)
@@ -91,8 +90,8 @@ static uint32_t run_all(struct weir_inval *inval, struct weir_domain *const *dom
 	return worst;
 }
 
-static int run(struct weir_inval *inval, struct weir_domain *const *domains, size_t num,
-	       const struct weir_inval_run_opts *opts, bool locked)
+int weir_inval_run(struct weir_inval *inval, struct weir_domain *const *domains, size_t num,
+		   const struct weir_inval_run_opts *opts)
 {
 	struct weir_inval_run_opts o;
 	uint32_t worst = WEIR_INVAL_DONE;
@@ -107,7 +106,7 @@ static int run(struct weir_inval *inval, struct weir_domain *const *domains, siz
 		return error;
 	if (!o.tries)
 		o.tries = USUAL_TRIES;
-	worst = run_all(inval, domains, num, &o, locked, &text);
+	worst = run_all(inval, domains, num, &o, &text);
 	if (worst != WEIR_INVAL_DONE || (o.flags & WEIR_INVAL_KEEP)) {
 		inval->num_domains = num;
 		inval->judged = inval->num;
@@ -120,16 +119,4 @@ static int run(struct weir_inval *inval, struct weir_domain *const *domains, siz
 	}
 	/* Whatever they had to say that waited. */
 	return weir_first_error(&text);
-}
-
-int weir_inval_run(struct weir_inval *inval, struct weir_domain *const *domains, size_t num,
-		   const struct weir_inval_run_opts *opts)
-{
-	return run(inval, domains, num, opts, false);
-}
-
-int weir_inval_run_locked(struct weir_inval *inval, struct weir_domain *const *domains, size_t num,
-			  const struct weir_inval_run_opts *opts)
-{
-	return run(inval, domains, num, opts, true);
 }

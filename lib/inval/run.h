@@ -9,18 +9,11 @@
 struct weir_inval_task {
 	uint32_t policy; /* enum weir_inval_policy */
 	uint32_t tries;
-	bool locked; /* the host's lock is held by who runs it */
 
 	/* One for each entry; it begins as done without a try. */
 	struct weir_inval_outcome *outcomes;
 	uint32_t state; /* enum weir_inval_state */
 };
-
-/*
- * The same as weir_inval_run(), for those who hold the lock of the domains' host, which are all of one: while a device's memory is taken away, say.
- */
-int weir_inval_run_locked(struct weir_inval *inval, struct weir_domain *const *domains, size_t num,
-			  const struct weir_inval_run_opts *opts);
 
 /*
  * Put the batch in order: inval->order has its entries' numbers then, so that those that become one item stand beside each other. Items begin at

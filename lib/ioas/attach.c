@@ -19,13 +19,20 @@ void weir_ioas_begin_transition(struct weir_ioas *ioas)
 	weir_gate_hold_up(&ioas->gate);
 	weir_gate_unlock(&ioas->gate);
 	weir_gate_wait_for_none(&ioas->gate);
-	weir_ioas_sync_held_up(ioas);
+	weir_ioas_sync_under_way(ioas);
+}
+
+static bool is_plain(const struct weir_ioas *ioas)
+{
+	return ioas->space.live && !ioas->space.ops->sync && !ioas->space.kernel->journal &&
+	       !ioas->addresses && !ioas->followers && !ioas->probes && !ioas->leaving.most;
 }
 
 void weir_ioas_end_transition(struct weir_ioas *ioas)
 {
 	weir_gate_lock(&ioas->gate);
 	weir_ioas_follow_geometry(ioas);
+	ioas->plain = is_plain(ioas);
 	weir_gate_let_go(&ioas->gate);
 	weir_gate_unlock(&ioas->gate);
 }
@@ -42,6 +49,11 @@ static void count_devices(struct weir_ioas *ioas, uint32_t address_bits, int by)
 	ioas->limit = weir_last_address(weir_ioas_address_bits(ioas));
 }
 
+void weir_ioas_adopt_function(struct weir_ioas *ioas, uint32_t address_bits)
+{
+	count_devices(ioas, address_bits, 1);
+}
+
 /* Everything mapped lies below the device's address width. */
 static int check_width(const struct weir_ioas *ioas, const struct weir_function *function,
 		       uint32_t address_bits)
@@ -53,6 +65,15 @@ static int check_width(const struct weir_ioas *ioas, const struct weir_function 
 	return weir_fail(-ERANGE,
 			 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64 " is above the %u address bits of %s",
 			 weir_map_start(highest), weir_map_last(highest), address_bits, function->address);
+}
+
+/* What a device that comes now writes would be missed. */
+static int check_stay(const struct weir_ioas *ioas)
+{
+	return ioas->devices_stay
+		       ? weir_fail(-EBUSY, "the address space is tracked by its devices (weir_dirty), "
+					   "and no other may come")
+		       : 0;
 }
 
 /* What is no device memory is to stay none: the memory may be another than when it was mapped, and the kernel would take it. */
@@ -108,7 +129,9 @@ int weir_ioas_attach(struct weir_ioas *ioas, struct weir_function *function, uin
 	int error;
 
 	weir_ioas_begin_transition(ioas);
-	error = check_width(ioas, function, address_bits);
+	error = check_stay(ioas);
+	if (!error)
+		error = check_width(ioas, function, address_bits);
 	if (!error)
 		error = wake(ioas, function);
 	if (!error) {
@@ -130,6 +153,9 @@ int weir_ioas_detach(struct weir_ioas *ioas, struct weir_function *function, uin
 
 	weir_ioas_begin_transition(ioas);
 	error = ioas->space.ops->leave(&ioas->space, function);
+	/* What it logged has gone with it. */
+	if (ioas->devices_stay)
+		ioas->space.dirt_lost = true;
 	count_devices(ioas, address_bits, -1);
 	weir_ioas_end_transition(ioas);
 	return error;
@@ -150,6 +176,7 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 	/* The host's lock is held, so nobody else begins two transitions. */
 	weir_ioas_begin_transition(from);
 	weir_ioas_begin_transition(to);
+	error = check_stay(to);
 	for (uint32_t i = 0; i < num_functions && !error; i++)
 		error = check_width(to, function, address_bits[i]);
 	if (!error)
@@ -161,6 +188,8 @@ int weir_ioas_move(struct weir_ioas *from, struct weir_ioas *to, struct weir_fun
 		if (error)
 			ops->abandon(&to->space, function);
 	}
+	if (!error && from->devices_stay)
+		from->space.dirt_lost = true;
 	for (uint32_t i = 0; i < num_functions && !error; i++) {
 		count_devices(from, address_bits[i], -1);
 		count_devices(to, address_bits[i], 1);

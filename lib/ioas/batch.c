@@ -70,12 +70,19 @@ static int enter_pieces(struct weir_ioas *ioas, const struct batch *batch, struc
 		len = segment->last - segment->node.key + 1;
 		held->last = weir_map_begin(ioas, segment, &backing, weir_map_rights_of(batch->o), len);
 		held->last->held = held;
+		held->last->segment.number = 0;
+		if (!error && ioas->space.kernel->journal)
+			error = weir_map_note(ioas, held->last);
 		segment = rest;
 	}
-	if (error) {
+	if (error && segment)
+		weir_iova_give(&ioas->iova, segment);
+	if (error)
 		drop(ioas, held->first, held->last, false);
+	if (error == -ENOMEM)
 		return weir_fail(error, "no memory for a batch of %" PRIu64 " mappings", batch->num_pieces);
-	}
+	if (error)
+		return error;
 	return 0;
 }
 
@@ -210,7 +217,7 @@ static int give_up(struct weir_ioas *ioas, const struct batch *batch, struct wei
 		drop(ioas, held->first, (struct weir_map *)failed->segment.below, lost);
 	drop(ioas, failed, held->last, false);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	return error;
+	return lost ? weir_ioas_block(ioas, error) : error;
 }
 
 static void announce(struct weir_ioas *ioas, const struct weir_held *held)
@@ -219,9 +226,22 @@ static void announce(struct weir_ioas *ioas, const struct weir_held *held)
 	for (struct weir_map *piece = held->first; piece; piece = weir_map_next_piece(piece, held->last)) {
 		if (ioas->addresses)
 			weir_addresses_add(ioas, piece);
+		if (ioas->space.kernel->journal)
+			weir_map_mark(piece, WEIR_SLOT_IN_FORCE);
 		atomic_store_explicit(&piece->state, WEIR_MAP_READY, memory_order_release);
 	}
 	weir_gate_unlock_and_arrive(&ioas->gate);
+}
+
+/* What has left for the caller may be in the way: it ends now. This has set out; the lock is held, and again at the end. */
+static int enter_after_sync(struct weir_ioas *ioas, const struct batch *batch)
+{
+	int error;
+
+	weir_gate_unlock(&ioas->gate);
+	error = weir_ioas_sync_under_way(ioas);
+	weir_gate_lock(&ioas->gate);
+	return error ? error : enter_table(ioas, batch);
 }
 
 static int map_batch(struct weir_ioas *ioas, const struct batch *batch)
@@ -231,6 +251,8 @@ static int map_batch(struct weir_ioas *ioas, const struct batch *batch)
 
 	weir_gate_lock_and_set_out(&ioas->gate);
 	error = enter_table(ioas, batch);
+	if (error && ioas->leaving.num)
+		error = enter_after_sync(ioas, batch);
 	if (error) {
 		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;

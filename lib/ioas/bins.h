@@ -35,6 +35,7 @@ struct weir_segment {
 	struct weir_segment *below, *above; /* neighbours */
 	uint8_t hole;                       /* 0: taken; else one more than the stretch that it lies in */
 	bool mark;
+	uint32_t number; /* whose taker has it may keep one here */
 };
 
 struct weir_hole {

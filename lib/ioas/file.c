@@ -137,3 +137,41 @@ int weir_file_open(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t
 		return error;
 	return take_part(sys, fd, offset, len, prot, page_size, ret_held, ret_backing);
 }
+
+/* Seals are as they were: whoever mapped it has seen to them. */
+int weir_file_adopt(struct weir_journal *journal, uint32_t number, const struct weir_slot_file *slot, int fd,
+		    struct weir_held **ret_held)
+{
+	const struct weir_sys *sys = journal->sys;
+	struct weir_held *held;
+	uint64_t page_size = 0;
+	int error = check_mode(sys, fd, slot->prot);
+
+	if (!error)
+		error = check_size(sys, fd, slot->offset, slot->len, &page_size);
+	if (!error)
+		error = check_seals(sys, fd, slot->prot, true);
+	if (!error && (!slot->len || !page_size || ((slot->offset | slot->len) & (page_size - 1))))
+		error = weir_fail(-EPROTO,
+				  "%#" PRIx64 " bytes from %#" PRIx64 " on are no whole pages of a file",
+				  slot->len, slot->offset);
+	if (error)
+		return error;
+	held = calloc(1, sizeof(*held));
+	if (!held)
+		return weir_fail(-ENOMEM, "no memory for a file's mapping");
+	held->len = slot->len;
+	error = sys->mmap(sys->ctx, NULL, held->len,
+			  slot->prot & WEIR_MAP_WRITE ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd,
+			  slot->offset, &held->base);
+	if (error) {
+		free(held);
+		return weir_fail(error, "mapping %#" PRIx64 " bytes of a file: %s", slot->len,
+				 strerror(-error));
+	}
+	held->fd = fd;
+	held->journal = journal;
+	held->number = number;
+	*ret_held = held;
+	return 0;
+}

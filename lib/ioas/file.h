@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "ioas/held.h"
+#include "journal/journal.h"
 
 /*
  * Map @len bytes of the file @fd from @offset on, after checking that devices may have them: @prot is WEIR_MAP_READ and _WRITE,
@@ -13,5 +14,15 @@
  */
 int weir_file_open(const struct weir_sys *sys, int fd, uint64_t offset, uint64_t len, uint32_t prot,
 		   bool may_shrink, struct weir_held **ret_held, struct weir_backing *ret_backing);
+
+/*
+ * A file that was handed over: what the journal says of it, under @number, and its descriptor, which is the held's on success. There are no users yet.
+ */
+int weir_file_adopt(struct weir_journal *journal, uint32_t number, const struct weir_slot_file *slot, int fd,
+		    struct weir_held **ret_held);
+
+/* note.c: it is not in the journal any more; if it has but one user. */
+void weir_file_forget(struct weir_held *held);
+void weir_file_forget_unused(struct weir_held *held);
 
 #endif

@@ -5,6 +5,7 @@
 void weir_gate_init(struct weir_gate *gate)
 {
 	atomic_init(&gate->word, 0);
+	atomic_init(&gate->num_waiting, 0);
 	pthread_mutex_init(&gate->mutex, NULL);
 	pthread_cond_init(&gate->changed, NULL);
 }
@@ -38,9 +39,12 @@ void weir_gate_wait(struct weir_gate *gate, uint32_t by, uint32_t unless)
 	/* What is done under the lock is short: it may be over before going to sleep would be. */
 	enum { TRIES = 100 };
 
+	atomic_fetch_add(&gate->num_waiting, 1);
 	for (int i = 0; i < TRIES; i++) {
-		if (try_enter(gate, by, unless))
+		if (try_enter(gate, by, unless)) {
+			atomic_fetch_sub(&gate->num_waiting, 1);
 			return;
+		}
 #if defined(__x86_64__)
 		__builtin_ia32_pause();
 #endif
@@ -53,6 +57,7 @@ void weir_gate_wait(struct weir_gate *gate, uint32_t by, uint32_t unless)
 		pthread_cond_wait(&gate->changed, &gate->mutex);
 	}
 	pthread_mutex_unlock(&gate->mutex);
+	atomic_fetch_sub(&gate->num_waiting, 1);
 }
 
 void weir_gate_wait_for_none(struct weir_gate *gate)

@@ -34,7 +34,8 @@
 
 struct weir_gate {
 	_Atomic uint32_t word;
-	pthread_mutex_t mutex; /* for sleeping */
+	_Atomic uint32_t num_waiting; /* threads in weir_gate_wait() */
+	pthread_mutex_t mutex;        /* for sleeping */
 	pthread_cond_t changed;
 };
 

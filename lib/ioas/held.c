@@ -8,10 +8,14 @@
 
 #include "error.h"
 #include "ioas/window.h"
+#include "ioas/file.h"
 
-static int close_file(const struct weir_sys *sys, const struct weir_held *held)
+static int close_file(const struct weir_sys *sys, struct weir_held *held)
 {
-	int error = sys->munmap(sys->ctx, held->base, held->len);
+	int error;
+
+	weir_file_forget(held);
+	error = sys->munmap(sys->ctx, held->base, held->len);
 
 	if (error)
 		error = weir_fail(error,
@@ -35,7 +39,10 @@ int weir_held_close(const struct weir_sys *sys, struct weir_held *list, int erro
 			weir_first_note(&first, close_file(sys, held));
 		if (held->window)
 			weir_first_note(&first, weir_window_closed(held));
-		free(held);
+		if (atomic_load_explicit(&held->parked, memory_order_relaxed))
+			held->window = NULL; /* which may go now */
+		else
+			free(held);
 	}
 	return weir_first_error(&first);
 }

@@ -9,6 +9,7 @@
 
 #include <weir/sys.h>
 
+struct weir_journal;
 struct weir_map;
 struct weir_window;
 
@@ -16,18 +17,22 @@ struct weir_window;
 struct weir_held {
 	struct weir_held *next; /* of those that end together */
 	_Atomic uint64_t users;
+	/* A mapping of a host that was given away refers to it, which threads may come to that do not know yet: it stays when it has ended. */
+	_Atomic bool parked;
 
 	/* A part of a file, mapped into this process. */
 	void *base; /* whole pages of the file's own size */
 	uint64_t len;
-	int fd;      /* our own; -1: there is no file */
+	int fd;          /* our own; -1: there is no file */
+	uint32_t number; /* in the journal of the host whose mappings all its users are; 0: it is in none */
+	struct weir_journal *journal; /* that */
 	bool dmabuf; /* it is no file, but a dma-buf, and its addresses are nothing but addresses */
 
 	/* A batch: its pieces lie one after the other. */
 	struct weir_map *first, *last; /* NULL: it is none */
 
 	/* Of a device's window: always one mapping alone. What follows is guarded by the window's lock. */
-	struct weir_window *window; /* NULL: it is of none; never changes */
+	struct weir_window *window; /* NULL: it is of none, or parked and has ended; else never changes */
 	struct weir_map *map;
 	struct weir_held *before; /* in the window's list, which @next links */
 	bool sinks;               /* while the window is away, it leads to the sink */
@@ -45,7 +50,7 @@ static inline bool weir_held_put(struct weir_held *held)
 	return atomic_fetch_sub_explicit(&held->users, 1, memory_order_acq_rel) == 1;
 }
 
-/* A list of what has no users any more, or NULL. Runs to its end; @error, with its text, is what went wrong before. Returns the first error. */
+/* A list of what has no users any more, or NULL: it ends, and is freed unless it is parked. Runs to its end; @error, with its text, is what went wrong before. Returns the first error. */
 int weir_held_close(const struct weir_sys *sys, struct weir_held *list, int error);
 
 #endif

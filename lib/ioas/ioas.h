@@ -23,13 +23,16 @@ struct weir_follower {
 /* Mappings that were closed, and may be reached until the space is synchronised: where that is not done one by one. */
 struct weir_leaving {
 	struct weir_map *first; /* by their twins */
-	uint64_t num, bytes;
+	_Atomic uint64_t num;   /* written with the lock */
+	uint64_t bytes;
+	int error;                 /* of a sync of which nobody has been told */
 	uint64_t most, most_bytes; /* so many, and it is done; 0: each by itself */
 };
 
 struct weir_ioas {
 	struct weir_ioas_view view; /* first: weir/lookup.h */
 	struct weir_host *host;
+	struct weir_ioas *next; /* of the host */
 	struct weir_space space;
 
 	/* Its lock guards what follows; it is taken after the host's, and not held through system calls. */
@@ -38,9 +41,14 @@ struct weir_ioas {
 	uint64_t mapped_bytes, lost_bytes, num_lost;
 	struct weir_leaving leaving;
 	struct weir_follower *followers; /* changes in transitions only */
+	struct weir_dirty *dirty;        /* that tracks it; likewise, and with the host's lock */
+	bool devices_stay;               /* so long, devices may leave, but none may come; likewise */
+	/* Live, and nobody but the kernel has a part in a mapping: what is drivers' way. Found at the end of each transition. */
+	bool plain;
 
-	bool inner;            /* a part of another, which counts as one of the host's */
-	uint32_t num_memories; /* weir_memory that is mapped in it; the host's lock guards this */
+	bool inner;                    /* a part of another, which counts as one of the host's */
+	bool shadowing;                /* a shadow has it to itself; the host's lock guards this */
+	_Atomic uint32_t num_memories; /* weir_memory that is mapped in it */
 
 	uint64_t limit;        /* the highest address that a mapping may have: what the bits below come to */
 	bool probes;           /* WEIR_IOAS_PROBE, and the kernel would map device memory unasked */
@@ -51,8 +59,8 @@ struct weir_ioas {
 	uint64_t grain; /* every IOVA and length is a multiple of this: the larger of that and the IOMMU's */
 
 	/* What is not chosen: where devices of its groups hit each other. */
-	uint32_t num_shadows;
-	struct weir_iova_range shadows[WEIR_MOST_SHADOWS];
+	uint32_t num_diverted;
+	struct weir_iova_range diverted[WEIR_MOST_DIVERTED];
 
 	struct weir_iova iova; /* large */
 };
@@ -111,6 +119,31 @@ static inline struct weir_map *weir_map_last_piece(struct weir_map *map)
 int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opts,
 			const struct weir_space_ops *ops, void *layer, struct weir_ioas **ret_ioas);
 
+/* ioas.c: a space that is a part of another, and not counted as one of the host's. */
+int weir_ioas_open_inner(struct weir_host *host, struct weir_ioas **ret_ioas);
+
+/* ioas.c: a space that was handed over: its options, which are in order, its number in the journal, and its id in the iommufd. No kernel call. */
+int weir_ioas_adopt(struct weir_host *host, const struct weir_ioas_opts *opts, uint32_t number, uint32_t id,
+		    struct weir_ioas **ret_ioas);
+int weir_ioas_adopt_with(struct weir_host *host, const struct weir_ioas_opts *opts,
+			 const struct weir_space_ops *ops, void *layer, uint32_t number, uint32_t id,
+			 struct weir_ioas **ret_ioas);
+
+/* ioas.c: an adopted space is a part of another. */
+void weir_ioas_set_inner(struct weir_ioas *ioas);
+
+/*
+ * adopt.c: a function is in it; all are, so that it is looked at; a mapping that is in force is in the table, with what is held for it, if anything.
+ * Nobody else uses it yet. -EPROTO, -ENOMEM, with texts.
+ */
+void weir_ioas_adopt_function(struct weir_ioas *ioas, uint32_t address_bits);
+int weir_ioas_adopted(struct weir_ioas *ioas);
+int weir_ioas_adopt_map(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
+			const struct weir_slot_map *slot, uint32_t number, struct weir_map **ret_map);
+
+/* ioas.c: it is somebody else's: forget it without a kernel call. The host's lock is held. */
+void weir_ioas_let_go(struct weir_ioas *ioas);
+
 /* ioas.c: 0, or -EBUSY with a text that says who keeps it open. The host's lock is held. */
 int weir_ioas_check_unused(const struct weir_ioas *ioas);
 
@@ -130,7 +163,8 @@ int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *bac
 
 /* map.c: the same, with something held for it, of which the mapping becomes the only user. */
 int weir_ioas_map_held(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
-		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map);
+		       uint64_t len, const struct weir_map_opts *o, const struct weir_map *source,
+		       struct weir_map **ret_map);
 
 /* map.c: weir_ioas_map() and weir_ioas_map_file(), which take WEIR_MAP_OWN, too. */
 int weir_ioas_map_own(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
@@ -149,8 +183,14 @@ int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len);
 /* leaving.c: @map is claimed, hidden, and removed, but can be reached still; this has set out, and arrives. */
 int weir_ioas_leave_later(struct weir_ioas *ioas, struct weir_map *map);
 
-/* leaving.c: the same as weir_ioas_sync(), in a transition. */
-int weir_ioas_sync_held_up(struct weir_ioas *ioas);
+/*
+ * leaving.c: the same as weir_ioas_sync() for who has set out, or has a transition on, and cannot have devices blocked. If it fails, the next
+ * weir_ioas_sync() says so, too, and has them blocked if they still have to be.
+ */
+int weir_ioas_sync_under_way(struct weir_ioas *ioas);
+
+/* leaving.c: what was removed may be reached still, because a sync failed with @error, and devices could not be blocked; as above. The lock is not held. */
+void weir_ioas_owe_sync(struct weir_ioas *ioas, int error);
 
 /* follow.c: from now on @follower is told; and is not any more. The lock is not held. */
 void weir_ioas_follow(struct weir_ioas *ioas, struct weir_follower *follower);
@@ -160,11 +200,15 @@ void weir_ioas_unfollow(struct weir_ioas *ioas, struct weir_follower *follower);
 int weir_followers_leave(const struct weir_ioas *ioas, uint64_t iova, uint64_t last);
 void weir_followers_back(const struct weir_ioas *ioas, uint64_t iova, uint64_t last);
 
-/* unmap.c: mappings could not be ended, which @error says. Nothing is under way, and no lock held. Returns the error, with its text. */
+/* unmap.c: mappings could not be ended, which @error says: devices are blocked, where that is wanted. Nothing is under way, and no lock held. Returns
+   the error, with its text. */
 int weir_ioas_block(struct weir_ioas *ioas, int error);
 
 /* unmap.c: how many bytes are mapped. The lock is not held. */
 uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas);
+
+/* unmap.c: the kernel failed to unmap something in the range. The lock is not held. */
+bool weir_ioas_has_lost(struct weir_ioas *ioas, uint64_t iova, uint64_t last);
 
 /* unmap.c: the mapping that begins at @iova, which there is. The lock is held. */
 struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova);

@@ -109,22 +109,32 @@ static inline struct weir_segment *weir_iova_take_front(struct weir_iova *iova, 
 	return taken;
 }
 
+/*
+ * Mostly the front of one hole is taken time and again, which leaves it in its bin. Values and no weir_iova_wish, so that nothing is put
+ * together in memory for this. False: it has to be searched for.
+ */
+static inline bool weir_iova_take_at_front(struct weir_iova *iova, uint64_t len, uint64_t align,
+					   uint64_t remainder, uint64_t limit,
+					   struct weir_segment **ret_segment)
+{
+	struct weir_hole *front = iova->bins.front;
+	uint64_t start;
+
+	if (len < iova->bins.front_least || iova->num_spare <= WEIR_IOVA_SPARE)
+		return false;
+	start = front->segment.node.key;
+	if (len > front->highest - start || start + (len - 1) > limit || ((remainder - start) & (align - 1)))
+		return false;
+	*ret_segment = weir_iova_take_front(iova, front, len);
+	return true;
+}
+
 /* Take a free range that suits, above 4 GiB if possible. -ENOSPC: there is none; -ENOMEM. */
 static inline int weir_iova_take(struct weir_iova *iova, const struct weir_iova_wish *wish,
 				 struct weir_segment **ret_segment)
 {
-	struct weir_hole *front = iova->bins.front;
-
-	/* Mostly the front of one hole is taken time and again, which leaves it in its bin. */
-	if (wish->len >= iova->bins.front_least && iova->num_spare > WEIR_IOVA_SPARE) {
-		uint64_t start = front->segment.node.key;
-
-		if (wish->len <= front->highest - start && start + (wish->len - 1) <= wish->limit &&
-		    !((wish->remainder - start) & (wish->align - 1))) {
-			*ret_segment = weir_iova_take_front(iova, front, wish->len);
-			return 0;
-		}
-	}
+	if (weir_iova_take_at_front(iova, wish->len, wish->align, wish->remainder, wish->limit, ret_segment))
+		return 0;
 	return weir_iova_search_and_take(iova, wish, ret_segment);
 }
 

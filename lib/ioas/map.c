@@ -31,13 +31,14 @@ static __attribute__((noinline)) int map_window(struct weir_ioas *ioas, struct w
 static inline int check_memory(const struct weir_ioas *ioas, const void *addr, uint64_t len)
 {
 	const uint64_t mask = ioas->page_size - 1;
+	uintptr_t last;
 
 	if (!len)
 		return weir_fail(-EINVAL, "the length is 0");
 	if (((uintptr_t)addr | len) & mask)
 		return weir_fail(-EINVAL, "%#" PRIx64 " bytes at %p are not whole pages of %#" PRIx64, len,
 				 addr, mask + 1);
-	if ((uintptr_t)addr + (len - 1) < (uintptr_t)addr)
+	if (__builtin_add_overflow((uintptr_t)addr, len - 1, &last))
 		return weir_fail(-EOVERFLOW, "%#" PRIx64 " bytes at %p go beyond the end of memory", len,
 				 addr);
 	return 0;
@@ -111,9 +112,8 @@ static int place_fixed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, uint
  */
 enum { LARGE_PAGE = 1 << 21, HUGE_PAGE = 1 << 30 };
 
-static inline __attribute__((always_inline)) int place_congruent(struct weir_ioas *ioas, uint64_t begin,
-								 uint64_t len, uint64_t limit,
-								 struct weir_segment **ret_segment)
+static int place_congruent(struct weir_ioas *ioas, uint64_t begin, uint64_t len, uint64_t limit,
+			   struct weir_segment **ret_segment)
 {
 	struct weir_iova_wish wish = {
 		.len = len, .limit = limit, .align = HUGE_PAGE, .remainder = begin & (HUGE_PAGE - 1)
@@ -127,9 +127,8 @@ static inline __attribute__((always_inline)) int place_congruent(struct weir_ioa
 	return weir_iova_take(&ioas->iova, &wish, ret_segment);
 }
 
-static inline __attribute__((always_inline)) int place_anywhere(struct weir_ioas *ioas, uint64_t begin,
-								uint64_t len, uint64_t limit,
-								struct weir_segment **ret_segment)
+static __attribute__((noinline)) int search_place(struct weir_ioas *ioas, uint64_t begin, uint64_t len,
+						  uint64_t limit, struct weir_segment **ret_segment)
 {
 	struct weir_iova_wish wish = { .len = len, .limit = limit, .align = ioas->grain, .exhaustive = true };
 	int error = len >= LARGE_PAGE ? place_congruent(ioas, begin, len, limit, ret_segment) : -ENOSPC;
@@ -140,6 +139,18 @@ static inline __attribute__((always_inline)) int place_anywhere(struct weir_ioas
 		return weir_fail(error, "no free range of %#" PRIx64 " bytes at or below IOVA %#" PRIx64, len,
 				 limit);
 	return error;
+}
+
+static inline __attribute__((always_inline)) int place_anywhere(struct weir_ioas *ioas, uint64_t begin,
+								uint64_t len, uint64_t limit,
+								struct weir_segment **ret_segment)
+{
+	uint64_t align = len < LARGE_PAGE ? ioas->grain : len < HUGE_PAGE ? LARGE_PAGE : HUGE_PAGE;
+	uint64_t remainder = len < LARGE_PAGE ? 0 : begin;
+
+	if (weir_iova_take_at_front(&ioas->iova, len, align, remainder, limit, ret_segment))
+		return 0;
+	return search_place(ioas, begin, len, limit, ret_segment);
 }
 
 static uint64_t limit_of(const struct weir_ioas *ioas, const struct weir_map_opts *o)
@@ -173,7 +184,7 @@ static __attribute__((noinline)) bool place_alike(struct weir_ioas *ioas, uint64
 	uint64_t start = weir_map_start(source);
 
 	return !(start & (ioas->grain - 1)) &&
-	       !weir_spans_meet(ioas->shadows, ioas->num_shadows, start, start + (len - 1)) &&
+	       !weir_spans_meet(ioas->diverted, ioas->num_diverted, start, start + (len - 1)) &&
 	       !place_fixed(ioas, start, len, limit_of(ioas, o), ret_segment);
 }
 
@@ -201,9 +212,11 @@ int weir_map_place(struct weir_ioas *ioas, uint64_t begin, uint64_t len, const s
 }
 
 /* Put a mapping into the table, pending. @o: the caller's options, or NULL. */
-static inline __attribute__((always_inline)) int
-enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
-	    const struct weir_map_opts *o, const struct weir_map *source, struct weir_map **ret_map)
+static inline __attribute__((always_inline)) int enter_table(struct weir_ioas *ioas,
+							     const struct weir_backing *backing, uint64_t len,
+							     const struct weir_map_opts *o,
+							     const struct weir_map *source, const bool plain,
+							     struct weir_map **ret_map)
 {
 	uint64_t begin = backing->fd < 0 ? (uintptr_t)backing->addr : backing->offset;
 	struct weir_segment *segment;
@@ -211,7 +224,7 @@ enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t
 
 	if (error)
 		return error;
-	if (ioas->addresses && weir_addresses_reserve(ioas, len)) {
+	if (!plain && ioas->addresses && weir_addresses_reserve(ioas, len)) {
 		weir_iova_give(&ioas->iova, segment);
 		return weir_fail(-ENOMEM, "no memory for finding a mapping");
 	}
@@ -221,21 +234,23 @@ enter_table(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t
 }
 
 /* What has left for the caller may be in the way: it ends now. This has set out; the lock is held, and again at the end. */
-static __attribute__((cold)) int enter_after_sync(struct weir_ioas *ioas, const struct weir_backing *backing,
+static __attribute__((cold)) int enter_after_sync(struct weir_ioas *ioas, struct weir_backing backing,
 						  uint64_t len, const struct weir_map_opts *o,
 						  const struct weir_map *source, struct weir_map **ret_map)
 {
 	int error;
 
 	weir_gate_unlock(&ioas->gate);
-	error = weir_ioas_sync(ioas);
+	error = weir_ioas_sync_under_way(ioas);
 	weir_gate_lock(&ioas->gate);
-	return error ? error : enter_table(ioas, backing, len, o, source, ret_map);
+	return error ? error : enter_table(ioas, &backing, len, o, source, false, ret_map);
 }
 
 /* The kernel refused. */
 static __attribute__((cold)) int give_up(struct weir_ioas *ioas, struct weir_map *map, int error)
 {
+	if (map->held && ioas->space.kernel->journal)
+		weir_file_forget_unused(map->held);
 	weir_gate_lock(&ioas->gate);
 	if (ioas->addresses)
 		weir_addresses_unreserve(ioas, weir_map_size(map));
@@ -269,26 +284,39 @@ static inline __attribute__((always_inline)) int install(struct weir_ioas *ioas,
 static __attribute__((cold)) int install_after_sync(struct weir_ioas *ioas, const struct weir_map *map,
 						    const struct weir_map *source)
 {
-	int error = weir_ioas_sync(ioas);
+	int error = weir_ioas_sync_under_way(ioas);
 
 	return error ? error : install(ioas, map, source);
 }
 
-/*
- * Of memory and options that are in order; @o: the caller's, or NULL; @source: a mapping of the same in another space, or NULL. In one
- * piece with its parts, because it is what drivers wait for.
- */
-static inline __attribute__((always_inline)) int
-map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held, uint64_t len,
-	    const struct weir_map_opts *o, const struct weir_map *source, struct weir_map **ret_map)
+/* Have the kernel know of a mapping that is in the table, as far as it needs to. */
+static int put_in_force(struct weir_ioas *ioas, struct weir_map *map, const struct weir_map *source)
 {
+	int error;
+
+	if (!ioas->space.live)
+		return weir_check_memory(ioas, map);
+	error = ioas->probes && weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
+	if (error)
+		return error;
+	error = install(ioas, map, source);
+	if (error && ioas->leaving.num)
+		error = install_after_sync(ioas, map, source);
+	return error ? weir_explain_map(ioas, map, error) : 0;
+}
+
+/* Of memory and options (or NULL) in order; @source: a mapping of the same in another space, or NULL. This has set out, with the lock. */
+static int enter_and_install(struct weir_ioas *ioas, const struct weir_backing *backing,
+			     struct weir_held *held, uint64_t len, const struct weir_map_opts *o,
+			     const struct weir_map *source, struct weir_map **ret_map)
+{
+	bool noted = ioas->space.kernel->journal != NULL;
 	struct weir_map *map;
 	int error;
 
-	weir_gate_lock_and_set_out(&ioas->gate);
-	error = enter_table(ioas, backing, len, o, source, &map);
-	if (__builtin_expect(error && ioas->leaving.num, 0))
-		error = enter_after_sync(ioas, backing, len, o, source, &map);
+	error = enter_table(ioas, backing, len, o, source, false, &map);
+	if (error && ioas->leaving.num)
+		error = enter_after_sync(ioas, *backing, len, o, source, &map);
 	if (error) {
 		weir_gate_unlock_and_arrive(&ioas->gate);
 		return error;
@@ -296,21 +324,15 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 	map->held = held;
 	weir_gate_unlock(&ioas->gate);
 
-	if (ioas->space.live) {
-		error = ioas->probes && weir_would_take_any(ioas, map) ? weir_probe_memory(ioas, map) : 0;
-		if (!error) {
-			error = install(ioas, map, source);
-			if (__builtin_expect(error && ioas->leaving.num, 0))
-				error = install_after_sync(ioas, map, source);
-			if (error)
-				error = weir_explain_map(ioas, map, error);
-		}
-	} else {
-		error = weir_check_memory(ioas, map);
-	}
+	/* Whoever hands the host over waits for this, or has done it, which this is told. */
+	error = noted ? weir_map_note(ioas, map) : 0;
+	if (!error)
+		error = put_in_force(ioas, map, source);
 	if (error)
 		return give_up(ioas, map, error);
 	*ret_map = map;
+	if (noted)
+		weir_map_mark(map, WEIR_SLOT_IN_FORCE);
 	if (ioas->addresses) {
 		announce(ioas, map);
 		return 0;
@@ -320,37 +342,86 @@ map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct w
 	return 0;
 }
 
-static inline __attribute__((always_inline)) int map_memory(struct weir_ioas *ioas, void *addr, size_t len,
-							    const struct weir_map_opts *opts, uint32_t also,
-							    struct weir_map **ret_map)
+/* The same of one mapping of the caller's memory without options in a plain space: what drivers wait for. */
+static inline __attribute__((always_inline)) int enter_and_install_plain(struct weir_ioas *ioas,
+									 const struct weir_backing *backing,
+									 uint64_t len,
+									 struct weir_map **ret_map)
+{
+	struct weir_map *map;
+	int error = enter_table(ioas, backing, len, NULL, NULL, true, &map);
+
+	if (__builtin_expect(error, 0)) {
+		weir_gate_unlock_and_arrive(&ioas->gate);
+		return error;
+	}
+	map->held = NULL;
+	weir_gate_unlock(&ioas->gate);
+
+	error = install(ioas, map, NULL);
+	if (__builtin_expect(error, 0))
+		return give_up(ioas, map, weir_explain_map(ioas, map, error));
+	*ret_map = map;
+	atomic_store_explicit(&map->state, WEIR_MAP_READY, memory_order_release);
+	weir_gate_arrive(&ioas->gate);
+	return 0;
+}
+
+static int map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
+		       uint64_t len, const struct weir_map_opts *o, const struct weir_map *source,
+		       struct weir_map **ret_map)
+{
+	weir_gate_lock_and_set_out(&ioas->gate);
+	return enter_and_install(ioas, backing, held, len, o, source, ret_map);
+}
+
+static __attribute__((noinline)) int map_memory_as(struct weir_ioas *ioas, void *addr, size_t len,
+						   const struct weir_map_opts *opts, uint32_t also,
+						   struct weir_map **ret_map)
 {
 	const struct weir_backing backing = { .addr = addr, .fd = -1 };
-	struct weir_map_opts o = { 0 };
+	struct weir_map_opts o;
 	struct weir_window *window;
 	int error = check_memory(ioas, addr, len);
 
-	if (!error && opts)
+	if (!error)
 		error = weir_map_read_options(ioas, len, opts, also, &o);
 	if (error)
 		return error;
 	window = weir_mapped_window(addr, len);
-	if (__builtin_expect(window != NULL, 0))
+	if (window)
 		return map_window(ioas, window, addr, len, &o, ret_map);
-	if (opts && (o.flags & WEIR_MAP_DEVICE_MEMORY) && !ioas->space.kernel->ops->device_memory)
+	if ((o.flags & WEIR_MAP_DEVICE_MEMORY) && !ioas->space.kernel->ops->device_memory)
 		return weir_fail_device_memory();
-	return map_backing(ioas, &backing, NULL, len, opts ? &o : NULL, NULL, ret_map);
+	return map_backing(ioas, &backing, NULL, len, &o, NULL, ret_map);
 }
 
-int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
-		  struct weir_map **ret_map)
+__attribute__((hot, aligned(4096))) int weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len,
+						      const struct weir_map_opts *opts,
+						      struct weir_map **ret_map)
 {
-	return map_memory(ioas, addr, len, opts, 0, ret_map);
+	const struct weir_backing backing = { .addr = addr, .fd = -1 };
+	struct weir_window *window;
+	int error;
+
+	if (opts)
+		return map_memory_as(ioas, addr, len, opts, 0, ret_map);
+	error = check_memory(ioas, addr, len);
+	if (error)
+		return error;
+	window = weir_mapped_window(addr, len);
+	if (__builtin_expect(window != NULL, 0))
+		return map_window(ioas, window, addr, len, &(struct weir_map_opts){ 0 }, ret_map);
+	weir_gate_lock_and_set_out(&ioas->gate);
+	if (__builtin_expect(!ioas->plain, 0))
+		return enter_and_install(ioas, &backing, NULL, len, NULL, NULL, ret_map);
+	return enter_and_install_plain(ioas, &backing, len, ret_map);
 }
 
 int weir_ioas_map_own(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
 		      struct weir_map **ret_map)
 {
-	return map_memory(ioas, addr, len, opts, WEIR_MAP_OWN, ret_map);
+	return map_memory_as(ioas, addr, len, opts, WEIR_MAP_OWN, ret_map);
 }
 
 int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
@@ -358,20 +429,25 @@ int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *bac
 			  struct weir_map **ret_map)
 {
 	struct weir_held *held = source ? source->held : NULL;
+	struct weir_backing own = *backing;
 	int error;
 
+	/* A journal numbers the files of its own host. */
+	if (source && source->ioas->host != ioas->host)
+		own.file = 0;
 	if (held)
 		weir_held_get(held);
-	error = map_backing(ioas, backing, held, len, o, source, ret_map);
+	error = map_backing(ioas, &own, held, len, o, source, ret_map);
 	if (error && held)
 		weir_held_put(held); /* it is not the last: @source has it still */
 	return error;
 }
 
 int weir_ioas_map_held(struct weir_ioas *ioas, const struct weir_backing *backing, struct weir_held *held,
-		       uint64_t len, const struct weir_map_opts *o, struct weir_map **ret_map)
+		       uint64_t len, const struct weir_map_opts *o, const struct weir_map *source,
+		       struct weir_map **ret_map)
 {
-	return map_backing(ioas, backing, held, len, o, NULL, ret_map);
+	return map_backing(ioas, backing, held, len, o, source, ret_map);
 }
 
 static int check_part(const struct weir_ioas *ioas, uint64_t offset, uint64_t len)
@@ -425,7 +501,7 @@ int weir_ioas_map_own_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint
 	return map_file(ioas, fd, offset, len, opts, WEIR_MAP_OWN, ret_map);
 }
 
-uint64_t weir_map_iova(const struct weir_map *map)
+__attribute__((hot)) uint64_t weir_map_iova(const struct weir_map *map)
 {
 	return weir_map_start(map);
 }

@@ -41,12 +41,23 @@ weir_map_begin(struct weir_ioas *ioas, struct weir_segment *segment, const struc
 	struct weir_map *map = (struct weir_map *)segment;
 
 	map->ioas = ioas;
-	map->backing = *backing;
+	/* One by one: a copy of the whole would load more at a time than was stored, and wait for that. */
+	map->backing.addr = backing->addr;
+	map->backing.offset = backing->offset;
+	map->backing.fd = backing->fd;
+	map->backing.file = backing->file;
 	map->prot = prot;
 	atomic_store_explicit(&map->state, WEIR_MAP_PENDING, memory_order_relaxed);
 	ioas->mapped_bytes += len;
 	return map;
 }
+
+/* note.c: into the journal, which there is, as intended; its state there. -ENOSPC, -ESTALE. */
+int weir_map_note(struct weir_ioas *ioas, struct weir_map *map);
+void weir_map_mark(const struct weir_map *map, enum weir_slot_state state);
+
+/* note.c: it has ended; @lost: for us, but not for devices. */
+void weir_map_forget(struct weir_ioas *ioas, struct weir_map *map, bool lost);
 
 /*
  * share.c: install in a live space, at @iova, what @source has installed in another one of the same host, from its first byte on: pinned and

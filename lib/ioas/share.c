@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "ioas/file.h"
 #include "ioas/map.h"
 #include "ioas/window.h"
 
@@ -65,6 +66,25 @@ static int share_window(const struct weir_map *map, struct weir_ioas *ioas, stru
 	return weir_window_map(map->held->window, ioas, map->backing.offset, weir_map_size(map), o, ret_map);
 }
 
+/* What is held belongs to one host, whose journal may be gone before the other's: so that has a descriptor and addresses of its own. */
+static int share_file_abroad(const struct weir_map *map, struct weir_ioas *ioas,
+			     const struct weir_map_opts *o, struct weir_map **ret_map)
+{
+	const struct weir_sys *sys = ioas->host->kernel.sys;
+	const uint64_t len = weir_map_size(map);
+	struct weir_backing backing;
+	struct weir_held *held;
+	int error;
+
+	/* Whether the file may shrink was settled when it was mapped first. */
+	error = weir_file_open(sys, map->held->fd, map->backing.offset, len, weir_map_prot_of(o), true, &held,
+			       &backing);
+	if (error)
+		return error;
+	error = weir_ioas_map_held(ioas, &backing, held, len, o, map, ret_map);
+	return error ? weir_held_close(sys, held, error) : 0;
+}
+
 int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct weir_map_opts *opts,
 		   struct weir_map **ret_map)
 {
@@ -82,5 +102,7 @@ int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct we
 		return share_batch(map, ioas, &o, ret_map);
 	if (held && map->ioas->host->kernel.sys != ioas->host->kernel.sys)
 		return weir_fail(-EXDEV, "a file's mapping is shared among hosts with the same system calls");
+	if (held && !held->dmabuf && map->ioas->host != ioas->host)
+		return share_file_abroad(map, ioas, &o, ret_map);
 	return weir_ioas_map_backing(ioas, &map->backing, weir_map_size(map), &o, map, ret_map);
 }

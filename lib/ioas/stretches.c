@@ -49,28 +49,27 @@ static uint32_t count_long(const struct weir_iova_range *ranges, uint32_t num, u
 	return found;
 }
 
-/* What of it lies in no shadow. */
+/* What of it is not diverted. */
 static void add_clear_parts(struct weir_stretches *stretches, struct weir_iova_range range,
 			    const struct weir_choice *choice, uint64_t grain)
 {
-	for (uint32_t i = 0; i < choice->num_shadows; i++) {
-		const struct weir_iova_range *shadow = &choice->shadows[i];
+	for (uint32_t i = 0; i < choice->num_diverted; i++) {
+		const struct weir_iova_range *hole = &choice->diverted[i];
 
-		if (shadow->last < range.start || shadow->start > range.last)
+		if (hole->last < range.start || hole->start > range.last)
 			continue;
-		if (shadow->start > range.start)
-			add_range(stretches, (struct weir_iova_range){ range.start, shadow->start - 1 },
-				  grain);
-		if (shadow->last >= range.last)
+		if (hole->start > range.start)
+			add_range(stretches, (struct weir_iova_range){ range.start, hole->start - 1 }, grain);
+		if (hole->last >= range.last)
 			return;
-		range.start = shadow->last + 1;
+		range.start = hole->last + 1;
 	}
 	add_range(stretches, range, grain);
 }
 
 void weir_stretches_choose(struct weir_stretches *stretches, const struct weir_choice *choice, uint64_t grain)
 {
-	const uint32_t most = MOST_RANGES - choice->num_shadows;
+	const uint32_t most = MOST_RANGES - choice->num_diverted;
 	const struct weir_iova_range *ranges = choice->ranges;
 	uint64_t shorter = 0, longer = 1;
 	uint32_t room;

@@ -25,8 +25,8 @@ struct weir_stretches {
 struct weir_choice {
 	const struct weir_iova_range *ranges;
 	uint32_t num;
-	uint32_t num_shadows; /* few: each costs two stretches */
-	const struct weir_iova_range *shadows;
+	uint32_t num_diverted; /* few: each costs two stretches */
+	const struct weir_iova_range *diverted;
 };
 
 /*

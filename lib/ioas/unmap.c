@@ -7,15 +7,20 @@
 
 #include "error.h"
 #include "ioas/address.h"
+#include "ioas/watch.h"
+#include "ioas/map.h"
 #include "ioas/window.h"
 
 /* The mapping's handle ends here. */
-static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, bool lost)
+static inline __attribute__((always_inline)) void leave_table(struct weir_ioas *ioas, struct weir_map *map,
+							      bool lost, const bool plain)
 {
 	uint64_t len = weir_map_size(map);
 
 	ioas->mapped_bytes -= len;
-	if (lost) {
+	if (!plain && ioas->space.kernel->journal)
+		weir_map_forget(ioas, map, lost);
+	if (__builtin_expect(lost, 0)) {
 		ioas->lost_bytes += len;
 		ioas->num_lost++;
 		atomic_store_explicit(&map->state, WEIR_MAP_LOST, memory_order_relaxed);
@@ -26,7 +31,7 @@ static inline void leave_table(struct weir_ioas *ioas, struct weir_map *map, boo
 
 void weir_ioas_drop_map(struct weir_ioas *ioas, struct weir_map *map, bool lost)
 {
-	leave_table(ioas, map, lost);
+	leave_table(ioas, map, lost, false);
 }
 
 static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int error)
@@ -37,29 +42,44 @@ static __attribute__((cold)) int explain_unmap(uint64_t iova, uint64_t len, int 
 			 len, iova, strerror(-error));
 }
 
-int weir_ioas_block(struct weir_ioas *ioas, int error)
+static __attribute__((cold)) int explain_sync(uint64_t iova, uint64_t len, int error)
 {
-	struct weir_first first = { 0 };
-
-	if (!ioas->space.ops->block)
-		return error;
-	weir_first_note(&first, error);
-	ioas->space.ops->block(&ioas->space);
-	return weir_first_error(&first);
+	return weir_fail_within(
+		error,
+		"what was mapped as %#" PRIx64 " bytes at IOVA %#" PRIx64
+		" may be reached by devices still, and these addresses will not be used again",
+		len, iova);
 }
 
 /* The kernel's part of taking [iova, iova + len) back. @absent: there may be nothing. */
-static inline int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
+static int remove_and_sync(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
 {
 	const struct weir_space_ops *ops = ioas->space.ops;
-	int followed = ioas->followers ? weir_followers_leave(ioas, iova, iova + (len - 1)) : 0;
 	int error = ioas->space.live ? ops->remove(&ioas->space, iova, len) : 0;
 
 	if (error == -ENOENT && absent)
 		error = 0;
-	if (!error && ops->sync)
+	if (__builtin_expect(error, 0))
+		return explain_unmap(iova, len, error);
+	if (ops->sync)
 		error = ops->sync(&ioas->space);
-	return error ? explain_unmap(iova, len, error) : followed;
+	return __builtin_expect(error, 0) ? explain_sync(iova, len, error) : 0;
+}
+
+/* The same, with followers. */
+static int take_back_followed(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
+{
+	int followed = weir_followers_leave(ioas, iova, iova + (len - 1));
+	int error = remove_and_sync(ioas, iova, len, absent);
+
+	return error ? error : followed;
+}
+
+static int take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len, bool absent)
+{
+	if (ioas->followers)
+		return take_back_followed(ioas, iova, len, absent);
+	return remove_and_sync(ioas, iova, len, absent);
 }
 
 int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
@@ -67,13 +87,20 @@ int weir_ioas_take_back(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 	return take_back(ioas, iova, len, false);
 }
 
-static __attribute__((cold)) int busy(void)
+static bool is_stale(const struct weir_ioas *ioas)
 {
+	return ioas->space.kernel->journal && ioas->space.kernel->journal->stale;
+}
+
+static __attribute__((cold)) int busy(const struct weir_ioas *ioas)
+{
+	if (is_stale(ioas))
+		return weir_fail(-ESTALE, "the host has been handed over to another process");
 	return weir_fail(-EBUSY, "the mapping is being taken back by another thread");
 }
 
 /* From READY to LEAVING; only one can. What whoever made it ready did comes before. */
-static bool claim(struct weir_map *map)
+static inline bool claim_plain(struct weir_map *map)
 {
 	uint32_t ready = WEIR_MAP_READY;
 
@@ -81,8 +108,18 @@ static bool claim(struct weir_map *map)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
+/* The same, and the journal knows. */
+static bool claim(struct weir_map *map)
+{
+	if (!claim_plain(map))
+		return false;
+	if (map->ioas->space.kernel->journal)
+		weir_map_mark(map, WEIR_SLOT_LEAVING);
+	return true;
+}
+
 /* The same, and nobody finds it by its address any more. */
-static __attribute__((noinline)) bool claim_and_hide(struct weir_ioas *ioas, struct weir_map *map)
+static bool claim_and_hide(struct weir_ioas *ioas, struct weir_map *map)
 {
 	bool claimed;
 
@@ -94,29 +131,60 @@ static __attribute__((noinline)) bool claim_and_hide(struct weir_ioas *ioas, str
 	return claimed;
 }
 
-/* Alone of its kind, and nothing is held for it: what drivers wait for. */
-static inline int close_plain(struct weir_map *map)
+/* The range that a mapping lies in is being taken back: two threads end one handle. This has set out. */
+static __attribute__((cold)) int close_claimed(struct weir_ioas *ioas)
 {
-	struct weir_ioas *ioas = map->ioas;
+	int error = busy(ioas);
+
+	weir_gate_arrive(&ioas->gate);
+	return error;
+}
+
+/* The kernel failed to unmap it. This has set out. */
+static __attribute__((cold)) int close_lost(struct weir_ioas *ioas, struct weir_map *map, int error)
+{
+	weir_gate_lock(&ioas->gate);
+	weir_ioas_drop_map(ioas, map, true);
+	weir_gate_unlock_and_arrive(&ioas->gate);
+	return weir_ioas_block(ioas, error);
+}
+
+/* Alone of its kind, and nothing is held for it. This has set out. */
+static __attribute__((noinline)) int close_single(struct weir_ioas *ioas, struct weir_map *map)
+{
 	int error;
 
-	weir_gate_set_out(&ioas->gate);
-	if (!(ioas->addresses ? claim_and_hide(ioas, map) : claim(map))) {
-		/* The range that it lies in is being taken back: two threads end one handle. */
-		weir_gate_arrive(&ioas->gate);
-		return busy();
-	}
+	if (!(ioas->addresses ? claim_and_hide(ioas, map) : claim(map)))
+		return close_claimed(ioas);
 	if (ioas->leaving.most && ioas->space.live) {
 		error = ioas->space.ops->remove(&ioas->space, weir_map_start(map), weir_map_size(map));
 		if (!error)
 			return weir_ioas_leave_later(ioas, map);
 	}
 	error = take_back(ioas, weir_map_start(map), weir_map_size(map), false);
-
+	if (error)
+		return close_lost(ioas, map, error);
 	weir_gate_lock(&ioas->gate);
-	leave_table(ioas, map, error != 0);
+	weir_ioas_drop_map(ioas, map, false);
 	weir_gate_unlock_and_arrive(&ioas->gate);
-	return __builtin_expect(error, 0) ? weir_ioas_block(ioas, error) : 0;
+	return 0;
+}
+
+/* The same in a plain space: what drivers wait for. */
+static inline int close_plain(struct weir_ioas *ioas, struct weir_map *map)
+{
+	uint64_t iova = weir_map_start(map), len = weir_map_size(map);
+	int error;
+
+	if (__builtin_expect(!claim_plain(map), 0))
+		return close_claimed(ioas);
+	error = ioas->space.ops->remove(&ioas->space, iova, len);
+	if (__builtin_expect(error, 0))
+		return close_lost(ioas, map, explain_unmap(iova, len, error));
+	weir_gate_lock(&ioas->gate);
+	leave_table(ioas, map, false, true);
+	weir_gate_unlock_and_arrive(&ioas->gate);
+	return 0;
 }
 
 /* What a range consists of, when it can be taken back: one mapping after the other, from the first to the last. */
@@ -135,6 +203,21 @@ uint64_t weir_ioas_mapped_bytes(struct weir_ioas *ioas)
 	return bytes;
 }
 
+bool weir_ioas_has_lost(struct weir_ioas *ioas, uint64_t iova, uint64_t last)
+{
+	struct weir_segment *segment;
+	bool lost = false;
+
+	weir_gate_lock(&ioas->gate);
+	if (ioas->num_lost)
+		for (segment = weir_iova_above(weir_iova_find(&ioas->iova, iova)->below);
+		     segment != &ioas->iova.edge && segment->node.key <= last && !lost;
+		     segment = weir_iova_above(segment))
+			lost = ((struct weir_map *)segment)->state == WEIR_MAP_LOST;
+	weir_gate_unlock(&ioas->gate);
+	return lost;
+}
+
 struct weir_map *weir_ioas_map_at(struct weir_ioas *ioas, uint64_t iova)
 {
 	return (struct weir_map *)weir_iova_find(&ioas->iova, iova);
@@ -147,8 +230,11 @@ struct weir_map *weir_ioas_map_from(struct weir_ioas *ioas, uint64_t iova)
 
 static void unclaim(struct weir_ioas *ioas, struct weir_map *from, const struct weir_map *to)
 {
-	for (; from != to; from = weir_ioas_next_map(ioas, from))
+	for (; from != to; from = weir_ioas_next_map(ioas, from)) {
+		if (ioas->space.kernel->journal)
+			weir_map_mark(from, WEIR_SLOT_IN_FORCE);
 		atomic_store_explicit(&from->state, WEIR_MAP_READY, memory_order_release);
+	}
 }
 
 /* Neither a mapping nor a batch is cut in two, and what the library made for itself is not taken from it. */
@@ -190,10 +276,11 @@ static int claim_range(struct weir_ioas *ioas, uint64_t iova, uint64_t last, str
 		int error = check_extent(map, iova, last);
 
 		if (!error && !claim(map))
-			error = weir_fail(-EBUSY,
-					  "the mapping at IOVA %#" PRIx64
-					  " is being made or taken back by another thread",
-					  weir_map_start(map));
+			error = is_stale(ioas) ? busy(ioas)
+					       : weir_fail(-EBUSY,
+							   "the mapping at IOVA %#" PRIx64
+							   " is being made or taken back by another thread",
+							   weir_map_start(map));
 		if (error) {
 			unclaim(ioas, first, map);
 			return error;
@@ -224,7 +311,7 @@ static struct weir_held *drop_all(struct weir_ioas *ioas, const struct extent *e
 			held->next = list;
 			list = held;
 		}
-		leave_table(ioas, map, lost);
+		weir_ioas_drop_map(ioas, map, lost);
 		if (done)
 			return list;
 	}
@@ -245,9 +332,13 @@ static bool leave_windows(struct weir_ioas *ioas, const struct extent *extent)
 	}
 }
 
-/* Of mappings that are claimed and hidden. The lock is held, and given up; and this has set out, and arrives. */
-static int end_extent(struct weir_ioas *ioas, const struct extent *extent)
+/*
+ * Of mappings that are claimed and hidden. The lock is held, and given up; and this has set out, and arrives. *@ret_block: devices may reach them; to be
+ * blocked when no lock is held.
+ */
+static int end_extent(struct weir_ioas *ioas, const struct extent *extent, bool *ret_block)
 {
+	const struct weir_sys *sys = ioas->host->kernel.sys;
 	uint64_t start = weir_map_start(extent->first);
 	struct weir_held *list;
 	bool absent;
@@ -265,16 +356,21 @@ static int end_extent(struct weir_ioas *ioas, const struct extent *extent)
 	list = drop_all(ioas, extent, error != 0);
 	if (extent->gaps)
 		weir_gate_let_go(&ioas->gate);
-	weir_gate_unlock_and_arrive(&ioas->gate);
-	if (error)
-		error = weir_ioas_block(ioas, error);
-	return list ? weir_held_close(ioas->host->kernel.sys, list, error) : error;
+	weir_gate_unlock(&ioas->gate);
+	/* Once this has arrived, the journal may be another's. */
+	for (struct weir_held *held = list; held; held = held->next)
+		weir_file_forget(held);
+	weir_gate_arrive(&ioas->gate);
+	*ret_block = error != 0;
+	return list ? weir_held_close(sys, list, error) : error;
 }
 
 int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 {
 	uint64_t last = iova + (len - 1);
 	struct extent extent = { 0 };
+	struct weir_first first = { 0 };
+	bool block;
 	int error;
 
 	if (!len)
@@ -284,16 +380,18 @@ int weir_ioas_unmap(struct weir_ioas *ioas, uint64_t iova, uint64_t len)
 				 "%#" PRIx64 " bytes at IOVA %#" PRIx64 " go beyond the end of the space",
 				 len, iova);
 	/* What is leaving has ended for the caller. */
-	error = ioas->leaving.most ? weir_ioas_sync(ioas) : 0;
-	if (error)
-		return error;
+	if (ioas->leaving.most)
+		weir_first_note(&first, weir_ioas_sync(ioas));
 	weir_gate_lock_and_set_out(&ioas->gate);
 	error = claim_range(ioas, iova, last, &extent);
 	if (error) {
 		weir_gate_unlock_and_arrive(&ioas->gate);
-		return error;
+		weir_first_note(&first, error);
+		return weir_first_error(&first);
 	}
-	return end_extent(ioas, &extent);
+	error = end_extent(ioas, &extent, &block);
+	weir_first_note(&first, block ? weir_ioas_block(ioas, error) : error);
+	return weir_first_error(&first);
 }
 
 /* A mapping, or a batch with all its pieces: who can have the first of these can have all. The lock is held. */
@@ -310,8 +408,10 @@ static bool claim_whole(struct weir_map *map, struct weir_map **ret_last)
 	return true;
 }
 
-/* The first of @num handles, in ascending order, with those that follow it without a gap. Returns how many these were. */
-static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error)
+/*
+ * The first of @num handles, in ascending order, with those that follow it without a gap. Returns how many these were. *@ret_block: as of end_extent().
+ */
+static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error, bool *ret_block)
 {
 	struct weir_ioas *ioas = maps[0]->ioas;
 	struct extent extent = { .first = maps[0] };
@@ -319,22 +419,25 @@ static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error
 
 	weir_gate_lock_and_set_out(&ioas->gate);
 	if (!claim_whole(maps[0], &extent.last)) {
+		*ret_error = busy(ioas);
 		weir_gate_unlock_and_arrive(&ioas->gate);
-		*ret_error = busy();
+		*ret_block = false;
 		return 1;
 	}
 	while (run < num && extent.last->segment.above == &maps[run]->segment &&
 	       claim_whole(maps[run], &extent.last))
 		run++;
 	hide(ioas, &extent);
-	*ret_error = end_extent(ioas, &extent);
+	*ret_error = end_extent(ioas, &extent, ret_block);
 	return run;
 }
 
 static __attribute__((noinline)) int close_held(struct weir_map *map)
 {
 	struct weir_window *window = map->held->window;
+	struct weir_ioas *ioas = map->ioas;
 	struct weir_first first = { 0 };
+	bool block;
 	int error;
 
 	/* Whoever withdraws or restores it has claimed it meanwhile. */
@@ -342,20 +445,26 @@ static __attribute__((noinline)) int close_held(struct weir_map *map)
 		weir_window_get(window);
 		pthread_mutex_lock(&window->lock);
 	}
-	close_run(&map, 1, &error);
+	close_run(&map, 1, &error, &block);
 	if (!window)
-		return error;
+		return block ? weir_ioas_block(ioas, error) : error;
 	pthread_mutex_unlock(&window->lock);
-	weir_first_note(&first, error);
+	weir_first_note(&first, block ? weir_ioas_block(ioas, error) : error);
 	weir_first_note(&first, weir_window_put(window));
 	return weir_first_error(&first);
 }
 
-int weir_map_close(struct weir_map *map)
+__attribute__((hot)) int weir_map_close(struct weir_map *map)
 {
+	struct weir_ioas *ioas;
+
 	if (!map)
 		return 0;
-	return map->held ? close_held(map) : close_plain(map);
+	if (map->held)
+		return close_held(map);
+	ioas = map->ioas;
+	weir_gate_set_out(&ioas->gate);
+	return __builtin_expect(ioas->plain, 1) ? close_plain(ioas, map) : close_single(ioas, map);
 }
 
 /* By space and IOVA; the NULLs come first. */
@@ -381,13 +490,15 @@ int weir_map_close_batch(struct weir_map **maps, size_t num)
 	while (at < num && !maps[at])
 		at++;
 	while (at < num) {
+		struct weir_ioas *ioas = maps[at]->ioas;
+		bool block = false;
 		int error;
 
 		if (maps[at]->held && maps[at]->held->window)
 			error = close_held(maps[at++]);
 		else
-			at += close_run(maps + at, num - at, &error);
-		weir_first_note(&first, error);
+			at += close_run(maps + at, num - at, &error, &block);
+		weir_first_note(&first, block ? weir_ioas_block(ioas, error) : error);
 	}
 	return weir_first_error(&first);
 }

@@ -11,6 +11,13 @@
 
 enum { PAUSE_NS = 100 * 1000 };
 
+static _Thread_local uint32_t telling;
+
+bool weir_watches_tell_here(void)
+{
+	return telling != 0;
+}
+
 static void pause_unlocked(struct weir_window *window)
 {
 	pthread_mutex_unlock(&window->lock);
@@ -52,7 +59,9 @@ static void call_all(struct weir_window *window, const struct weir_peer_event *e
 		watch->told = window->tellings;
 		watch->running = true;
 		pthread_mutex_unlock(&window->lock);
+		telling++;
 		watch->opts.callback(watch->opts.callback_ctx, event);
+		telling--;
 		pthread_mutex_lock(&window->lock);
 		watch->running = false;
 		watch->withdrawn = false;

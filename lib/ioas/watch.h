@@ -24,6 +24,9 @@ struct weir_watch {
 /* Tell all that watch; @kind: enum weir_peer_event_kind. Waits for callbacks, and those with patience. The lock is not held. */
 void weir_watches_tell(struct weir_window *window, uint32_t kind, bool written);
 
+/* This thread is in a callback of one, so that the host's lock may be held below it. */
+bool weir_watches_tell_here(void);
+
 /* The window's part of weir_peer_watch(). *@count, guarded by the window's lock: how many there are. */
 int weir_watch_open(struct weir_window *window, uint32_t *count, const struct weir_watch_opts *o,
 		    struct weir_watch **ret_watch);

@@ -190,7 +190,7 @@ static int map_locked(struct weir_window *window, struct weir_ioas *ioas, uint64
 					 .offset = offset,
 					 .fd = window->dmabuf };
 	device_memory.flags |= WEIR_MAP_DEVICE_MEMORY;
-	error = weir_ioas_map_held(ioas, &backing, held, len, &device_memory, &held->map);
+	error = weir_ioas_map_held(ioas, &backing, held, len, &device_memory, NULL, &held->map);
 	if (!error) {
 		link_mapping(window, held);
 		window->users++;

@@ -17,7 +17,13 @@ static int remove_range(const struct weir_map *map, uint64_t start, uint64_t len
 
 	if (error == -ENOENT)
 		error = 0;
-	return !error && space->ops->sync ? space->ops->sync(space) : error;
+	if (error || !space->ops->sync)
+		return error;
+	error = space->ops->sync(space);
+	/* The host's lock is held, so devices cannot be blocked here. */
+	if (error)
+		weir_ioas_owe_sync(map->ioas, error);
+	return error;
 }
 
 static int remove_installed(struct weir_map *map)

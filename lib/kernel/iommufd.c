@@ -3,6 +3,7 @@
 #include "kernel/iommufd.h"
 
 #include <errno.h>
+#include <limits.h>
 
 int weir_iommufd_destroy(const struct weir_sys *sys, int fd, uint32_t id)
 {
@@ -35,6 +36,13 @@ int weir_iommufd_ioas_copy(const struct weir_sys *sys, int fd, uint32_t ioas, ui
 	};
 
 	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_COPY, &cmd);
+}
+
+int weir_iommufd_change_process(const struct weir_sys *sys, int fd)
+{
+	struct abi_iommu_ioas_change_process cmd = { .size = sizeof(cmd) };
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_IOAS_CHANGE_PROCESS, &cmd);
 }
 
 int weir_iommufd_ioas_map_file(const struct weir_sys *sys, int fd, uint32_t ioas, uint32_t flags, int file,
@@ -73,7 +81,8 @@ int weir_iommufd_iova_ranges(const struct weir_sys *sys, int fd, uint32_t ioas,
 }
 
 int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id, uint32_t pt_id,
-			    uint32_t flags, uint32_t type, const void *data, uint32_t len, uint32_t *ret_hwpt)
+			    uint32_t flags, uint32_t type, const void *data, uint32_t len, uint32_t faults,
+			    uint32_t *ret_hwpt)
 {
 	struct abi_iommu_hwpt_alloc cmd = {
 		.size = sizeof(cmd),
@@ -83,12 +92,25 @@ int weir_iommufd_hwpt_alloc(const struct weir_sys *sys, int fd, uint32_t dev_id,
 		.data_type = type,
 		.data_len = len,
 		.data_uptr = (uintptr_t)data,
+		.fault_id = faults,
 	};
 	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_HWPT_ALLOC, &cmd);
 
 	if (!error)
 		*ret_hwpt = cmd.out_hwpt_id;
 	return error;
+}
+
+int weir_iommufd_fault_queue_alloc(const struct weir_sys *sys, int fd, uint32_t *ret_id, int *ret_fd)
+{
+	struct abi_iommu_fault_alloc cmd = { .size = sizeof(cmd) };
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_FAULT_QUEUE_ALLOC, &cmd);
+
+	if (error)
+		return error;
+	*ret_id = cmd.out_fault_id;
+	*ret_fd = (int)cmd.out_fault_fd;
+	return 0;
 }
 
 int weir_iommufd_hw_info(const struct weir_sys *sys, int fd, uint32_t dev_id, void *data, uint32_t len,
@@ -149,4 +171,59 @@ int weir_iommufd_vdevice_alloc(const struct weir_sys *sys, int fd, uint32_t viom
 	if (!error)
 		*ret_vdevice = cmd.out_vdevice_id;
 	return error;
+}
+
+int weir_iommufd_set_huge_pages(const struct weir_sys *sys, int fd, uint32_t ioas, bool on)
+{
+	struct abi_iommu_option cmd = { .size = sizeof(cmd),
+					.option_id = ABI_IOMMU_OPTION_HUGE_PAGES,
+					.op = ABI_IOMMU_OPTION_OP_SET,
+					.object_id = ioas,
+					.val64 = on };
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_OPTION, &cmd);
+}
+
+int weir_iommufd_set_dirty(const struct weir_sys *sys, int fd, uint32_t hwpt, bool on)
+{
+	struct abi_iommu_hwpt_set_dirty_tracking cmd = {
+		.size = sizeof(cmd), .flags = on ? ABI_IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0, .hwpt_id = hwpt
+	};
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_HWPT_SET_DIRTY_TRACKING, &cmd);
+}
+
+int weir_iommufd_get_dirty(const struct weir_sys *sys, int fd, uint32_t hwpt, uint64_t iova, uint64_t len,
+			   uint64_t page, uint64_t *bits, bool keep)
+{
+	struct abi_iommu_hwpt_get_dirty_bitmap cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = hwpt,
+		.flags = keep ? ABI_IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR : 0,
+		.iova = iova,
+		.length = len,
+		.page_size = page,
+		.data = (uintptr_t)bits,
+	};
+
+	return sys->ioctl(sys->ctx, fd, ABI_IOMMU_HWPT_GET_DIRTY_BITMAP, &cmd);
+}
+
+int weir_iommufd_veventq_alloc(const struct weir_sys *sys, int fd, uint32_t viommu, uint32_t type,
+			       uint32_t depth, uint32_t *ret_queue, int *ret_fd)
+{
+	struct abi_iommu_veventq_alloc cmd = {
+		.size = sizeof(cmd), .viommu_id = viommu, .type = type, .veventq_depth = depth
+	};
+	int error = sys->ioctl(sys->ctx, fd, ABI_IOMMU_VEVENTQ_ALLOC, &cmd);
+
+	if (error)
+		return error;
+	if (cmd.out_veventq_fd > INT_MAX) {
+		weir_iommufd_destroy(sys, fd, cmd.out_veventq_id);
+		return -EIO;
+	}
+	*ret_queue = cmd.out_veventq_id;
+	*ret_fd = (int)cmd.out_veventq_fd;
+	return 0;
 }

@@ -55,11 +55,17 @@ static int read_info(const struct abi_vfio_iommu_type1_info *answer, size_t size
 	info->page_sizes = answer->flags & ABI_VFIO_IOMMU_INFO_PGSIZES ? answer->iova_pgsizes : 4096;
 	while (!error && weir_info_next(answer, size, &next, &cap)) {
 		const struct abi_vfio_iommu_type1_info_dma_avail *avail = cap.start;
+		struct abi_vfio_iommu_type1_info_cap_migration migration;
 
-		if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE)
+		if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) {
 			error = read_ranges(&cap, info);
-		else if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL && cap.room >= sizeof(*avail))
+		} else if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION &&
+			   cap.room >= sizeof(migration)) {
+			memcpy(&migration, cap.start, sizeof(migration));
+			info->dirty_pages = migration.pgsize_bitmap;
+		} else if (cap.id == ABI_VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL && cap.room >= sizeof(*avail)) {
 			info->mappings_left = avail->avail == UINT32_MAX ? UINT64_MAX : avail->avail;
+		}
 	}
 	return error;
 }
@@ -82,4 +88,29 @@ int weir_type1_get_info(const struct weir_sys *sys, int container, struct weir_t
 	else
 		*ret_info = info;
 	return error;
+}
+
+int weir_type1_track(const struct weir_sys *sys, int container, bool on)
+{
+	struct abi_vfio_iommu_type1_dirty_bitmap cmd = { .argsz = sizeof(cmd),
+							 .flags = on ? ABI_VFIO_IOMMU_DIRTY_PAGES_FLAG_START
+								     : ABI_VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP };
+
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_DIRTY_PAGES, &cmd);
+}
+
+int weir_type1_get_dirty(const struct weir_sys *sys, int container, uint64_t iova, uint64_t len,
+			 uint64_t page, uint64_t *bits)
+{
+	struct {
+		struct abi_vfio_iommu_type1_dirty_bitmap head;
+		struct abi_vfio_iommu_type1_dirty_bitmap_get get;
+	} cmd = { .head = { .argsz = sizeof(cmd), .flags = ABI_VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP },
+		  .get = { .iova = iova,
+			   .size = len,
+			   .bitmap = { .pgsize = page,
+				       .size = (len / page + 63) / 64 * sizeof(uint64_t),
+				       .data = bits } } };
+
+	return sys->ioctl(sys->ctx, container, ABI_VFIO_IOMMU_DIRTY_PAGES, &cmd);
 }

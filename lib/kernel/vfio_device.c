@@ -175,7 +175,7 @@ int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_
 {
 	struct {
 		struct abi_vfio_device_feature head;
-		uint8_t data[16]; /* the longest that is ever set */
+		uint8_t data[24]; /* the longest that is ever set */
 	} cmd = { .head = { .argsz = (uint32_t)(sizeof(cmd.head) + len),
 			    .flags = feature | ABI_VFIO_DEVICE_FEATURE_SET } };
 
@@ -184,6 +184,25 @@ int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_
 	if (len)
 		memcpy(cmd.data, data, len);
 	return sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
+}
+
+int weir_vfio_device_get_feature(const struct weir_sys *sys, int device, uint32_t feature, void *data,
+				 size_t len)
+{
+	struct {
+		struct abi_vfio_device_feature head;
+		uint8_t data[32]; /* the longest that is ever asked for */
+	} cmd = { .head = { .argsz = (uint32_t)(sizeof(cmd.head) + len),
+			    .flags = feature | ABI_VFIO_DEVICE_FEATURE_GET } };
+	int error;
+
+	if (len > sizeof(cmd.data))
+		return -EINVAL;
+	memcpy(cmd.data, data, len);
+	error = sys->ioctl(sys->ctx, device, ABI_VFIO_DEVICE_FEATURE, &cmd);
+	if (!error)
+		memcpy(data, cmd.data, len);
+	return error;
 }
 
 int weir_vfio_device_dmabuf(const struct weir_sys *sys, int device, uint32_t region, uint64_t offset,

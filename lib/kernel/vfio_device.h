@@ -51,6 +51,10 @@ int weir_vfio_device_hot_reset(const struct weir_sys *sys, int device, const int
 int weir_vfio_device_set_feature(const struct weir_sys *sys, int device, uint32_t feature, const void *data,
 				 size_t len);
 
+/* The same, with GET: @data is what the kernel reads, and then what it wrote. */
+int weir_vfio_device_get_feature(const struct weir_sys *sys, int device, uint32_t feature, void *data,
+				 size_t len);
+
 /* Could such a feature be had? @how: ABI_VFIO_DEVICE_FEATURE_GET or _SET. -ENOTTY and others: no. */
 int weir_vfio_device_probe_feature(const struct weir_sys *sys, int device, uint32_t feature, uint32_t how);
 

@@ -167,6 +167,20 @@ static int take_key(struct weir_memory *memory, const struct want *want, uint64_
 	return error;
 }
 
+/* The buffer of @len bytes that begins with a key that was taken. */
+static void fill_in(struct weir_memory *memory, uint64_t key, uint64_t len, struct weir_buffer *ret_buffer)
+{
+	const struct weir_chunk *chunk = weir_chunk_at(memory, key);
+
+	memory->num_buffers++;
+	*ret_buffer = (struct weir_buffer){ .addr = (char *)chunk->backing.addr + (key - chunk->key),
+					    .iova = weir_map_start(chunk->maps[0]) + (key - chunk->key),
+					    .len = len,
+					    .offset = key - chunk->key,
+					    .key = key,
+					    .chunk = (uint32_t)(chunk - memory->chunks) };
+}
+
 int weir_memory_alloc(struct weir_memory *memory, uint64_t len, const struct weir_buffer_opts *opts,
 		      struct weir_buffer *ret_buffer)
 {
@@ -177,19 +191,11 @@ int weir_memory_alloc(struct weir_memory *memory, uint64_t len, const struct wei
 	if (error)
 		return error;
 	pthread_mutex_lock(&memory->lock);
-	error = take_key(memory, &want, &key);
-	if (!error) {
-		const struct weir_chunk *chunk = weir_chunk_at(memory, key);
-
-		memory->num_buffers++;
-		*ret_buffer =
-			(struct weir_buffer){ .addr = (char *)chunk->backing.addr + (key - chunk->key),
-					      .iova = weir_map_start(chunk->maps[0]) + (key - chunk->key),
-					      .len = len,
-					      .offset = key - chunk->key,
-					      .key = key,
-					      .chunk = (uint32_t)(chunk - memory->chunks) };
-	}
+	error = weir_memory_check(memory);
+	if (!error)
+		error = take_key(memory, &want, &key);
+	if (!error)
+		fill_in(memory, key, len, ret_buffer);
 	pthread_mutex_unlock(&memory->lock);
 	return error;
 }
@@ -221,6 +227,137 @@ static struct weir_run *run_at(struct weir_memory *memory, uint64_t page)
 	if (segment->hole || segment->node.key != page || !((struct weir_run *)segment)->pages)
 		return NULL;
 	return (struct weir_run *)segment;
+}
+
+/* Pages that are free become a run. */
+static int claim_run(struct weir_memory *memory, uint64_t key, uint64_t len, struct weir_run **ret_run)
+{
+	struct weir_segment *segment;
+	int error = weir_iova_take_fixed(&memory->keys, key, key + (len - 1), &segment);
+
+	if (error == -EEXIST)
+		return weir_fail(-EBUSY, "part of it is a buffer");
+	if (error)
+		return weir_fail(error, "no memory for a buffer");
+	*ret_run = (struct weir_run *)segment;
+	(*ret_run)->shift = 0;
+	(*ret_run)->pages = len / PAGE;
+	weir_index_note(&memory->runs, segment);
+	memory->used += len;
+	return 0;
+}
+
+/* Parts may have been larger than what was asked for at their places: what lies closer together tells. */
+static int coarsen(struct weir_run *slab, uint32_t shift)
+{
+	uint64_t used = 0;
+
+	for (uint64_t left = slab->used; left; left &= left - 1) {
+		uint64_t offset = (uint64_t)__builtin_ctzll(left) << slab->shift;
+
+		if (offset & (((uint64_t)1 << shift) - 1))
+			return weir_fail(-EBUSY, "a buffer lies closer than a page's equal parts allow");
+		used |= (uint64_t)1 << (offset >> shift);
+	}
+	slab->shift = shift;
+	slab->used = used;
+	return 0;
+}
+
+static int claim_part(struct weir_memory *memory, uint64_t key, uint32_t shift)
+{
+	uint64_t page = key & ~(uint64_t)(PAGE - 1), bit;
+	struct weir_run *slab = run_at(memory, page);
+	bool listed = slab && slab->shift && slab->used != full(slab->shift);
+	int error = 0;
+
+	if (slab && !slab->shift)
+		return weir_fail(-EBUSY, "it is within a buffer");
+	if (slab && shift < slab->shift)
+		shift = slab->shift;
+	if (key & (((uint64_t)1 << shift) - 1))
+		return weir_fail(-EINVAL, "no buffer of that length begins there");
+	if (!slab) {
+		error = claim_run(memory, page, PAGE, &slab);
+		if (error)
+			return error;
+		slab->used = 0;
+		slab->shift = shift;
+	} else {
+		if (slab->used & (uint64_t)1 << ((key - page) >> slab->shift))
+			return weir_fail(-EBUSY, "it is a buffer already");
+		if (listed)
+			unlist_slab(slab);
+		if (shift > slab->shift)
+			error = coarsen(slab, shift);
+	}
+	bit = (uint64_t)1 << ((key - page) >> slab->shift);
+	if (!error)
+		slab->used |= bit;
+	if (slab->used != full(slab->shift))
+		list_slab(memory, slab);
+	return error;
+}
+
+static int claim_key(struct weir_memory *memory, uint32_t number, uint64_t offset, uint64_t len,
+		     uint64_t *ret_key)
+{
+	const struct weir_chunk *chunk;
+	uint64_t whole;
+	struct weir_run *run;
+
+	if (number >= memory->num_chunks)
+		return weir_fail(-EINVAL, "there is no chunk %u", number);
+	chunk = &memory->chunks[number];
+	if (!len || offset > chunk->len || len > chunk->len - offset)
+		return weir_fail(-EINVAL,
+				 "%#" PRIx64 " bytes from %#" PRIx64
+				 " on are not within the chunk's %#" PRIx64,
+				 len, offset, chunk->len);
+	*ret_key = chunk->key + offset;
+	whole = power_of_two_from(len < (uint64_t)1 << WEIR_LEAST_SHIFT ? (uint64_t)1 << WEIR_LEAST_SHIFT
+									: len);
+	if (whole < PAGE)
+		return claim_part(memory, *ret_key, (uint32_t)__builtin_ctzll(whole));
+	if (*ret_key & (PAGE - 1))
+		return weir_fail(-EINVAL, "no buffer of that length begins there");
+	return claim_run(memory, *ret_key, (len + PAGE - 1) & ~(uint64_t)(PAGE - 1), &run);
+}
+
+int weir_memory_claim(struct weir_memory *memory, uint32_t chunk, uint64_t offset, uint64_t len,
+		      struct weir_buffer *ret_buffer)
+{
+	uint64_t key = 0;
+	int error;
+
+	pthread_mutex_lock(&memory->lock);
+	error = weir_memory_check(memory);
+	if (!error)
+		error = claim_key(memory, chunk, offset, len, &key);
+	if (!error)
+		fill_in(memory, key, len, ret_buffer);
+	pthread_mutex_unlock(&memory->lock);
+	return error ? weir_fail_within(error, "%#" PRIx64 " bytes at %#" PRIx64 " of chunk %u", len, offset,
+					chunk)
+		     : 0;
+}
+
+int weir_memory_claim_at(struct weir_memory *memory, uint64_t iova, uint64_t len,
+			 struct weir_buffer *ret_buffer)
+{
+	uint32_t number = 0;
+	uint64_t offset = 0;
+
+	pthread_mutex_lock(&memory->lock);
+	for (; number < memory->num_chunks; number++) {
+		const struct weir_chunk *chunk = &memory->chunks[number];
+
+		offset = iova - weir_map_start(chunk->maps[0]);
+		if (offset < chunk->len)
+			break;
+	}
+	pthread_mutex_unlock(&memory->lock);
+	return weir_memory_claim(memory, number, offset, len, ret_buffer);
 }
 
 int weir_memory_free(struct weir_memory *memory, const struct weir_buffer *buffer)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "error.h"
+#include "kernel/memfd.h"
 #include "memory/fill.h"
 
 #ifndef MFD_HUGE_SHIFT
@@ -29,22 +30,9 @@ static unsigned int log2_of(uint64_t size)
 
 static int make_file(const struct weir_sys *sys, uint64_t len, uint64_t page_size)
 {
-	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd, error;
+	unsigned int flags = page_size > SMALL_PAGE ? MFD_HUGETLB | log2_of(page_size) << MFD_HUGE_SHIFT : 0;
 
-	if (page_size > SMALL_PAGE)
-		flags |= MFD_HUGETLB | log2_of(page_size) << MFD_HUGE_SHIFT;
-	fd = sys->memfd_create(sys->ctx, "weir-memory", flags);
-	if (fd < 0)
-		return fd;
-	error = sys->ftruncate(sys->ctx, fd, len);
-	if (!error)
-		error = sys->fcntl(sys->ctx, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	if (error) {
-		sys->close(sys->ctx, fd);
-		return error;
-	}
-	return fd;
+	return weir_memfd_sealed(sys, "weir-memory", flags, len);
 }
 
 static int bind_to_node(const struct weir_memory *memory, const struct weir_backing *backing, uint64_t len)
@@ -199,6 +187,7 @@ int weir_chunk_close(struct weir_memory *memory, struct weir_chunk *chunk)
 	for (uint32_t i = memory->num_spaces; chunk->maps && i-- > 0;)
 		weir_first_note(&first, weir_map_close(chunk->maps[i]));
 	free((void *)chunk->maps);
+	weir_chunk_forget(memory, chunk);
 	/* What devices may still reach stays pinned, and so nobody else's. */
 	error = sys->munmap(sys->ctx, chunk->backing.addr, chunk->len);
 	if (error)
@@ -256,7 +245,9 @@ int weir_memory_grow(struct weir_memory *memory, uint64_t len)
 	error = make_pages(memory, len, chunk);
 	if (error)
 		return error;
-	error = map_everywhere(memory, chunk);
+	error = weir_chunk_note(memory, chunk);
+	if (!error)
+		error = map_everywhere(memory, chunk);
 	if (!error)
 		error = place_keys(memory, chunk);
 	if (error) {
@@ -264,6 +255,49 @@ int weir_memory_grow(struct weir_memory *memory, uint64_t len)
 		weir_first_note(&first, weir_chunk_close(memory, chunk));
 		return weir_first_error(&first);
 	}
+	weir_chunk_noted(memory, chunk);
+	memory->num_chunks++;
+	memory->bytes += chunk->len;
+	return 0;
+}
+
+int weir_chunk_adopt(struct weir_memory *memory, const struct weir_slot_file *slot, int fd,
+		     struct weir_chunk *chunk)
+{
+	const struct weir_sys *sys = memory->sys;
+	const int seals = sys->fcntl(sys->ctx, fd, F_GET_SEALS, 0);
+	struct stat stat;
+	int error = sys->fstat(sys->ctx, fd, &stat);
+
+	if (error || seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW) ||
+	    !slot->len || (uint64_t)stat.st_size != slot->len || slot->page_size < SMALL_PAGE ||
+	    (slot->page_size & (slot->page_size - 1)) || slot->len & (slot->page_size - 1) ||
+	    (uint64_t)stat.st_blksize > slot->page_size)
+		return weir_fail(-EPROTO,
+				 "what came for chunk %u of a memory is no sealed file of %#" PRIx64 " bytes",
+				 slot->chunk, slot->len);
+	*chunk = (struct weir_chunk){ .backing = { .fd = fd },
+				      .len = slot->len,
+				      .page_size = slot->page_size };
+	error = sys->mmap(sys->ctx, NULL, chunk->len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0,
+			  &chunk->backing.addr);
+	return error ? weir_fail(error, "mapping a chunk of %#" PRIx64 " bytes: %s", chunk->len,
+				 strerror(-error))
+		     : 0;
+}
+
+int weir_chunk_adopted(struct weir_memory *memory, const struct weir_chunk *chunk)
+{
+	struct weir_chunk *chunks = realloc(memory->chunks, (memory->num_chunks + 1) * sizeof(*chunks));
+	int error;
+
+	if (!chunks)
+		return weir_fail(-ENOMEM, "no memory for one chunk more");
+	memory->chunks = chunks;
+	chunks[memory->num_chunks] = *chunk;
+	error = place_keys(memory, &chunks[memory->num_chunks]);
+	if (error)
+		return error;
 	memory->num_chunks++;
 	memory->bytes += chunk->len;
 	return 0;

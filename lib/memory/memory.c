@@ -49,12 +49,10 @@ static int check_opts(struct weir_memory_opts *o)
 /* A space that some memory is in is not closed. */
 static void use_space(struct weir_ioas *ioas, bool begins)
 {
-	pthread_mutex_lock(&ioas->host->lock);
 	if (begins)
 		ioas->num_memories++;
 	else
 		ioas->num_memories--;
-	pthread_mutex_unlock(&ioas->host->lock);
 }
 
 static void free_memory(struct weir_memory *memory)
@@ -91,6 +89,36 @@ static struct weir_memory *new_memory(struct weir_ioas *ioas, const struct weir_
 	return memory;
 }
 
+static void mark(const struct weir_memory *memory, enum weir_slot_state state)
+{
+	if (memory->number)
+		weir_journal_mark(weir_memory_journal(memory), WEIR_JOURNAL_MEMORIES, memory->number, state);
+}
+
+/* It is one of its host's from now on. */
+void weir_memory_join(struct weir_memory *memory)
+{
+	struct weir_host *host = memory->spaces[0]->host;
+
+	mark(memory, WEIR_SLOT_IN_FORCE);
+	pthread_mutex_lock(&host->lock);
+	memory->next = host->memories;
+	host->memories = memory;
+	pthread_mutex_unlock(&host->lock);
+}
+
+static void leave(struct weir_memory *memory)
+{
+	struct weir_host *host = memory->spaces[0]->host;
+	struct weir_memory **link = &host->memories;
+
+	pthread_mutex_lock(&host->lock);
+	while (*link != memory)
+		link = &(*link)->next;
+	*link = memory->next;
+	pthread_mutex_unlock(&host->lock);
+}
+
 int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts,
 		     struct weir_memory **ret_memory)
 {
@@ -105,11 +133,18 @@ int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts
 	memory = new_memory(ioas, &o);
 	if (!memory)
 		return weir_fail(-ENOMEM, "no memory for DMA memory");
-	error = o.initial ? weir_memory_grow(memory, o.initial) : 0;
+	error = weir_memory_note(memory);
 	if (error) {
 		free_memory(memory);
 		return error;
 	}
+	error = o.initial ? weir_memory_grow(memory, o.initial) : 0;
+	if (error) {
+		weir_memory_forget(memory);
+		free_memory(memory);
+		return error;
+	}
+	weir_memory_join(memory);
 	use_space(ioas, true);
 	*ret_memory = memory;
 	return 0;
@@ -121,12 +156,57 @@ int weir_memory_close(struct weir_memory *memory)
 
 	if (!memory)
 		return 0;
+	mark(memory, WEIR_SLOT_LEAVING);
 	for (uint32_t i = memory->num_chunks; i-- > 0;)
 		weir_first_note(&first, weir_chunk_close(memory, &memory->chunks[i]));
-	for (uint32_t i = 0; i < memory->num_spaces; i++)
+	for (uint32_t i = 0; i < memory->num_spaces; i++) {
+		if (i)
+			weir_memory_forget_share(memory, memory->spaces[i]);
+	}
+	leave(memory);
+	weir_memory_forget(memory);
+	for (uint32_t i = memory->num_spaces; i-- > 0;)
 		use_space(memory->spaces[i], false);
 	free_memory(memory);
 	return weir_first_error(&first);
+}
+
+int weir_memory_check(const struct weir_memory *memory)
+{
+	return memory->parked ? weir_fail(-ESTALE, "the host has been handed over to another process") : 0;
+}
+
+/* Threads that do not know yet that it is another's may be waiting for its lock: it stays, without chunks. The lock is held. */
+static void park(struct weir_memory *memory, struct weir_host *host)
+{
+	memory->num_chunks = 0;
+	memory->parked = true;
+	memory->next = host->parked_memories;
+	host->parked_memories = memory;
+}
+
+void weir_memory_let_go(struct weir_memory *memory)
+{
+	struct weir_host *host;
+	bool parks;
+
+	/* Whoever made it grow, in vain, is done. */
+	pthread_mutex_lock(&memory->lock);
+	host = memory->spaces[0]->host;
+	parks = host->kernel.journal && host->kernel.journal->stale;
+	leave(memory);
+	for (uint32_t i = 0; i < memory->num_chunks; i++) {
+		memory->sys->munmap(memory->sys->ctx, memory->chunks[i].backing.addr, memory->chunks[i].len);
+		memory->sys->close(memory->sys->ctx, memory->chunks[i].backing.fd);
+		free((void *)memory->chunks[i].maps);
+	}
+	for (uint32_t i = 0; i < memory->num_spaces; i++)
+		memory->spaces[i]->num_memories--;
+	if (parks)
+		park(memory, host);
+	pthread_mutex_unlock(&memory->lock);
+	if (!parks)
+		free_memory(memory);
 }
 
 int weir_memory_info(struct weir_memory *memory, struct weir_memory_info *ret_info, size_t size)
@@ -207,6 +287,7 @@ static int share_chunks(struct weir_memory *memory, struct weir_ioas *ioas)
 static int enter_space(struct weir_memory *memory, struct weir_ioas *ioas)
 {
 	struct weir_ioas **spaces;
+	uint32_t number = 0;
 	int error;
 
 	if (space_number(memory, ioas) < memory->num_spaces)
@@ -216,9 +297,18 @@ static int enter_space(struct weir_memory *memory, struct weir_ioas *ioas)
 	if (!spaces)
 		return weir_fail(-ENOMEM, "no memory for one space more");
 	memory->spaces = spaces;
-	error = share_chunks(memory, ioas);
+	error = weir_memory_note_share(memory, ioas, &number);
 	if (error)
 		return error;
+	error = share_chunks(memory, ioas);
+	if (error) {
+		if (number)
+			weir_journal_give(weir_memory_journal(memory), WEIR_JOURNAL_SHARES, number);
+		return error;
+	}
+	if (number)
+		weir_journal_mark(weir_memory_journal(memory), WEIR_JOURNAL_SHARES, number,
+				  WEIR_SLOT_IN_FORCE);
 	spaces[memory->num_spaces++] = ioas;
 	use_space(ioas, true);
 	return 0;
@@ -229,7 +319,9 @@ int weir_memory_share(struct weir_memory *memory, struct weir_ioas *ioas)
 	int error;
 
 	pthread_mutex_lock(&memory->lock);
-	error = enter_space(memory, ioas);
+	error = weir_memory_check(memory);
+	if (!error)
+		error = enter_space(memory, ioas);
 	pthread_mutex_unlock(&memory->lock);
 	return error;
 }
@@ -239,6 +331,7 @@ static int leave_space(struct weir_memory *memory, uint32_t number)
 	struct weir_ioas *ioas = memory->spaces[number];
 	struct weir_first first = { 0 };
 
+	weir_memory_forget_share(memory, ioas);
 	memory->num_spaces--;
 	memory->spaces[number] = memory->spaces[memory->num_spaces];
 	for (uint32_t i = 0; i < memory->num_chunks; i++) {
@@ -257,11 +350,12 @@ int weir_memory_unshare(struct weir_memory *memory, struct weir_ioas *ioas)
 	int error;
 
 	pthread_mutex_lock(&memory->lock);
+	error = weir_memory_check(memory);
 	number = space_number(memory, ioas);
 	/* Its own space it leaves when it is closed. */
-	if (!number || number == memory->num_spaces)
+	if (!error && (!number || number == memory->num_spaces))
 		error = weir_fail(-ENOENT, "the memory was not put into that address space");
-	else
+	else if (!error)
 		error = leave_space(memory, number);
 	pthread_mutex_unlock(&memory->lock);
 	return error;
@@ -281,4 +375,45 @@ int weir_memory_iova_in(struct weir_memory *memory, const struct weir_ioas *ioas
 	}
 	pthread_mutex_unlock(&memory->lock);
 	return error ? weir_fail(error, "the memory is not in that address space") : 0;
+}
+
+int weir_memory_adopt(struct weir_ioas *ioas, const struct weir_slot_memory *slot, uint32_t number,
+		      struct weir_memory **ret_memory)
+{
+	struct weir_memory_opts o = { .page_size = slot->page_size,
+				      .chunk = slot->chunk,
+				      .limit = slot->limit,
+				      .flags = slot->flags,
+				      .node = slot->node,
+				      .map_flags = slot->map_flags,
+				      .address_bits = slot->address_bits,
+				      .threads = slot->threads };
+	struct weir_memory *memory;
+	int error = check_opts(&o);
+
+	if (error)
+		return error;
+	memory = new_memory(ioas, &o);
+	if (!memory)
+		return weir_fail(-ENOMEM, "no memory for DMA memory");
+	memory->number = number;
+	weir_memory_join(memory);
+	use_space(ioas, true);
+	*ret_memory = memory;
+	return 0;
+}
+
+int weir_memory_adopt_space(struct weir_memory *memory, struct weir_ioas *ioas)
+{
+	struct weir_ioas **spaces = (struct weir_ioas **)realloc(
+		(void *)memory->spaces, (memory->num_spaces + 1) * sizeof(struct weir_ioas *));
+
+	if (!spaces)
+		return weir_fail(-ENOMEM, "no memory for one space more");
+	memory->spaces = spaces;
+	if (space_number(memory, ioas) < memory->num_spaces)
+		return weir_fail(-EPROTO, "a memory is described twice in one space");
+	spaces[memory->num_spaces++] = ioas;
+	use_space(ioas, true);
+	return 0;
 }

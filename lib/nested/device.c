@@ -25,7 +25,7 @@ static struct weir_ioas *home(const struct weir_nested_space *nested)
 }
 
 /* What devices may say: what the kernel's part can translate, as far as the tables have addresses. Of two halves, the lower. */
-static int follow_geometry(struct weir_nested_space *nested)
+int weir_nested_space_follow_geometry(struct weir_nested_space *nested)
 {
 	const struct weir_geometry *from = &home(nested)->space.geometry;
 	struct weir_geometry *to = &nested->ioas->space.geometry;
@@ -72,14 +72,21 @@ static int map_windows(struct weir_nested_space *nested)
 	return error;
 }
 
-static int open_tables(struct weir_nested_space *nested, uint32_t format)
+/* @largest_page: that hardware has, in bits; 0: what the format has. */
+static int open_tables(struct weir_nested_space *nested, uint32_t format, uint32_t largest_page)
 {
-	const struct weir_stage1_opts opts = { .size = sizeof(opts), .format = format };
+	const struct weir_stage1_opts opts = {
+		.size = sizeof(opts),
+		.format = format,
+		.largest_page = nested->opts.largest_page ? nested->opts.largest_page : largest_page,
+	};
 	int error = weir_stage1_open(nested->memory, &opts, &nested->tables);
 
-	if (!error)
-		nested->format = format;
-	return error;
+	if (error)
+		return error;
+	nested->format = format;
+	nested->largest_page = opts.largest_page;
+	return 0;
 }
 
 static void close_tables(struct weir_nested_space *nested)
@@ -91,19 +98,40 @@ static void close_tables(struct weir_nested_space *nested)
 
 /* Hardware ------------------------------------------------------------------------------------------------------ */
 
+/* The tables may have pages that another IOMMU has not. */
+static int check_pages(const struct weir_nested_space *nested, struct weir_function *function)
+{
+	uint32_t largest_page;
+	int error = weir_domain_largest_page(function, &largest_page);
+
+	if (error || !largest_page || nested->largest_page <= largest_page)
+		return error;
+	return weir_fail(-EOPNOTSUPP,
+			 "the tables of the space may have pages of %u bits, and the IOMMU of %s has those "
+			 "of up to %u: "
+			 "open the space with that for largest_page",
+			 nested->largest_page, function->address, largest_page);
+}
+
 /* A domain more, for what is behind @function's IOMMU. */
 static int open_domain(struct weir_nested_space *nested, struct weir_function *function)
 {
-	struct weir_nested_opts stage1 = { .size = sizeof(stage1), .format = nested->format };
+	struct weir_nested_opts stage1 = { .size = sizeof(stage1),
+					   .format = nested->format,
+					   .faultq = nested->opts.faultq };
 	struct weir_stage1_info info;
 	uint32_t at = nested->num_domains;
 	int error;
 
 	if (at == WEIR_NESTED_MOST_DOMAINS)
 		return weir_fail(-ENOSPC, "the space has devices behind %u IOMMUs already", at);
+	error = check_pages(nested, function);
+	if (error)
+		return error;
 	weir_stage1_info(nested->tables, &info, sizeof(info));
 	stage1.root = info.descriptor ? info.descriptor : info.root;
-	error = weir_domain_make(nested->stage2, function, WEIR_DOMAIN_NEST_PARENT, &nested->parents[at]);
+	error = weir_domain_make(nested->stage2, function, WEIR_DOMAIN_NEST_PARENT, NULL,
+				 &nested->parents[at]);
 	if (error)
 		return error;
 	error = weir_domain_make_nested(nested->parents[at], function, &stage1, &nested->domains[at]);
@@ -145,16 +173,18 @@ static int pick_format(const struct weir_nested_space *nested, struct weir_funct
 static int start_hardware(struct weir_nested_space *nested, struct weir_function *function)
 {
 	struct weir_first first = { 0 };
-	uint32_t format;
+	uint32_t format, largest_page;
 	int error = pick_format(nested, function, &format);
 
+	if (!error)
+		error = weir_domain_largest_page(function, &largest_page);
 	if (error)
 		return error;
 	nested->mode = WEIR_NESTED_HARDWARE;
 	error = weir_ioas_attach(nested->stage2, function, 64);
 	if (error)
 		return error;
-	error = open_tables(nested, format);
+	error = open_tables(nested, format, largest_page);
 	if (!error) {
 		error = open_domain(nested, function);
 		if (error) {
@@ -180,7 +210,7 @@ static int start_shadow(struct weir_nested_space *nested, struct weir_function *
 	error = weir_ioas_attach(nested->ordinary, function, 64);
 	if (error)
 		return error;
-	error = open_tables(nested, nested->opts.format ? nested->opts.format : WEIR_STAGE1_X86_4);
+	error = open_tables(nested, nested->opts.format ? nested->opts.format : WEIR_STAGE1_X86_4, 0);
 	if (!error) {
 		error = weir_shadow_open(nested->tables, nested->stage2, nested->ordinary,
 					 &nested->domains[0]);
@@ -229,8 +259,9 @@ static int start(struct weir_nested_space *nested, struct weir_function *functio
 		nested->mode = WEIR_NESTED_AUTO;
 		return error;
 	}
-	error = follow_geometry(nested);
+	error = weir_nested_space_follow_geometry(nested);
 	if (!error) {
+		weir_nested_space_note_tables(nested);
 		space->live = true;
 		space->real = &home(nested)->space;
 		return 0;
@@ -267,7 +298,7 @@ int weir_nested_space_commit(struct weir_space *space, struct weir_function *fun
 	int error = nested->mode == WEIR_NESTED_HARDWARE ? join(nested, function) : 0;
 
 	if (!error)
-		error = follow_geometry(nested);
+		error = weir_nested_space_follow_geometry(nested);
 	if (!error && nested->mode == WEIR_NESTED_HARDWARE)
 		error = map_windows(nested);
 	for (struct weir_map *map = NULL; !error && (map = weir_ioas_next_map(nested->ioas, map));)

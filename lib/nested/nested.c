@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Nested spaces: made, asked and closed. Mappings are in space.c, devices in device.c, what lies in the second stage in piece.c. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "domain/nested.h"
 #include "error.h"
+#include "faultq/queue.h"
+#include "inval/inval.h"
 #include "ioas/map.h"
 #include "nested/nested.h"
 
@@ -19,42 +23,49 @@ static int read_options(const struct weir_nested_space_opts *opts, struct weir_n
 		return weir_fail(-EINVAL, "there is no format %u", o->format);
 	if (o->policy > WEIR_INVAL_ONCE)
 		return weir_fail(-EINVAL, "there is no policy %u", o->policy);
-	if (o->reserved)
-		return weir_fail(-EINVAL, "a reserved field is not 0");
+	if (o->defer > WEIR_INVAL_MOST)
+		return weir_fail(-EINVAL, "%llu closed mappings cannot wait together; %u can",
+				 (unsigned long long)o->defer, WEIR_INVAL_MOST);
+	if (o->largest_page && o->largest_page != 12 && o->largest_page != 21 && o->largest_page != 30)
+		return weir_fail(-EINVAL, "pages have 12, 21 or 30 bits, not %u", o->largest_page);
 	if (o->ioas_flags & ~WEIR_IOAS_LOOKUP)
 		return weir_fail(-EINVAL, "unknown flags %#x", o->ioas_flags & ~WEIR_IOAS_LOOKUP);
-	return 0;
-}
-
-/* A space that the program does not see. */
-static int open_inner(struct weir_host *host, struct weir_ioas **ret_ioas)
-{
-	int error = weir_ioas_open(host, NULL, ret_ioas);
-
-	if (error)
-		return error;
-	pthread_mutex_lock(&host->lock);
-	(*ret_ioas)->inner = true;
-	host->num_spaces--;
-	pthread_mutex_unlock(&host->lock);
+	if (o->faultq && o->mode != WEIR_NESTED_HARDWARE)
+		return weir_fail(
+			-EINVAL,
+			"a shadow has no page requests: with a queue of them, mode is WEIR_NESTED_HARDWARE");
 	return 0;
 }
 
 static int open_parts(struct weir_nested_space *nested)
 {
 	const struct weir_memory_opts small = { .size = sizeof(small), .page_size = 4096, .chunk = 64 << 10 };
-	int error = open_inner(nested->host, &nested->stage2);
+	int error = weir_ioas_open_inner(nested->host, &nested->stage2);
 
 	if (!error && nested->opts.mode != WEIR_NESTED_HARDWARE)
-		error = open_inner(nested->host, &nested->ordinary);
+		error = weir_ioas_open_inner(nested->host, &nested->ordinary);
 	if (!error)
 		error = weir_memory_open(nested->stage2, &small, &nested->memory);
 	if (!error)
-		error = weir_inval_open(NULL, &nested->filled);
-	if (!error)
-		error = weir_inval_open(NULL, &nested->spare);
+		error = weir_nested_space_open_batches(nested);
 	weir_pieces_init(&nested->pieces, nested->stage2);
 	return error;
+}
+
+int weir_nested_space_open_batches(struct weir_nested_space *nested)
+{
+	int error = weir_inval_open(NULL, &nested->filled);
+
+	return error ? error : weir_inval_open(NULL, &nested->spare);
+}
+
+void weir_nested_space_free(struct weir_nested_space *nested)
+{
+	if (nested->opts.faultq)
+		atomic_fetch_sub(&nested->opts.faultq->num_spaces, 1);
+	pthread_mutex_destroy(&nested->running);
+	pthread_mutex_destroy(&nested->lock);
+	free(nested);
 }
 
 /* Of a space that no device is in, with those parts that it has. Runs to its end. */
@@ -68,9 +79,7 @@ static int close_parts(struct weir_nested_space *nested)
 	weir_first_note(&first, weir_memory_close(nested->memory));
 	weir_first_note(&first, weir_ioas_close(nested->ordinary));
 	weir_first_note(&first, weir_ioas_close(nested->stage2));
-	pthread_mutex_destroy(&nested->running);
-	pthread_mutex_destroy(&nested->lock);
-	free(nested);
+	weir_nested_space_free(nested);
 	return weir_first_error(&first);
 }
 
@@ -79,12 +88,31 @@ int weir_nested_space_end(struct weir_space *space)
 	return close_parts(space->layer);
 }
 
-static void set_leaving(struct weir_leaving *leaving, const struct weir_nested_space_opts *o)
+void weir_nested_space_set_leaving(struct weir_nested_space *nested)
 {
+	const struct weir_nested_space_opts *o = &nested->opts;
+	struct weir_leaving *leaving = &nested->ioas->leaving;
+
 	leaving->most_bytes = o->defer_bytes;
 	leaving->most = o->defer > 1 ? o->defer : 0;
-	if (o->defer_bytes && !leaving->most)
+	if (o->defer_bytes && !o->defer)
 		leaving->most = UINT64_MAX;
+}
+
+struct weir_nested_space *weir_nested_space_new(struct weir_host *host,
+						const struct weir_nested_space_opts *o)
+{
+	struct weir_nested_space *nested = calloc(1, sizeof(*nested));
+
+	if (!nested)
+		return NULL;
+	nested->host = host;
+	nested->opts = *o;
+	if (o->faultq)
+		atomic_fetch_add(&o->faultq->num_spaces, 1);
+	pthread_mutex_init(&nested->running, NULL);
+	pthread_mutex_init(&nested->lock, NULL);
+	return nested;
 }
 
 int weir_nested_space_open(struct weir_host *host, const struct weir_nested_space_opts *opts,
@@ -96,22 +124,20 @@ int weir_nested_space_open(struct weir_host *host, const struct weir_nested_spac
 	struct weir_first first = { 0 };
 	int error = read_options(opts, &o);
 
+	if (!error)
+		error = weir_check_faultq(o.faultq, host);
 	if (error)
 		return error;
-	nested = calloc(1, sizeof(*nested));
+	nested = weir_nested_space_new(host, &o);
 	if (!nested)
 		return weir_fail(-ENOMEM, "no memory for a nested space");
-	nested->host = host;
-	nested->opts = o;
-	pthread_mutex_init(&nested->running, NULL);
-	pthread_mutex_init(&nested->lock, NULL);
 	ioas_opts.flags = o.ioas_flags;
 	ioas_opts.address_bits = o.address_bits;
 	error = open_parts(nested);
 	if (!error)
 		error = weir_ioas_open_with(host, &ioas_opts, &weir_nested_ops, nested, &nested->ioas);
 	if (!error) {
-		set_leaving(&nested->ioas->leaving, &o);
+		weir_nested_space_set_leaving(nested);
 		*ret_ioas = nested->ioas;
 		return 0;
 	}
@@ -120,8 +146,7 @@ int weir_nested_space_open(struct weir_host *host, const struct weir_nested_spac
 	return weir_first_error(&first);
 }
 
-/* NULL, with a text: it is an ordinary one. */
-static struct weir_nested_space *nested_of(struct weir_ioas *ioas)
+struct weir_nested_space *weir_nested_space_of(struct weir_ioas *ioas)
 {
 	if (ioas->space.ops == &weir_nested_ops)
 		return ioas->space.layer;
@@ -131,7 +156,7 @@ static struct weir_nested_space *nested_of(struct weir_ioas *ioas)
 
 int weir_nested_space_keep(struct weir_ioas *ioas, void *addr, size_t len)
 {
-	struct weir_nested_space *nested = nested_of(ioas);
+	struct weir_nested_space *nested = weir_nested_space_of(ioas);
 	int error = nested ? weir_map_check_memory(nested->stage2, addr, len) : -EINVAL;
 
 	return error ? error : weir_pieces_keep(&nested->pieces, addr, len);
@@ -139,7 +164,7 @@ int weir_nested_space_keep(struct weir_ioas *ioas, void *addr, size_t len)
 
 int weir_nested_space_unkeep(struct weir_ioas *ioas, void *addr)
 {
-	struct weir_nested_space *nested = nested_of(ioas);
+	struct weir_nested_space *nested = weir_nested_space_of(ioas);
 
 	return nested ? weir_pieces_unkeep(&nested->pieces, addr) : -EINVAL;
 }
@@ -148,7 +173,7 @@ int weir_nested_space_info(struct weir_ioas *ioas, struct weir_nested_space_info
 {
 	struct weir_nested_space_info info = { 0 };
 	struct weir_stage1_info tables = { 0 };
-	struct weir_nested_space *nested = nested_of(ioas);
+	struct weir_nested_space *nested = weir_nested_space_of(ioas);
 
 	if (!nested)
 		return -EINVAL;

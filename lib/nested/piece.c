@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "stage1/stage1.h"
 
 static struct weir_piece *of_addr(struct weir_tree_node *node)
 {
@@ -64,10 +65,12 @@ static struct weir_piece *find(const struct weir_pieces *pieces, uint64_t addr, 
 	return piece;
 }
 
-/* The piece that @ipa lies in, which there is. The lock is held. */
+/* The piece that @ipa lies in; NULL: there is none. The lock is held. */
 static struct weir_piece *at_ipa(const struct weir_pieces *pieces, uint64_t ipa)
 {
-	return (struct weir_piece *)weir_tree_at_or_below(&pieces->by_ipa, ipa);
+	struct weir_piece *piece = (struct weir_piece *)weir_tree_at_or_below(&pieces->by_ipa, ipa);
+
+	return piece && ipa - piece->by_ipa.key < piece->len ? piece : NULL;
 }
 
 /* The lock is held. */
@@ -198,38 +201,70 @@ static void hide(struct weir_piece *piece)
 	piece->shared = false;
 }
 
-void weir_pieces_put(struct weir_pieces *pieces, uint64_t iova, uint64_t ipa, uint64_t len,
-		     struct weir_inval *changes)
+/*
+ * As far as it is one piece. Returns how many bytes of @len that are. Tables that were handed over may be written by a predecessor still: what leads nowhere
+ * by now is passed over, a page at a time.
+ */
+static uint64_t put_part(struct weir_pieces *pieces, uint64_t iova, uint64_t ipa, uint64_t len,
+			 struct weir_inval *changes)
 {
 	struct weir_piece *piece;
+	uint64_t part;
 	bool over;
 
 	pthread_mutex_lock(&pieces->lock);
 	piece = at_ipa(pieces, ipa);
-	piece->bytes -= len;
+	if (!piece) {
+		pieces->num_lost++;
+		pthread_mutex_unlock(&pieces->lock);
+		return len < WEIR_STAGE1_PAGE ? len : WEIR_STAGE1_PAGE;
+	}
+	part = piece->len - (ipa - piece->by_ipa.key);
+	if (part > len)
+		part = len;
+	piece->bytes -= part;
 	/* What its addresses stand for from now on is unknown; others that lead there may stay. */
-	if (piece->shared && !piece->kept && piece->owner >= iova && piece->owner - iova < len)
+	if (piece->shared && !piece->kept && piece->owner >= iova && piece->owner - iova < part)
 		hide(piece);
 	over = let_go(piece, changes);
 	pthread_mutex_unlock(&pieces->lock);
 	if (over)
 		end(piece);
+	return part;
 }
 
-void weir_pieces_forget(struct weir_pieces *pieces)
+void weir_pieces_put(struct weir_pieces *pieces, uint64_t iova, uint64_t ipa, uint64_t len,
+		     struct weir_inval *changes)
 {
-	struct weir_tree_node *node = weir_tree_at_or_above(&pieces->by_ipa, 0), *next;
+	for (uint64_t done = 0; done < len;)
+		done += put_part(pieces, iova + done, ipa + done, len - done, changes);
+}
 
-	for (; node; node = next) {
-		struct weir_piece *piece = (struct weir_piece *)node;
+/* The next piece that is not kept, from *@ipa on; it leaves. Who keeps one or ends that comes meanwhile. */
+static struct weir_piece *take_next(struct weir_pieces *pieces, uint64_t *ipa)
+{
+	struct weir_piece *piece;
 
-		next = node->key == UINT64_MAX ? NULL : weir_tree_at_or_above(&pieces->by_ipa, node->key + 1);
+	pthread_mutex_lock(&pieces->lock);
+	while ((piece = (struct weir_piece *)weir_tree_at_or_above(&pieces->by_ipa, *ipa))) {
+		*ipa = piece->by_ipa.key + 1;
 		piece->bytes = 0;
 		if (piece->kept)
 			continue;
 		leave(pieces, piece);
-		end(piece);
+		break;
 	}
+	pthread_mutex_unlock(&pieces->lock);
+	return piece;
+}
+
+void weir_pieces_forget(struct weir_pieces *pieces)
+{
+	struct weir_piece *piece;
+	uint64_t ipa = 0;
+
+	while ((piece = take_next(pieces, &ipa)))
+		end(piece);
 }
 
 int weir_pieces_keep(struct weir_pieces *pieces, void *addr, uint64_t len)
@@ -272,4 +307,56 @@ int weir_pieces_unkeep(struct weir_pieces *pieces, void *addr)
 	if (over)
 		end(piece);
 	return 0;
+}
+
+/* Handed over ------------------------------------------------------------------------------------------------------ */
+
+int weir_pieces_adopt(struct weir_pieces *pieces, struct weir_map *map)
+{
+	struct weir_piece *piece = calloc(1, sizeof(*piece));
+
+	if (!piece)
+		return weir_fail(-ENOMEM, "no memory for a mapping");
+	piece->pieces = pieces;
+	piece->len = weir_map_size(map);
+	piece->map = map;
+	piece->owner = UINT64_MAX;
+	enter(pieces, piece, true);
+	return 0;
+}
+
+int weir_pieces_count(struct weir_pieces *pieces, const struct weir_backing *backing, uint64_t iova,
+		      uint64_t ipa, uint64_t len)
+{
+	uint64_t part, addr = (uintptr_t)backing->addr;
+
+	for (uint64_t done = 0; done < len; done += part) {
+		struct weir_piece *piece = at_ipa(pieces, ipa + done);
+		uint64_t offset = piece ? ipa + done - piece->by_ipa.key : 0;
+
+		if (!piece || piece->map->backing.file != backing->file ||
+		    (uintptr_t)piece->map->backing.addr + offset != addr + done)
+			return weir_fail(-EPROTO, "IOVA %#" PRIx64 " leads to other memory than is described",
+					 iova + done);
+		part = piece->len - offset < len - done ? piece->len - offset : len - done;
+		piece->bytes += part;
+		if (piece->owner == UINT64_MAX || !offset)
+			piece->owner = iova + done;
+	}
+	return 0;
+}
+
+struct weir_piece *weir_pieces_next_idle(struct weir_pieces *pieces, uint64_t from)
+{
+	struct weir_piece *piece = (struct weir_piece *)weir_tree_at_or_above(&pieces->by_ipa, from);
+
+	while (piece && piece->bytes)
+		piece = (struct weir_piece *)weir_tree_at_or_above(&pieces->by_ipa, piece->by_ipa.key + 1);
+	return piece;
+}
+
+void weir_pieces_let_go(struct weir_pieces *pieces, struct weir_piece *piece)
+{
+	leave(pieces, piece);
+	free(piece);
 }

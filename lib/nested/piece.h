@@ -45,13 +45,24 @@ int weir_pieces_get(struct weir_pieces *pieces, const struct weir_backing *backi
 		    uint64_t len, uint32_t prot, uint64_t *ret_ipa);
 
 /*
- * @len bytes from @iova on that led to @ipa do not any more, when what is in @changes is done; NULL: they never have.
+ * @len bytes from @iova on that led to @ipa, and to what follows there, of however many pieces, do not any more, when what is in @changes is done; NULL:
+ * they never have.
  */
 void weir_pieces_put(struct weir_pieces *pieces, uint64_t iova, uint64_t ipa, uint64_t len,
 		     struct weir_inval *changes);
 
 /* No mapping leads to any piece any more, and nobody remembers one. */
 void weir_pieces_forget(struct weir_pieces *pieces);
+
+/*
+ * For hand-over: a mapping of the second stage that was handed over is a piece, which no mapping leads to yet; -ENOMEM. @len bytes from @iova on lead to @ipa: as is described, with @backing
+ * behind them; -EPROTO. A piece to which nothing leads, or NULL; and forget it, with its mapping.
+ */
+int weir_pieces_adopt(struct weir_pieces *pieces, struct weir_map *map);
+int weir_pieces_count(struct weir_pieces *pieces, const struct weir_backing *backing, uint64_t iova,
+		      uint64_t ipa, uint64_t len);
+struct weir_piece *weir_pieces_next_idle(struct weir_pieces *pieces, uint64_t from);
+void weir_pieces_let_go(struct weir_pieces *pieces, struct weir_piece *piece);
 
 int weir_pieces_keep(struct weir_pieces *pieces, void *addr, uint64_t len);
 int weir_pieces_unkeep(struct weir_pieces *pieces, void *addr);

@@ -21,7 +21,7 @@ static uint32_t rights(uint32_t prot)
 
 static int space_open(struct weir_space *space)
 {
-	(void)space;
+	weir_nested_space_note(space);
 	return 0;
 }
 
@@ -33,8 +33,8 @@ static bool is_stale(const uint32_t *states, uint32_t num)
 	return false;
 }
 
-/* What devices remember that was changed is forgotten when this returns, by whoever changed it before. */
-int weir_nested_space_run(struct weir_nested_space *nested)
+/* What is not done stays in the batch. Running is held. */
+static int run_batch(struct weir_nested_space *nested, struct weir_inval *batch)
 {
 	uint32_t states[WEIR_NESTED_MOST_DOMAINS] = { 0 };
 	/* The host's lock, which quarantine takes, may be held by who waits for this. */
@@ -43,37 +43,55 @@ int weir_nested_space_run(struct weir_nested_space *nested)
 								    ? WEIR_INVAL_ESCALATE
 								    : nested->opts.policy,
 						  .ret_states = states };
-	struct weir_inval *batch;
-	int error = 0;
+	int error;
+
+	if (!weir_inval_count(batch))
+		return 0;
+	nested->num_syncs++;
+	error = weir_inval_run(batch, nested->domains, nested->num_domains, &opts);
+	return error == -EIO && !is_stale(states, nested->num_domains) ? 0 : error;
+}
+
+/*
+ * What devices remember that was changed is forgotten when this returns 0, by whoever changed it before: also what an earlier run could not do, which
+ * is in the spare batch, and comes first.
+ */
+int weir_nested_space_run(struct weir_nested_space *nested)
+{
+	int error;
 
 	pthread_mutex_lock(&nested->running);
-	pthread_mutex_lock(&nested->lock);
-	batch = nested->filled;
-	nested->filled = nested->spare;
-	pthread_mutex_unlock(&nested->lock);
-	if (weir_inval_count(batch)) {
-		nested->num_syncs++;
-		error = weir_inval_run(batch, nested->domains, nested->num_domains, &opts);
-		if (error == -EIO && !is_stale(states, nested->num_domains))
-			error = 0;
+	error = run_batch(nested, nested->spare);
+	if (!error) {
+		struct weir_inval *batch;
+
+		pthread_mutex_lock(&nested->lock);
+		batch = nested->filled;
+		nested->filled = nested->spare;
+		pthread_mutex_unlock(&nested->lock);
+		error = run_batch(nested, batch);
+		nested->spare = batch;
 	}
-	/* What is not done stays in the batch, and is tried again with the next. */
-	nested->spare = batch;
 	pthread_mutex_unlock(&nested->running);
 	return error;
 }
 
 /* What could not be made to forget has no devices any more that could use it. */
-static void block(struct weir_space *space)
+static int block(struct weir_space *space)
 {
 	struct weir_nested_space *nested = of(space);
+	int error = 0;
 
 	if (nested->opts.policy != WEIR_INVAL_QUARANTINE)
-		return;
+		return -EOPNOTSUPP;
 	pthread_mutex_lock(&nested->host->lock);
-	for (uint32_t i = 0; i < nested->num_domains; i++)
-		weir_domain_quarantine(nested->domains[i]);
+	for (uint32_t i = 0; i < nested->num_domains; i++) {
+		int failed = weir_domain_quarantine(nested->domains[i]);
+
+		error = error ? error : failed;
+	}
 	pthread_mutex_unlock(&nested->host->lock);
+	return error;
 }
 
 static int sync_space(struct weir_space *space)
@@ -83,28 +101,6 @@ static int sync_space(struct weir_space *space)
 	return nested->num_domains ? weir_nested_space_run(nested) : 0;
 }
 
-/* New entries, of which hardware need not hear. A shadow follows them at once, so that it can say what is wrong. */
-static int enter_entries(struct weir_nested_space *nested, uint64_t iova, uint64_t ipa, uint64_t len,
-			 uint32_t prot)
-{
-	struct weir_first first = { 0 };
-	bool stale;
-	int error = weir_stage1_map(nested->tables, iova, ipa, len, prot, NULL);
-
-	if (error || nested->mode == WEIR_NESTED_HARDWARE)
-		return error;
-	error = weir_shadow_follow_domain(nested->domains[0], iova, iova + (len - 1), &stale);
-	if (!error)
-		return 0;
-	weir_first_note(&first, error);
-	pthread_mutex_lock(&nested->lock);
-	weir_stage1_unmap(nested->tables, iova, len, nested->filled);
-	pthread_mutex_unlock(&nested->lock);
-	weir_nested_space_run(nested);
-	return weir_first_error(&first);
-}
-
-/* Of mappings from before there was a device. The error is what the kernel would say. */
 static bool is_within(const struct weir_geometry *geometry, uint64_t iova, uint64_t last)
 {
 	for (uint32_t i = 0; i < geometry->num_ranges; i++)
@@ -116,24 +112,6 @@ static bool is_within(const struct weir_geometry *geometry, uint64_t iova, uint6
 bool weir_nested_space_fits(const struct weir_nested_space *nested, const struct weir_map *map)
 {
 	return is_within(&nested->ioas->space.geometry, weir_map_start(map), weir_map_last(map));
-}
-
-static int install(struct weir_space *space, const struct weir_backing *backing, uint64_t len, uint64_t iova,
-		   uint32_t prot)
-{
-	struct weir_nested_space *nested = of(space);
-	uint64_t ipa;
-	int error;
-
-	if (!is_within(&space->geometry, iova, iova + (len - 1)))
-		return -EINVAL;
-	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot, &ipa);
-	if (error)
-		return error;
-	error = enter_entries(nested, iova, ipa, len, rights(prot));
-	if (error)
-		weir_pieces_put(&nested->pieces, iova, ipa, len, NULL);
-	return error;
 }
 
 /* The pieces that the range leads to, when what is in the batch by then is done. The lock is held. */
@@ -168,7 +146,7 @@ static int remove_range(struct weir_nested_space *nested, uint64_t iova, uint64_
 }
 
 /* What is between the ranges that can be mapped is none of the space's, though the tables may have something there. */
-static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
+static int try_to_remove(struct weir_space *space, uint64_t iova, uint64_t len)
 {
 	struct weir_nested_space *nested = of(space);
 	const struct weir_geometry *geometry = &space->geometry;
@@ -186,6 +164,57 @@ static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
 	}
 	pthread_mutex_unlock(&nested->lock);
 	return error;
+}
+
+/* If the batch has no room for it, because much is deferred or for want of memory, the one that takes its place has. */
+static int remove_entries(struct weir_space *space, uint64_t iova, uint64_t len)
+{
+	int error = try_to_remove(space, iova, len);
+
+	if (error != -ENOSPC && error != -ENOMEM)
+		return error;
+	error = weir_nested_space_run(of(space));
+	return error ? error : try_to_remove(space, iova, len);
+}
+
+/*
+ * New entries, of which hardware need not hear. A shadow follows them at once, so that it can say what is wrong; then they go as any do, and the
+ * pieces when the shadow has forgotten them. If not even that can be, both stay.
+ */
+static int enter_entries(struct weir_space *space, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot)
+{
+	struct weir_nested_space *nested = of(space);
+	struct weir_first first = { 0 };
+	bool stale;
+	int error = weir_stage1_map(nested->tables, iova, ipa, len, prot, NULL);
+
+	if (error) {
+		weir_pieces_put(&nested->pieces, iova, ipa, len, NULL);
+		return error;
+	}
+	if (nested->mode == WEIR_NESTED_HARDWARE)
+		return 0;
+	error = weir_shadow_follow_domain(nested->domains[0], iova, iova + (len - 1), &stale);
+	if (!error)
+		return 0;
+	weir_first_note(&first, error);
+	if (!remove_entries(space, iova, len))
+		weir_nested_space_run(nested);
+	return weir_first_error(&first);
+}
+
+/* Mappings from before there was a device may lie anywhere: then the error is what the kernel would say. */
+static int install(struct weir_space *space, const struct weir_backing *backing, uint64_t len, uint64_t iova,
+		   uint32_t prot)
+{
+	struct weir_nested_space *nested = of(space);
+	uint64_t ipa;
+	int error;
+
+	if (!is_within(&space->geometry, iova, iova + (len - 1)))
+		return -EINVAL;
+	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot & ~WEIR_MAP_OWN, &ipa);
+	return error ? error : enter_entries(space, iova, ipa, len, rights(prot));
 }
 
 /* What a range leads to, remembered while that is replaced. */
@@ -241,7 +270,7 @@ static int replace(struct weir_space *space, const struct weir_backing *backing,
 
 	if (nested->mode != WEIR_NESTED_HARDWARE)
 		return -EOPNOTSUPP;
-	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot, &ipa);
+	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot & ~WEIR_MAP_OWN, &ipa);
 	if (error)
 		return error;
 	pthread_mutex_lock(&nested->lock);
@@ -257,6 +286,7 @@ static int replace(struct weir_space *space, const struct weir_backing *backing,
 const struct weir_space_ops weir_nested_ops = {
 	.open = space_open,
 	.close = weir_nested_space_end,
+	.let_go = weir_nested_space_let_go,
 	.enter = weir_nested_space_enter,
 	.commit = weir_nested_space_commit,
 	.abandon = weir_nested_space_abandon,

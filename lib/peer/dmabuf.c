@@ -87,6 +87,6 @@ int weir_ioas_map_dmabuf(struct weir_ioas *ioas, int fd, uint64_t offset, uint64
 	if (error)
 		return error;
 	backing = (struct weir_backing){ .addr = held->base, .offset = offset, .fd = held->fd };
-	error = weir_ioas_map_held(ioas, &backing, held, len, &o, ret_map);
+	error = weir_ioas_map_held(ioas, &backing, held, len, &o, NULL, ret_map);
 	return error ? weir_held_close(sys, held, error) : 0;
 }

@@ -5,7 +5,7 @@
  *     path.c      reading it from sysfs
  *     root.c      host bridges: which the kernel trusts to pass requests down again
  *     reach.c     two paths, and what comes of it
- *     shadows.c   bus addresses that neighbours answer at
+ *     diverted.c   bus addresses that neighbours answer at
  */
 #ifndef WEIR_REACH_PATH_H
 #define WEIR_REACH_PATH_H

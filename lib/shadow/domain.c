@@ -44,6 +44,11 @@ static int follow_item(struct weir_shadow *shadow, const struct weir_inval_item 
 		error = weir_shadow_follow(shadow, &iova, &last, ret_stale);
 		outcome->tries++;
 	} while (error && !*ret_stale && outcome->tries < tries);
+	/* Also what another run failed to unmap, of which there is no record any more. */
+	if (!*ret_stale && weir_ioas_has_lost(shadow->ioas, iova, last)) {
+		*ret_stale = true;
+		error = weir_fail(-EIO, "the kernel failed to unmap some of it before");
+	}
 	outcome->kind = error ? WEIR_INVAL_OUT_REFUSED : WEIR_INVAL_OUT_DONE;
 	outcome->error = error;
 	return error;
@@ -77,8 +82,10 @@ static int end(struct weir_domain *domain)
 	struct weir_shadow *shadow = of(domain);
 	int error;
 
-	weir_ioas_unfollow(shadow->stage2, &shadow->follower);
+	/* Until there is nothing left, it hears of what leaves the second stage. */
 	error = weir_shadow_clear(shadow);
+	weir_ioas_unfollow(shadow->stage2, &shadow->follower);
+	shadow->ioas->shadowing = false;
 	pthread_mutex_destroy(&shadow->lock);
 	free(shadow);
 	return error;
@@ -114,6 +121,7 @@ int weir_shadow_open(struct weir_stage1 *tables, struct weir_ioas *stage2, struc
 	shadow->follower.leave = weir_shadow_leave;
 	shadow->follower.back = weir_shadow_back;
 	pthread_mutex_init(&shadow->lock, NULL);
+	ioas->shadowing = true;
 	weir_ioas_follow(stage2, &shadow->follower);
 	error = weir_shadow_follow(shadow, &iova, &last, &stale);
 	if (error) {
@@ -144,7 +152,8 @@ int weir_domain_open_shadow(struct weir_stage1 *tables, struct weir_ioas *stage2
 		return weir_fail(-EBUSY, "the address space has %llu mappings, and a shadow has it to itself",
 				 (unsigned long long)info.num_mappings);
 	pthread_mutex_lock(&ioas->host->lock);
-	error = weir_shadow_open(tables, stage2, ioas, ret_domain);
+	error = ioas->shadowing ? weir_fail(-EBUSY, "the address space is a shadow already")
+				: weir_shadow_open(tables, stage2, ioas, ret_domain);
 	pthread_mutex_unlock(&ioas->host->lock);
 	return error;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "error.h"
@@ -68,6 +69,42 @@ static struct weir_shadow_record *next_of(const struct weir_shadow *shadow,
 	return (struct weir_shadow_record *)weir_tree_at_or_above(&shadow->records, record->last + 1);
 }
 
+static struct weir_shadow_record *of_ipa(struct weir_tree_node *node)
+{
+	return node ? (struct weir_shadow_record *)((char *)node -
+						    offsetof(struct weir_shadow_record, by_ipa))
+		    : NULL;
+}
+
+static void enter(struct weir_shadow *shadow, struct weir_shadow_record *record)
+{
+	struct weir_shadow_record *same = of_ipa(weir_tree_at_or_below(&shadow->by_ipa, record->by_ipa.key));
+
+	weir_tree_insert(&shadow->records, &record->node);
+	if (same && same->by_ipa.key == record->by_ipa.key) {
+		record->same_ipa = same->same_ipa;
+		same->same_ipa = record;
+	} else {
+		weir_tree_insert(&shadow->by_ipa, &record->by_ipa);
+	}
+}
+
+static void leave(struct weir_shadow *shadow, struct weir_shadow_record *record)
+{
+	struct weir_shadow_record *same = of_ipa(weir_tree_at_or_below(&shadow->by_ipa, record->by_ipa.key));
+
+	weir_tree_remove(&shadow->records, &record->node);
+	if (same == record) {
+		weir_tree_remove(&shadow->by_ipa, &record->by_ipa);
+		if (record->same_ipa)
+			weir_tree_insert(&shadow->by_ipa, &record->same_ipa->by_ipa);
+		return;
+	}
+	while (same->same_ipa != record)
+		same = same->same_ipa;
+	same->same_ipa = record->same_ipa;
+}
+
 /* It leads nowhere any more. */
 static int clear(struct weir_shadow_record *record)
 {
@@ -81,7 +118,7 @@ static int drop(struct weir_shadow *shadow, struct weir_shadow_record *record)
 {
 	int error = clear(record);
 
-	weir_tree_remove(&shadow->records, &record->node);
+	leave(shadow, record);
 	free(record);
 	return error;
 }
@@ -93,7 +130,7 @@ static bool is_true(const struct weir_shadow *shadow, const struct weir_shadow_r
 	uint64_t at = record->node.key;
 
 	while (record->map && weir_stage1_next(shadow->tables, at, record->last, record->last, &stretch)) {
-		if (stretch.iova != at || stretch.ipa != record->ipa + (at - record->node.key) ||
+		if (stretch.iova != at || stretch.ipa != record->by_ipa.key + (at - record->node.key) ||
 		    stretch.prot != record->prot)
 			return false;
 		if (record->last - at < stretch.len)
@@ -127,14 +164,14 @@ static int add(struct weir_shadow *shadow, uint64_t iova, uint64_t last, uint64_
 		return weir_fail(-ENOMEM, "no memory for a shadow's record");
 	record->node.key = iova;
 	record->last = last;
-	record->ipa = ipa;
+	record->by_ipa.key = ipa;
 	record->prot = prot;
 	error = map_record(shadow, record, place);
 	if (error) {
 		free(record);
 		return error;
 	}
-	weir_tree_insert(&shadow->records, &record->node);
+	enter(shadow, record);
 	return 0;
 }
 
@@ -258,22 +295,33 @@ static struct weir_shadow *of_follower(struct weir_follower *follower)
 	return (struct weir_shadow *)((char *)follower - offsetof(struct weir_shadow, follower));
 }
 
-static bool leads_into(const struct weir_shadow_record *record, uint64_t ipa, uint64_t last)
+/* That which leads to the first IPA from @ipa to @last that any leads to; those behind it lead to the same. */
+static struct weir_shadow_record *leading_into(const struct weir_shadow *shadow, uint64_t ipa, uint64_t last)
 {
-	uint64_t record_last = record->ipa + (record->last - record->node.key);
+	struct weir_tree_node *node = weir_tree_at_or_above(&shadow->by_ipa, ipa);
 
-	return record->ipa <= last && record_last >= ipa;
+	return node && node->key <= last ? of_ipa(node) : NULL;
 }
 
+/* The next one, behind @record or of another IPA. */
+static struct weir_shadow_record *next_leading_into(const struct weir_shadow *shadow,
+						    const struct weir_shadow_record *record, uint64_t last)
+{
+	if (record->same_ipa)
+		return record->same_ipa;
+	return record->by_ipa.key < last ? leading_into(shadow, record->by_ipa.key + 1, last) : NULL;
+}
+
+/* What is mapped of a record lies in one mapping of stage 2, and so begins in it. */
 int weir_shadow_leave(struct weir_follower *follower, uint64_t ipa, uint64_t last)
 {
 	struct weir_shadow *shadow = of_follower(follower);
 	struct weir_first first = { 0 };
 
 	pthread_mutex_lock(&shadow->lock);
-	for (struct weir_shadow_record *record = at_or_above(shadow, 0); record;
-	     record = next_of(shadow, record))
-		if (record->map && leads_into(record, ipa, last))
+	for (struct weir_shadow_record *record = leading_into(shadow, ipa, last); record;
+	     record = next_leading_into(shadow, record, last))
+		if (record->map)
 			weir_first_note(&first, clear(record));
 	pthread_mutex_unlock(&shadow->lock);
 	return weir_first_error(&first);
@@ -285,13 +333,13 @@ void weir_shadow_back(struct weir_follower *follower, uint64_t ipa, uint64_t las
 	struct weir_shadow *shadow = of_follower(follower);
 
 	pthread_mutex_lock(&shadow->lock);
-	for (struct weir_shadow_record *record = at_or_above(shadow, 0); record;
-	     record = next_of(shadow, record)) {
+	for (struct weir_shadow_record *record = leading_into(shadow, ipa, last); record;
+	     record = next_leading_into(shadow, record, last)) {
 		struct place place;
 
-		if (record->map || !leads_into(record, ipa, last))
+		if (record->map)
 			continue;
-		place = look_up(shadow->stage2, record->ipa);
+		place = look_up(shadow->stage2, record->by_ipa.key);
 		if (place.prot && place.len > record->last - record->node.key)
 			map_record(shadow, record, &place);
 	}

@@ -15,8 +15,10 @@
 #include "tree.h"
 
 struct weir_shadow_record {
-	struct weir_tree_node node; /* first; by IOVA */
-	uint64_t last, ipa;
+	struct weir_tree_node node;   /* first; by IOVA */
+	struct weir_tree_node by_ipa; /* where it leads; in the tree is one of those that lead to the same */
+	struct weir_shadow_record *same_ipa; /* behind that one, the others */
+	uint64_t last;
 	uint32_t prot;        /* as the tables allow */
 	struct weir_map *map; /* or NULL: there is nothing in stage 2 */
 };
@@ -28,7 +30,7 @@ struct weir_shadow {
 	struct weir_follower follower; /* of stage2 */
 	/* Guards the records; taken before the locks of the spaces, and held while mappings are made and ended. */
 	pthread_mutex_t lock;
-	struct weir_tree records;
+	struct weir_tree records, by_ipa;
 };
 
 /* As weir_domain_open_shadow(), of spaces that are in order. The host's lock may be held. */

@@ -263,6 +263,8 @@ int weir_stage1_replace(struct weir_stage1 *tables, uint64_t iova, uint64_t ipa,
 	int error = weir_stage1_check_prot(prot);
 
 	if (!error)
+		error = weir_stage1_check(tables, iova, len);
+	if (!error)
 		error = weir_stage1_check_output(tables, ipa, len);
 	if (error)
 		return error;

@@ -36,6 +36,8 @@ static int read_opts(const struct weir_stage1_opts *opts, struct weir_stage1_opt
 				 bits->name, bits->output_bits, o->output_bits);
 	if (o->largest_page != 12 && o->largest_page != 21 && o->largest_page != 30)
 		return weir_fail(-EINVAL, "pages have 12, 21 or 30 bits, not %" PRIu32, o->largest_page);
+	if (o->reserved)
+		return weir_fail(-EINVAL, "a reserved field is not 0");
 	if (o->asid > UINT16_MAX || (o->asid && !bits->has_asid))
 		return weir_fail(-EINVAL, "the address space id is %" PRIu32 ", and %s has %s", o->asid,
 				 bits->name, bits->has_asid ? "16 bits for it" : "none");
@@ -89,10 +91,9 @@ static int make_context(struct weir_stage1 *tables)
 	return 0;
 }
 
-int weir_stage1_open(struct weir_memory *memory, const struct weir_stage1_opts *opts,
-		     struct weir_stage1 **ret_tables)
+int weir_stage1_new(struct weir_memory *memory, const struct weir_stage1_opts *opts,
+		    struct weir_stage1 **ret_tables)
 {
-	struct weir_stage1_reserve reserve = { .upper = 1 };
 	const struct weir_stage1_format_bits *bits;
 	struct weir_stage1_opts o;
 	struct weir_stage1 *tables;
@@ -104,6 +105,19 @@ int weir_stage1_open(struct weir_memory *memory, const struct weir_stage1_opts *
 	if (!tables)
 		return weir_fail(-ENOMEM, "no memory for tables of stage 1");
 	init(tables, memory, &o, bits);
+	*ret_tables = tables;
+	return 0;
+}
+
+int weir_stage1_open(struct weir_memory *memory, const struct weir_stage1_opts *opts,
+		     struct weir_stage1 **ret_tables)
+{
+	struct weir_stage1_reserve reserve = { .upper = 1 };
+	struct weir_stage1 *tables;
+	int error = weir_stage1_new(memory, opts, &tables);
+
+	if (error)
+		return error;
 	error = weir_stage1_reserve(tables, &reserve);
 	if (error) {
 		weir_stage1_close(tables);
@@ -113,7 +127,7 @@ int weir_stage1_open(struct weir_memory *memory, const struct weir_stage1_opts *
 	tables->root->level = tables->top;
 	tables->info.root = tables->root->buffer.iova;
 	tables->info.num_pages = 1;
-	error = bits->has_asid ? make_context(tables) : 0;
+	error = tables->bits.has_asid ? make_context(tables) : 0;
 	if (error) {
 		weir_stage1_close(tables);
 		return error;

@@ -142,6 +142,14 @@ static inline bool weir_stage1_has(const struct weir_stage1 *tables, uint64_t io
 	return iova <= tables->low || iova >= tables->high;
 }
 
+/* stage1.c: tables without a root. */
+int weir_stage1_new(struct weir_memory *memory, const struct weir_stage1_opts *opts,
+		    struct weir_stage1 **ret_tables);
+
+/* table.c: a table by itself, on a page that is given, and the caller's again if there is no memory (NULL). */
+struct weir_stage1_table *weir_table_on(struct weir_stage1 *tables, const struct weir_buffer *page,
+					uint32_t level);
+
 /* Tables made beforehand, so that what needs them cannot fail. */
 struct weir_stage1_reserve {
 	uint64_t last, upper; /* how many are wanted: of the last level, and of others */

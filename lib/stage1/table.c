@@ -41,6 +41,22 @@ static int new_table(struct weir_stage1 *tables, bool upper, struct weir_stage1_
 	return 0;
 }
 
+struct weir_stage1_table *weir_table_on(struct weir_stage1 *tables, const struct weir_buffer *page,
+					uint32_t level)
+{
+	size_t room = level ? WEIR_STAGE1_ENTRIES * sizeof(struct weir_stage1_table *) : 0;
+	struct weir_stage1_table *table = calloc(1, sizeof(*table) + room);
+
+	if (!table)
+		return NULL;
+	table->buffer = *page;
+	table->entries = page->addr;
+	table->tables = tables;
+	table->later.done = on_later;
+	table->level = level;
+	return table;
+}
+
 static void free_one(struct weir_stage1_table *table)
 {
 	weir_memory_free(table->tables->memory, &table->buffer);
