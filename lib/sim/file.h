@@ -14,6 +14,7 @@
 
 struct sim_file_ops {
 	const char *name; /* "iommufd", "group", "device", ... */
+	const char *link; /* what /proc/self/fd says it is; NULL: nothing of its own */
 	/* All optional; what is missing is -ENOTTY (ioctl) or -EINVAL. @arg is the caller's pointer, or value. */
 	int (*ioctl)(struct sim_file *file, unsigned long request, void *arg);
 	ssize_t (*read)(struct sim_file *file, void *buf, size_t len);

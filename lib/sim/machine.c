@@ -16,7 +16,7 @@ enum {
 	ADDRESS_BITS = 48,
 	MAX_MAPPINGS = 65535,
 	ALL_FLAGS = WEIR_SIM_NO_CONTAINER | WEIR_SIM_NO_IOMMUFD | WEIR_SIM_TYPE1_V1 | WEIR_SIM_UNSAFE_IRQS |
-		    WEIR_SIM_NO_IOMMU | WEIR_SIM_NO_5_LEVEL,
+		    WEIR_SIM_NO_IOMMU | WEIR_SIM_NO_5_LEVEL | WEIR_SIM_DIRTY_BITS | WEIR_SIM_NO_1_GIB,
 	CLOSE_LOOKS = 20,
 	CLOSE_PAUSE_NS = 1000000,
 };
@@ -224,7 +224,7 @@ static bool step_device(struct weir_sim_device *device)
 	if (device->gone || device->sleeps)
 		return false;
 	worked = sim_device_watch(device);
-	if (!device->hangs && device->model->step)
+	if (!device->hangs && !sim_migration_stopped(device) && device->model->step)
 		worked |= device->model->step(device->state);
 	return worked;
 }

@@ -5,6 +5,7 @@
  *     sys.c        the table of system calls: finds whose descriptor or path it is, takes the lock, calls, or passes on
  *     file.c       descriptors: real ones (one end of a socket pair), each with a file of ours behind it
  *     user.c       copying from and to the caller's pointers, which may be bad
+ *     process.c    several processes, each charged for itself
  *     trouble.c    calls that fail, are cut short or late on request
  *     machine.c    opening, closing, locking, time (steps, and the thread); public functions without a better place
  *     plug.c       devices coming and going: checks of a model, its BARs' memory, the slot
@@ -38,6 +39,8 @@
 struct sim_file;
 struct sim_group;
 
+enum { SIM_PROCESSES = 4 };
+
 struct weir_sim {
 	pthread_mutex_t lock;
 	struct weir_sys table; /* what the machine answers; ctx is the machine */
@@ -64,9 +67,14 @@ struct weir_sim {
 
 	struct sim_pages *pinned; /* of any kind */
 
-	/* What is pinned and charged by everything in this machine: added to /proc/self/status. */
-	uint64_t pinned_bytes, locked_bytes;
-	uint64_t user_locked_bytes; /* charged to the user, of which no file tells (kernel-interface A.5) */
+	/* Who uses it; the first is whoever has no other number. What is pinned and charged by each is added to its /proc/self/status. */
+	struct sim_process {
+		struct weir_sys table; /* not of the first */
+		uint64_t pinned_bytes, locked_bytes;
+		uint64_t
+			user_locked_bytes; /* charged to the user, of which no file tells (kernel-interface A.5) */
+		uint64_t memlock;          /* its own limit; 0: as the real process has it */
+	} processes[SIM_PROCESSES];
 
 	pthread_t thread;
 	bool thread_runs, thread_stops;

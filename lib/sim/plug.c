@@ -80,7 +80,7 @@ static int check_interrupts(const struct weir_sim_model *model)
 
 static int check_model(const struct weir_sim_model *model)
 {
-	const uint32_t all = WEIR_SIM_FLR | WEIR_SIM_PCIE | WEIR_SIM_INTX;
+	const uint32_t all = WEIR_SIM_FLR | WEIR_SIM_PCIE | WEIR_SIM_INTX | WEIR_SIM_WAITS;
 	int error = 0;
 
 	if (!model->name || !model->create || !model->destroy)
@@ -152,7 +152,7 @@ static struct sim_group *choose_group(struct weir_sim *sim, uint32_t wanted)
 /* A group is what one IOMMU cannot tell apart. */
 static int behind_unit(struct weir_sim_device *device, const struct weir_sim_slot *slot)
 {
-	enum { MOST_PASID_BITS = 20 };
+	enum { MOST_PASID_BITS = 20, ASKING = WEIR_SIM_PCIE | WEIR_SIM_WAITS };
 	struct sim_group *group = device->group;
 
 	if (sim_group_next(group, NULL) && group->unit != slot->iommu_unit)
@@ -163,8 +163,17 @@ static int behind_unit(struct weir_sim_device *device, const struct weir_sim_slo
 				 MOST_PASID_BITS);
 	if (slot->pasid_bits && device->sim->iommu == WEIR_SIM_IOMMU_PLAIN)
 		return weir_fail(-EINVAL, "this machine's IOMMU knows no PASIDs (weir_sim_opts.iommu)");
+	if (slot->page_requests && device->sim->iommu == WEIR_SIM_IOMMU_PLAIN)
+		return weir_fail(-EINVAL,
+				 "this machine's IOMMU takes no page requests (weir_sim_opts.iommu)");
+	if (slot->page_requests && (device->model->flags & ASKING) != ASKING)
+		return weir_fail(-EINVAL, "%s does not wait for pages", device->model->name);
 	group->unit = slot->iommu_unit;
 	device->pasid_bits = slot->pasid_bits;
+	device->logs_dma = slot->logs_dma;
+	device->page_requests = slot->page_requests;
+	device->migration.can = slot->migrates && device->model->save && device->model->load;
+	device->migration.state = ABI_VFIO_DEVICE_STATE_RUNNING;
 	return 0;
 }
 
@@ -235,6 +244,9 @@ static void free_device(struct weir_sim_device *device)
 		if (bar->ram_fd >= 0)
 			close(bar->ram_fd);
 	}
+	sim_dirty_set(&device->log, false);
+	sim_device_forget_asks(device);
+	sim_migration_reset(device);
 	free((void *)(uintptr_t)device->model);
 	free(device);
 }

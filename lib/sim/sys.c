@@ -4,9 +4,12 @@
  * on to the real one without it, since it may block. All of them count, and can be made to fail.
  */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "sim/device/device.h"
+#include "sim/process.h"
 #include "sim/sysfs/paths.h"
 #include "sim/user.h"
 
@@ -349,6 +352,23 @@ static int sys_fstat(void *ctx, int fd, struct stat *ret_stat)
 
 /* Names ------------------------------------------------------------------------------------------------------------ */
 
+/* A descriptor's kind, where that is more than that it is ours. */
+static ssize_t fd_readlink(struct weir_sim *sim, const char *path, char *buf, size_t len)
+{
+	static const char before[] = "/proc/self/fd/";
+	const struct sim_file *file = NULL;
+	size_t used;
+	int error;
+
+	if (!strncmp(path, before, strlen(before)))
+		file = sim_file_find(sim, atoi(path + strlen(before)));
+	if (!file || !file->ops->link)
+		return SIM_PASS_ON;
+	used = strlen(file->ops->link) < len ? strlen(file->ops->link) : len;
+	error = sim_copy_out(sim, (uintptr_t)buf, file->ops->link, used);
+	return error ? error : (ssize_t)used;
+}
+
 static ssize_t sys_readlink(void *ctx, const char *path, char *buf, size_t len)
 {
 	struct weir_sim *sim = ctx;
@@ -359,6 +379,8 @@ static ssize_t sys_readlink(void *ctx, const char *path, char *buf, size_t len)
 		return result;
 	result = sim_copy_string(name, path, sizeof(name));
 	if (!result)
+		result = fd_readlink(sim, name, buf, len);
+	if (result == SIM_PASS_ON)
 		result = sim_path_readlink(sim, name, buf, len);
 	leave(sim);
 	return result == SIM_PASS_ON ? real()->readlink(NULL, path, buf, len) : result;
@@ -453,4 +475,5 @@ void sim_sys_init(struct weir_sim *sim)
 		.recvmsg = sys_recvmsg,
 		.sleep = sys_sleep,
 	};
+	sim_processes_init(sim);
 }

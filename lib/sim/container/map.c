@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "sim/container/container.h"
+#include "sim/process.h"
 #include "sim/user.h"
 
 enum { GRAIN = 4096, WORD_BITS = 64, MOST_BITMAP = 256 << 20 };
@@ -98,7 +99,8 @@ static int make_pages(struct sim_container *container, uint64_t addr, uint64_t l
 
 	if (!bar || start > addr)
 		return sim_pages_memory(container->sim, addr, start - addr < len ? start - addr : len,
-					writable, sim_charge_now(SIM_CHARGE_CONTAINER), ret_pages);
+					writable, sim_charge_now(container->sim, SIM_CHARGE_CONTAINER),
+					ret_pages);
 	if (len > start + bar->len - addr)
 		len = start + bar->len - addr;
 	return sim_pages_bar(bar->device, bar->bar, bar->offset + (addr - start), len, ret_pages);
@@ -195,6 +197,20 @@ static int add(struct sim_container *container, const struct abi_vfio_iommu_type
 	return 0;
 }
 
+/* Whoever gives the new address is charged, or nobody else than before. */
+static int move_pieces(const struct dma *dma)
+{
+	unsigned int before = dma->pieces ? dma->pieces->pages->process : 0;
+	const struct piece *piece = dma->pieces;
+	int error = 0;
+
+	for (; piece && !error; piece = error ? piece : piece->next)
+		error = sim_pages_move(piece->pages, sim_process_now());
+	for (const struct piece *moved = dma->pieces; error && moved != piece; moved = moved->next)
+		sim_pages_move(moved->pages, before);
+	return error;
+}
+
 /*
  * The memory of a mapping is at another address now. The pages are the same to the kernel; for us they are
  * where they are.
@@ -202,10 +218,15 @@ static int add(struct sim_container *container, const struct abi_vfio_iommu_type
 static int update_vaddr(struct sim_container *container, const struct abi_vfio_iommu_type1_dma_map *cmd,
 			struct dma *dma)
 {
+	int error;
+
 	if (!dma)
 		return -ENOENT;
 	if (!dma->invalid || dma->node.key != cmd->iova || dma->len != cmd->size)
 		return -EINVAL;
+	error = move_pieces(dma);
+	if (error)
+		return error;
 	for (const struct piece *piece = dma->pieces; piece; piece = piece->next)
 		if (piece->pages->kind == SIM_PAGES_MEMORY)
 			piece->pages->addr = (unsigned char *)(uintptr_t)(cmd->vaddr + piece->offset);

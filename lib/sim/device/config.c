@@ -201,6 +201,16 @@ static void make_extended(struct weir_sim_device *device)
 	set32(device, PCI_EXTENDED + 0x08, 0, 0x0047f030);
 	set32(device, PCI_EXTENDED + 0x0c, 0x00462030, 0x0047f030);
 	set32(device, PCI_EXTENDED + 0x14, 0x2000, 0x31c1);
+	if (!device->page_requests)
+		return;
+	/* Both are the IOMMU driver's, and cannot be written: on, with 32 requests at a time. */
+	set32(device, PCI_EXTENDED, PCI_EXT_CAP_AER | 2 << 16 | PCI_ATS << 20, 0);
+	set32(device, PCI_ATS, PCI_EXT_CAP_ATS | 1 << 16 | PCI_PRI << 20, 0);
+	set32(device, PCI_ATS + 0x04, 1u << 31, 0);
+	set32(device, PCI_PRI, PCI_EXT_CAP_PRI | 1 << 16, 0);
+	set32(device, PCI_PRI + 0x04, 1, 0);
+	set32(device, PCI_PRI + 0x08, SIM_MOST_ASKS, 0);
+	set32(device, PCI_PRI + 0x0c, SIM_MOST_ASKS, 0);
 }
 
 int sim_config_make(struct weir_sim_device *device)

@@ -11,7 +11,7 @@
 
 #include "error.h"
 #include "sim/device/pci.h"
-#include "sim/iommufd/iommufd.h"
+#include "sim/iommufd/ioas.h"
 
 struct sim_group *sim_group_get(struct weir_sim *sim, uint32_t number)
 {
@@ -81,7 +81,9 @@ void sim_device_reset(struct weir_sim_device *device)
 	if (device->caps.pm)
 		device->config[device->caps.pm + PCI_PM_CONTROL] &= (unsigned char)~PCI_PM_STATE_MASK;
 	device->intx_asserted = false;
+	sim_migration_reset(device);
 	sim_dma_bufs_revoke(device);
+	sim_device_forget_asks(device);
 	if (device->model->reset)
 		device->model->reset(device->state);
 	sim_mapping_update(device);
@@ -115,6 +117,7 @@ void sim_device_closed(struct weir_sim_device *device)
 	sim_dma_bufs_end(device);
 	sim_put16(device->config + PCI_COMMAND, command & (uint16_t)~PCI_COMMAND_MASTER);
 	sim_low_power_end(device);
+	sim_dirty_set(&device->log, false);
 	if (device->leaves)
 		device->gone = true;
 	if (!device->gone && sim_device_can_reset(device))
@@ -263,9 +266,16 @@ static int device_dma(struct weir_sim_device *device, uint32_t pasid, uint64_t i
 	if (device->gone || !sim_device_bus_master(device))
 		return -EIO;
 	domain = domain_for(device, pasid);
-	if (domain)
-		return sim_domain_dma_by(domain, &(struct sim_requester){ device, pasid }, iova, buf, len,
-					 write);
+	for (uint64_t at = iova; write && device->log.on && at < iova + len;
+	     at = (at / SIM_IOMMU_PAGE + 1) * SIM_IOMMU_PAGE)
+		sim_dirty_mark(&device->log, at);
+	if (domain) {
+		bool asks = device->page_requests && domain->faults && domain->faults->file;
+
+		return sim_domain_dma_by(domain,
+					 &(struct sim_requester){ device, pasid, asks ? device : NULL }, iova,
+					 buf, len, write);
+	}
 	sim_fault(device->sim, device, iova, write);
 	return -EFAULT;
 }
@@ -301,7 +311,8 @@ void weir_sim_device_msi(struct weir_sim_device *device, unsigned int vector)
 		device->lost_irqs--;
 		return;
 	}
-	if (sim_domain_interrupts(device->group->domain, &(struct sim_requester){ device, SIM_NO_PASID }))
+	if (sim_domain_interrupts(device->group->domain,
+				  &(struct sim_requester){ device, SIM_NO_PASID, NULL }))
 		sim_irq_signal(device, index, vector);
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernel/vfio_abi.h"
 #include "sim/iommu/domain.h"
+#include "sim/device/migration.h"
 #include "sim/file.h"
 
 enum { SIM_CONFIG_SIZE = 4096, SIM_CONFIG_SIZE_PCI = 256, SIM_CONFIG_SIZE_HEADER = 64 };
@@ -51,6 +52,8 @@ struct sim_doorbell {
 	int fd;
 };
 
+enum { SIM_MOST_ASKS = 32 }; /* page requests of a device's own at a time */
+
 /* What is plugged in. */
 enum sim_kind { SIM_ENDPOINT, SIM_BRIDGE, SIM_HOST_BRIDGE };
 
@@ -65,6 +68,19 @@ struct weir_sim_device {
 	char driver_override[32];
 	uint32_t bus_group;
 	uint32_t pasid_bits; /* 0: it uses no PASIDs */
+	bool logs_dma;
+	struct sim_migration migration;
+	struct sim_dirty log;
+	bool page_requests; /* it asks for pages that its DMA does not find: */
+	struct sim_ask {
+		enum { SIM_ASK_FREE, SIM_ASK_WAITS, SIM_ASK_REFUSED } state;
+		uint32_t pasid;
+		uint64_t page;
+		bool write;
+	} asks[SIM_MOST_ASKS];        /* by group index */
+	struct sim_request *requests; /* of groups whose last is still to come */
+	weir_sim_page_answer *answered;
+	void *answered_ctx;
 	enum sim_kind kind;
 	uint8_t bus, last_bus;                          /* of a bridge: those behind it */
 	uint32_t vfio_number;                           /* N of vfioN, while bound to vfio-pci */
@@ -146,6 +162,15 @@ struct sim_bdf {
 	uint8_t bus, devfn;
 };
 struct sim_bdf sim_device_bdf(const struct weir_sim_device *device);
+
+/*
+ * iommufd_pri.c: DMA did not find a page: ask for it. -EAGAIN: it is asked for; -EFAULT: it was, and refused. The device gets an answer; it does not
+ * ask for anything any more.
+ */
+int sim_device_ask(struct weir_sim_device *device, struct sim_domain *domain, uint32_t pasid, uint64_t iova,
+		   bool write);
+void sim_device_answered(struct weir_sim_device *device, uint32_t pasid, uint32_t grpid, uint32_t code);
+void sim_device_forget_asks(struct weir_sim_device *device);
 
 /* device_port.c: the bridge that a device is behind, or NULL; where it is below /sys/devices. */
 const struct weir_sim_device *sim_bridge_above(const struct weir_sim_device *device);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * VFIO_DEVICE_FEATURE: what vfio-pci answers for a plain function (kernel-interface B.8), and low power, the
- * one such feature it has.
+ * VFIO_DEVICE_FEATURE: what vfio-pci answers for a plain function (kernel-interface B.8), with low power; and
+ * what drivers of some devices have: a log of DMA, and migration.
  */
 #include "sim/device/dmabuf.h"
 
@@ -123,6 +123,133 @@ static int dma_buf(struct weir_sim_device *device, const struct feature_cmd *cmd
 	return sim_dma_buf_make(device, &dma_buf, cmd->data + sizeof(dma_buf));
 }
 
+/* ---- A log of DMA ---- */
+
+enum { MOST_RANGES = 4096 / sizeof(struct abi_vfio_device_feature_dma_logging_range) };
+
+static bool is_power_of_two(uint64_t value)
+{
+	return value && !(value & (value - 1));
+}
+
+/* Everything is logged, whatever the ranges are; but they are looked at. */
+static int log_start(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	struct abi_vfio_device_feature_dma_logging_control control;
+	struct abi_vfio_device_feature_dma_logging_range range;
+	int result = check(cmd, SET, sizeof(control));
+
+	if (result != 1)
+		return result;
+	if (sim_copy_in(&control, cmd->data, sizeof(control)))
+		return -EFAULT;
+	if (!control.num_ranges || !is_power_of_two(control.page_size) || device->log.on)
+		return -EINVAL;
+	if (control.num_ranges > MOST_RANGES)
+		return -E2BIG;
+	for (uint32_t i = 0; i < control.num_ranges; i++) {
+		if (sim_copy_in(&range, control.ranges + i * sizeof(range), sizeof(range)))
+			return -EFAULT;
+		if (range.iova % control.page_size || range.length % control.page_size)
+			return -EINVAL;
+	}
+	sim_dirty_set(&device->log, true);
+	return 0;
+}
+
+static int log_stop(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	int result = check(cmd, SET, 0);
+
+	if (result == 1)
+		sim_dirty_set(&device->log, false);
+	return result < 0 ? result : 0;
+}
+
+static int log_report(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	struct abi_vfio_device_feature_dma_logging_report report;
+	int result = check(cmd, GET, sizeof(report));
+
+	if (result != 1)
+		return result;
+	if (sim_copy_in(&report, cmd->data, sizeof(report)))
+		return -EFAULT;
+	if (!device->log.on || !report.length || report.page_size < SIM_IOMMU_PAGE ||
+	    !is_power_of_two(report.page_size))
+		return -EINVAL;
+	for (uint64_t at = 0; at < report.length; at += report.page_size)
+		if (sim_dirty_has(&device->log, report.iova + at,
+				  report.iova + at + (report.page_size - 1)) &&
+		    sim_dirty_tell(device->sim, report.bitmap, at / report.page_size))
+			return -EFAULT;
+	sim_dirty_forget(&device->log, report.iova, report.iova + (report.length - 1));
+	return 0;
+}
+
+static int log_dma(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	if (!device->logs_dma)
+		return -ENOTTY;
+	switch (cmd->flags & ABI_VFIO_DEVICE_FEATURE_MASK) {
+	case ABI_VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
+		return log_start(device, cmd);
+	case ABI_VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:
+		return log_stop(device, cmd);
+	default:
+		return log_report(device, cmd);
+	}
+}
+
+/* ---- Migration ---- */
+
+static int tell(struct weir_sim_device *device, const struct feature_cmd *cmd, const void *data, size_t len)
+{
+	int result = check(cmd, GET, len);
+
+	if (result == 1)
+		result = sim_copy_out(device->sim, cmd->data, data, len);
+	return result;
+}
+
+static int migration_state(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	struct abi_vfio_device_feature_mig_state state = { .device_state = device->migration.state,
+							   .data_fd = -1 };
+	int result = check(cmd, GET | SET, sizeof(state));
+
+	if (result != 1)
+		return result;
+	if (cmd->flags & SET) {
+		if (sim_copy_in(&state, cmd->data, sizeof(state)))
+			return -EFAULT;
+		result = sim_migration_set(device, state.device_state, &state.data_fd);
+		if (result)
+			return result;
+	}
+	return sim_copy_out(device->sim, cmd->data, &state, sizeof(state));
+}
+
+static int migrate(struct weir_sim_device *device, const struct feature_cmd *cmd)
+{
+	const struct abi_vfio_device_feature_migration can = { ABI_VFIO_MIGRATION_STOP_COPY |
+							       ABI_VFIO_MIGRATION_P2P |
+							       ABI_VFIO_MIGRATION_PRE_COPY };
+	struct abi_vfio_device_feature_mig_data_size size;
+
+	if (!device->migration.can)
+		return -ENOTTY;
+	switch (cmd->flags & ABI_VFIO_DEVICE_FEATURE_MASK) {
+	case ABI_VFIO_DEVICE_FEATURE_MIGRATION:
+		return tell(device, cmd, &can, sizeof(can));
+	case ABI_VFIO_DEVICE_FEATURE_MIG_DATA_SIZE:
+		size.stop_copy_length = sim_migration_size(device);
+		return tell(device, cmd, &size, sizeof(size));
+	default:
+		return migration_state(device, cmd);
+	}
+}
+
 /* ---- Dispatch ---- */
 
 static int dispatch(struct weir_sim_device *device, const struct feature_cmd *cmd)
@@ -136,11 +263,19 @@ static int dispatch(struct weir_sim_device *device, const struct feature_cmd *cm
 		return low_power_exit(device, cmd);
 	case ABI_VFIO_DEVICE_FEATURE_DMA_BUF:
 		return dma_buf(device, cmd);
+	case ABI_VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
+	case ABI_VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:
+	case ABI_VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
+		return log_dma(device, cmd);
+	case ABI_VFIO_DEVICE_FEATURE_MIGRATION:
+	case ABI_VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
+	case ABI_VFIO_DEVICE_FEATURE_MIG_DATA_SIZE:
+		return migrate(device, cmd);
 	case ABI_VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2:
 		/* Since 7.1, and what it asks first is whether the device has the precopy states. */
 		return device->sim->age == WEIR_SIM_7_2 ? -EINVAL : -ENOTTY;
 	default:
-		/* No virtual functions, no migration, no log of DMA, and PCI has bus mastering in COMMAND. */
+		/* No virtual functions, and PCI has bus mastering in COMMAND. */
 		return -ENOTTY;
 	}
 }

@@ -96,6 +96,10 @@ enum {
 enum {
 	PCI_EXTENDED = 0x100,
 	PCI_EXT_CAP_AER = 0x0001,
+	PCI_EXT_CAP_ATS = 0x000f,
+	PCI_EXT_CAP_PRI = 0x0013,
+	PCI_ATS = 0x148, /* where they are, in a device that has them */
+	PCI_PRI = 0x150,
 	PCI_AER_SIZE = 0x48,
 	PCI_EXT_CAP_ACS = 0x000d,
 };

@@ -189,6 +189,7 @@ void sim_domain_unmap(struct sim_domain *domain, uint64_t iova, uint64_t len)
 		free(entry_of(node));
 		node = weir_tree_at_or_above(&domain->entries, key);
 	}
+	sim_dirty_forget(&domain->dirty, iova, last);
 	invalidate(domain, iova, len);
 	sim_stage1_forget_all(domain);
 }
@@ -244,8 +245,7 @@ static int translate(struct sim_domain *domain, const struct sim_requester *from
 	if (!domain)
 		return -EFAULT;
 	if (domain->stage1)
-		return sim_stage1_translate(domain->stage1, from, page * SIM_IOMMU_PAGE, write,
-					    ret_translation);
+		return sim_stage1_translate(domain->stage1, from, iova, write, ret_translation);
 	if (iova >> domain->address_bits)
 		return -EFAULT;
 	if (!recall(domain->tlb, page, ret_translation)) {
@@ -266,7 +266,9 @@ static int translate_or_fault(struct sim_domain *domain, const struct sim_reques
 		how = write ? SIM_INTERRUPT : -EFAULT;
 	else
 		how = translate(domain, from, iova, write, ret_translation);
-	if (how < 0)
+	if (how < 0 && from->asks && !is_window(domain, from, iova))
+		how = sim_device_ask(from->asks, domain, from->pasid, iova, write);
+	if (how < 0 && how != -EAGAIN)
 		sim_fault(from->device->sim, from->device, iova, write);
 	return how;
 }
@@ -275,12 +277,16 @@ static int translate_or_fault(struct sim_domain *domain, const struct sim_reques
 static int access_page(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,
 		       size_t len, bool write)
 {
-	struct sim_translation to;
+	struct sim_translation to = { 0 };
 	uint64_t offset = iova % SIM_IOMMU_PAGE;
 	int error = translate_or_fault(domain, from, iova, write, &to);
 
+	if (error == SIM_INTERRUPT)
+		return 0;
 	if (error)
-		return error == SIM_INTERRUPT ? 0 : -EFAULT;
+		return error == -EAGAIN ? error : -EFAULT;
+	if (write && !domain->stage1)
+		sim_dirty_mark(&domain->dirty, iova);
 	error = write ? sim_pages_write(to.pages, to.offset + offset, buf, len)
 		      : sim_pages_read(to.pages, to.offset + offset, buf, len);
 	return error ? -EIO : 0;
@@ -298,8 +304,8 @@ bool sim_domain_interrupts(struct sim_domain *domain, const struct sim_requester
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,
 		   size_t len, bool write)
 {
-	return sim_domain_dma_by(domain, &(struct sim_requester){ device, SIM_NO_PASID }, iova, buf, len,
-				 write);
+	return sim_domain_dma_by(domain, &(struct sim_requester){ device, SIM_NO_PASID, NULL }, iova, buf,
+				 len, write);
 }
 
 int sim_domain_dma_by(struct sim_domain *domain, const struct sim_requester *from, uint64_t iova, void *buf,

@@ -7,6 +7,7 @@
 #ifndef WEIR_SIM_DOMAIN_H
 #define WEIR_SIM_DOMAIN_H
 
+#include "sim/iommu/dirty.h"
 #include "sim/iommu/pages.h"
 #include "tree.h"
 
@@ -33,8 +34,11 @@ struct sim_domain {
 	bool no_read_only;        /* entries that do not allow writing are refused (VT-d's erratum 772415) */
 	struct weir_tree entries; /* by IOVA */
 	struct sim_tlb *tlb;
-	struct sim_stage1 *stage1;      /* NULL: a plain one */
-	struct sim_stage1 *nested;      /* those that are nested in it */
+	struct sim_stage1 *stage1; /* NULL: a plain one */
+	struct sim_stage1 *nested; /* those that are nested in it */
+	struct sim_dirty
+		dirty; /* of a plain one: what was written through it itself, not through what is nested */
+	struct sim_fault_queue *faults; /* where requests for pages that it lacks go; NULL: nowhere */
 	struct sim_walk_cache *by_vmid; /* Arm: what those have walked; NULL: there were none */
 };
 
@@ -43,6 +47,8 @@ struct sim_domain {
 struct sim_requester {
 	const struct weir_sim_device *device;
 	uint32_t pasid;
+	struct weir_sim_device
+		*asks; /* the device, if it can wait for a page that it does not find; or NULL */
 };
 
 /* What devices of a group cannot use, and why. */
@@ -78,7 +84,7 @@ int sim_domain_look_up(const struct sim_domain *domain, uint64_t iova,
 
 /*
  * DMA. Splits at page borders; translates through the cache; reports what it blocks. NULL: there is no table,
- * so all is blocked. Writes to a window are interrupts, and no DMA. -EFAULT: blocked; -EIO: nobody answers.
+ * so all is blocked. Writes to a window are interrupts, and no DMA. -EFAULT: blocked; -EIO: nobody answers; -EAGAIN: a page was asked for.
  */
 int sim_domain_dma(struct sim_domain *domain, const struct weir_sim_device *device, uint64_t iova, void *buf,
 		   size_t len, bool write);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "sim/device/dmabuf.h"
+#include "sim/process.h"
 #include "sim/user.h"
 
 #ifndef MADV_POPULATE_READ /* Linux 5.14 */
@@ -54,7 +55,9 @@ static int new_pages(struct weir_sim *sim, enum sim_pages_kind kind, uint64_t le
 
 	if (!pages)
 		return -ENOMEM;
-	*pages = (struct sim_pages){ .kind = kind, .sim = sim, .refs = 1, .len = len, .fd = -1 };
+	*pages = (struct sim_pages){
+		.kind = kind, .sim = sim, .refs = 1, .len = len, .fd = -1, .process = sim_process_now()
+	};
 	*ret_pages = pages;
 	return 0;
 }
@@ -160,9 +163,9 @@ bool sim_capable(unsigned int capability)
 	       (data[capability / 32].effective >> capability % 32 & 1);
 }
 
-enum sim_charge sim_charge_now(enum sim_charge otherwise)
+enum sim_charge sim_charge_now(const struct weir_sim *sim, enum sim_charge otherwise)
 {
-	if (!sim_capable(CAP_IPC_LOCK))
+	if (!sim_capable(CAP_IPC_LOCK) || sim->processes[sim_process_now()].memlock)
 		return otherwise;
 	return otherwise == SIM_CHARGE_CONTAINER ? SIM_CHARGE_CONTAINER_FREE : SIM_CHARGE_NONE;
 }
@@ -177,7 +180,9 @@ static uint64_t pinned_size(const struct sim_pages *pages)
 
 static uint64_t *counter(const struct sim_pages *pages)
 {
-	return pages->charge == SIM_CHARGE_USER ? &pages->sim->user_locked_bytes : &pages->sim->locked_bytes;
+	struct sim_process *process = &pages->sim->processes[pages->process];
+
+	return pages->charge == SIM_CHARGE_USER ? &process->user_locked_bytes : &process->locked_bytes;
 }
 
 static bool of_container(const struct sim_pages *pages)
@@ -187,8 +192,11 @@ static bool of_container(const struct sim_pages *pages)
 
 static bool exceeds_limit(const struct sim_pages *pages, uint64_t size)
 {
+	uint64_t memlock = pages->sim->processes[pages->process].memlock;
 	struct rlimit limit;
 
+	if (memlock)
+		return *counter(pages) + size > memlock;
 	return pages->charge != SIM_CHARGE_CONTAINER_FREE && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
 	       limit.rlim_cur != RLIM_INFINITY && *counter(pages) + size > limit.rlim_cur;
 }
@@ -205,7 +213,7 @@ static int charge(const struct sim_pages *pages)
 		*counter(pages) += size;
 	}
 	if (!of_container(pages))
-		pages->sim->pinned_bytes += size;
+		pages->sim->processes[pages->process].pinned_bytes += size;
 	return 0;
 }
 
@@ -218,7 +226,26 @@ static void discharge(const struct sim_pages *pages)
 	if (pages->charge != SIM_CHARGE_NONE)
 		*counter(pages) -= size;
 	if (!of_container(pages))
-		pages->sim->pinned_bytes -= size;
+		pages->sim->processes[pages->process].pinned_bytes -= size;
+}
+
+int sim_pages_move(struct sim_pages *pages, unsigned int process)
+{
+	unsigned int before = pages->process;
+	int error = 0;
+
+	if (before == process || !pages->pins) {
+		pages->process = process;
+		return 0;
+	}
+	pages->process = process;
+	error = charge(pages);
+	pages->process = before;
+	if (error)
+		return error;
+	discharge(pages);
+	pages->process = process;
+	return 0;
 }
 
 /* Pinning ------------------------------------------------------------------------------------------------ */

@@ -28,8 +28,10 @@ struct sim_pages {
 	uint64_t len;
 	bool writable;          /* devices may write */
 	enum sim_charge charge; /* decided when it is made */
-	unsigned char *addr;    /* MEMORY: where; FILE: where the machine has mapped it while pinned */
-	void *mapping;          /* FILE, while pinned: what is to be unmapped, and how much */
+	unsigned int process;   /* whose; and before IOAS_CHANGE_PROCESS, while that is under way */
+	unsigned int moved_from;
+	unsigned char *addr; /* MEMORY: where; FILE: where the machine has mapped it while pinned */
+	void *mapping;       /* FILE, while pinned: what is to be unmapped, and how much */
 	size_t mapping_len;
 	int fd;                         /* FILE: a descriptor of our own */
 	uint64_t offset;                /* FILE: of the first byte; BAR: likewise */
@@ -92,6 +94,9 @@ uint64_t sim_pages_address(const struct sim_pages *pages, uint64_t offset);
 bool sim_capable(unsigned int capability);
 
 /* How the caller is charged when it maps now: NONE with CAP_IPC_LOCK, else @otherwise. */
-enum sim_charge sim_charge_now(enum sim_charge otherwise);
+enum sim_charge sim_charge_now(const struct weir_sim *sim, enum sim_charge otherwise);
+
+/* From now on another process is charged for them. -ENOMEM: over its limit; then all is as before. */
+int sim_pages_move(struct sim_pages *pages, unsigned int process);
 
 #endif

@@ -124,18 +124,20 @@ static int walk_arm(struct sim_stage1 *stage1, const struct sim_requester *from,
 	enum sim_smmu_event event = SIM_EVENT_NONE;
 	struct sim_context context = { .records = true };
 	unsigned int config = sim_ste_config(stage1->ste);
+	uint64_t page = iova / SIM_IOMMU_PAGE * SIM_IOMMU_PAGE;
 	int how = -EFAULT;
 
-	*ret_leaf = (struct sim_leaf){ .start = iova, .output = iova, .prot = SIM_READ | SIM_WRITE };
+	*ret_leaf = (struct sim_leaf){ .start = page, .output = page, .prot = SIM_READ | SIM_WRITE };
 	if (config == SIM_STE_BYPASS) {
 		event = SIM_EVENT_BAD_SUBSTREAM;
 		how = from->pasid == SIM_NO_PASID ? 0 : -EFAULT;
 	} else if (config == SIM_STE_S1) {
 		how = sim_arm_context(stage1, from, &context, &event);
 		if (!how)
-			how = sim_arm_walk(stage1, &context, iova, write, ret_leaf, &event);
+			how = sim_arm_walk(stage1, &context, page, write, ret_leaf, &event);
 	}
-	if (how < 0 && context.records)
+	/* What is asked for by the device itself is no fault yet. */
+	if (how < 0 && context.records && !from->asks)
 		report(stage1, from, event, iova, write);
 	return how < 0 ? how : 0;
 }
@@ -147,21 +149,21 @@ static int walk(struct sim_stage1 *stage1, const struct sim_requester *from, uin
 {
 	if (stage1->kind == SIM_STAGE1_ARM)
 		return walk_arm(stage1, from, iova, write, ret_leaf);
-	return sim_x86_walk(stage1, iova, write, ret_leaf);
+	return sim_x86_walk(stage1, iova / SIM_IOMMU_PAGE * SIM_IOMMU_PAGE, write, ret_leaf);
 }
 
 int sim_stage1_translate(struct sim_stage1 *stage1, const struct sim_requester *from, uint64_t iova,
 			 bool write, struct sim_translation *ret_translation)
 {
 	struct sim_leaf leaf;
-	uint64_t address;
+	uint64_t page = iova / SIM_IOMMU_PAGE * SIM_IOMMU_PAGE, address;
 	int error = walk(stage1, from, iova, write, &leaf);
 
 	if (error)
 		return error;
 	if (!(leaf.prot & (write ? SIM_WRITE : SIM_READ)))
 		return -EFAULT;
-	address = leaf.output + (iova - leaf.start);
+	address = leaf.output + (page - leaf.start);
 	/* Where interrupts are an address of stage 2, this is what a program has to let through itself. */
 	if (stage1->kind == SIM_STAGE1_ARM && sim_is_window(stage1->parent->sim, address))
 		return write ? SIM_INTERRUPT : -EFAULT;

@@ -48,7 +48,7 @@ struct sim_leaf {
 int sim_stage1_new(struct sim_domain *parent, enum sim_stage1_kind kind, struct sim_domain **ret_domain);
 void sim_stage1_free(struct sim_stage1 *stage1);
 
-/* Where @from gets at @iova, both stages taken together; SIM_INTERRUPT; -EFAULT. */
+/* Where @from gets at the page of @iova, both stages taken together; SIM_INTERRUPT; -EFAULT. */
 int sim_stage1_translate(struct sim_stage1 *stage1, const struct sim_requester *from, uint64_t iova,
 			 bool write, struct sim_translation *ret_translation);
 

@@ -66,14 +66,16 @@ static bool is_leaf(uint64_t entry, unsigned int level)
 	return level == 1 || entry & LARGE;
 }
 
-static bool is_legal(uint64_t entry, unsigned int level)
+static bool is_legal(const struct sim_stage1 *stage1, uint64_t entry, unsigned int level)
 {
+	unsigned int leaves = stage1->parent->sim->flags & WEIR_SIM_NO_1_GIB ? LEAVES - 1 : LEAVES;
+
 	if (!(entry & PRESENT) || !(entry & USER))
 		return false;
 	if (level == 1 || !(entry & LARGE))
 		return true;
 	/* Bit 12 is an attribute there. */
-	return level <= LEAVES && !(entry & ADDRESS & mask_of(level) & ~(uint64_t)(1 << PAGE_SHIFT));
+	return level <= leaves && !(entry & ADDRESS & mask_of(level) & ~(uint64_t)(1 << PAGE_SHIFT));
 }
 
 /* Read an entry, and note in it that it was used. */
@@ -86,7 +88,7 @@ static int use(struct sim_stage1 *stage1, const struct step *step, uint64_t iova
 
 	if (error)
 		return error;
-	if (!is_legal(*ret_entry, step->level))
+	if (!is_legal(stage1, *ret_entry, step->level))
 		return -EFAULT;
 	if (is_leaf(*ret_entry, step->level) && write && *ret_entry & WRITABLE && step->prot & SIM_WRITE)
 		marks |= DIRTY;

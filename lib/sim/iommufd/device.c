@@ -141,6 +141,7 @@ static void detach(struct sim_bound *bound)
 
 	bound->hwpt = NULL;
 	hwpt->object.users--;
+	sim_faults_left(hwpt, bound->device, SIM_NO_PASID);
 	sim_ioas_remove_device(hwpt->ioas, bound->device);
 	if (!hwpt_of_group(bound))
 		switch_domain(bound->device->group, NULL);
@@ -193,6 +194,7 @@ static int replace(struct sim_bound *bound, struct sim_hwpt *hwpt)
 	{
 		if (!member->hwpt)
 			continue;
+		sim_faults_left(old, member->device, SIM_NO_PASID);
 		member->hwpt = hwpt;
 		hwpt->object.users++;
 		old->object.users--;

@@ -29,7 +29,8 @@ static struct abi_iommu_hw_info_vtd vtd_info(const struct weir_sim *sim)
 	uint64_t cap = 0x00d2008c222f0686, mgaw = 0x3f << 16, ecap = 0xf00f5a;
 
 	if (sim->iommu == WEIR_SIM_IOMMU_VTD) {
-		cap |= CAP_FL1GP | (sim->flags & WEIR_SIM_NO_5_LEVEL ? 0 : CAP_FL5LP);
+		cap |= (sim->flags & WEIR_SIM_NO_1_GIB ? 0 : CAP_FL1GP) |
+		       (sim->flags & WEIR_SIM_NO_5_LEVEL ? 0 : CAP_FL5LP);
 		ecap |= ECAP_SCALABLE;
 	}
 	return (struct abi_iommu_hw_info_vtd){
@@ -139,6 +140,10 @@ int sim_cmd_get_hw_info(struct sim_call *call)
 	cmd->data_len = len;
 	cmd->out_data_type = type;
 	cmd->out_max_pasid_log2 = sim->age <= WEIR_SIM_6_19 ? (uint8_t)bound->device->pasid_bits : 0;
-	cmd->out_capabilities = sim->age == WEIR_SIM_7_2 ? ABI_IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED : 0;
+	cmd->out_capabilities = sim->age == WEIR_SIM_7_2 && !bound->device->page_requests
+					? ABI_IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED
+					: 0;
+	if (sim->flags & WEIR_SIM_DIRTY_BITS && sim->age <= WEIR_SIM_6_12)
+		cmd->out_capabilities |= ABI_IOMMU_HW_CAP_DIRTY_TRACKING;
 	return sim_respond(call);
 }

@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 
 #include "sim/iommufd/ioas.h"
+#include "sim/process.h"
 #include "sim/user.h"
 
 enum {
@@ -179,7 +180,7 @@ static int check_length(uint64_t address, uint64_t len)
 
 static enum sim_charge charge_of(const struct sim_iommufd *iommufd)
 {
-	return sim_charge_now(iommufd->per_process ? SIM_CHARGE_MM : SIM_CHARGE_USER);
+	return sim_charge_now(iommufd->sim, iommufd->per_process ? SIM_CHARGE_MM : SIM_CHARGE_USER);
 }
 
 /* Map all of @pages, and drop the caller's reference to them. */
@@ -410,7 +411,67 @@ static bool all_files(const struct sim_ioas *ioas)
 	return !area;
 }
 
-/* There is one process to a machine, so the charge stays where it is. */
+/* All areas of a space, up to @end, are the caller's; or whose they were. */
+static int move_areas(const struct sim_ioas *ioas, const struct sim_area **end, bool back)
+{
+	const struct sim_area *area = sim_ioas_first(ioas, 0, UINT64_MAX);
+	int error = 0;
+
+	while (area && area != *end && !error) {
+		uint64_t last = sim_area_last(area);
+
+		if (!back && area->pages->process != sim_process_now()) {
+			area->pages->moved_from = area->pages->process;
+			error = sim_pages_move(area->pages, sim_process_now());
+			area->pages->moved_from += !error ? SIM_PROCESSES : 0;
+		} else if (back && area->pages->moved_from >= SIM_PROCESSES) {
+			sim_pages_move(area->pages, area->pages->moved_from - SIM_PROCESSES);
+			area->pages->moved_from = 0;
+		}
+		if (error)
+			*end = area;
+		area = last == UINT64_MAX ? NULL : sim_ioas_first(ioas, last + 1, UINT64_MAX);
+	}
+	return error;
+}
+
+static void forget_move(const struct sim_ioas *ioas)
+{
+	const struct sim_area *area = sim_ioas_first(ioas, 0, UINT64_MAX);
+
+	while (area) {
+		uint64_t last = sim_area_last(area);
+
+		area->pages->moved_from = 0;
+		area = last == UINT64_MAX ? NULL : sim_ioas_first(ioas, last + 1, UINT64_MAX);
+	}
+}
+
+/* All of it, or none. */
+static int move_all(const struct sim_iommufd *iommufd)
+{
+	const struct sim_area *end = NULL;
+	int error = 0;
+
+	for (uint32_t id = 1; id < iommufd->num_objects && !error; id++) {
+		const struct sim_ioas *ioas = sim_ioas_find(iommufd, id);
+
+		if (ioas)
+			error = move_areas(ioas, &end, false);
+	}
+	for (uint32_t id = 1; id < iommufd->num_objects; id++) {
+		const struct sim_ioas *ioas = sim_ioas_find(iommufd, id);
+
+		if (!ioas)
+			continue;
+		end = NULL;
+		if (error)
+			move_areas(ioas, &end, true);
+		forget_move(ioas);
+	}
+	return error;
+}
+
 int sim_cmd_ioas_change_process(struct sim_call *call)
 {
 	const struct abi_iommu_ioas_change_process *cmd = call->cmd;
@@ -424,5 +485,5 @@ int sim_cmd_ioas_change_process(struct sim_call *call)
 		if (ioas && !all_files(ioas))
 			return -EINVAL;
 	}
-	return 0;
+	return move_all(iommufd);
 }

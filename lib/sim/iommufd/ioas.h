@@ -116,6 +116,7 @@ struct sim_hwpt {
 	bool automatic;                /* vanishes with its last device */
 	bool nest_parent;
 	bool for_pasids; /* made with ALLOC_PASID */
+	bool has_dirty;  /* made with ALLOC_DIRTY_TRACKING */
 };
 
 /* Not yet in its IOAS. For a device behind IOMMU @unit. */
@@ -173,14 +174,23 @@ int sim_smmu_invalidate(const struct sim_viommu *viommu, const struct abi_iommu_
 /* The device of a virtual number, or NULL. */
 struct sim_vdevice *sim_vdevice_of(const struct sim_viommu *viommu, uint64_t virt_id);
 
+struct sim_fault_group;
+
 struct sim_fault_queue {
 	struct sim_object object; /* the open file is a user */
 	struct sim_iommufd *iommufd;
-	struct sim_file *file; /* NULL: closed */
-	bool unwanted;         /* goes when the file is closed */
+	struct sim_fault_group *first, **end; /* that nobody has read */
+	struct sim_fault_group **read;        /* by cookie; [0] is never used */
+	uint32_t num_read;                    /* room */
+	uint32_t lowest;                      /* cookies below are taken */
+	struct sim_file *file;                /* NULL: closed */
+	bool unwanted;                        /* goes when the file is closed */
 };
 
 void sim_fault_queue_free(struct sim_fault_queue *queue);
+
+/* fault.c: a device (or a PASID of its) is on that page table no more: what it asked through that is refused. */
+void sim_faults_left(const struct sim_hwpt *hwpt, const struct weir_sim_device *device, uint32_t through);
 
 /* Objects (iommufd.c) ------------------------------------------------------------------------------------ */
 

@@ -16,6 +16,7 @@
  *     iommufd_pasid.c   PASIDs of devices, the same
  *     iommufd_hw_info.c what the IOMMU says of itself
  *     iommufd_fault.c   queues of page faults
+ *     iommufd_pri.c     devices that request pages
  *     iommufd_compat.c  the container's ioctls answered by an IOAS
  */
 #ifndef WEIR_SIM_IOMMUFD_H

@@ -188,14 +188,18 @@ int sim_nested_alloc(struct sim_iommufd *iommufd, const struct abi_iommu_hwpt_al
 
 /* Attaching ---------------------------------------------------------------------------------------------- */
 
-/* Arm's page tables are of one IOMMU; the others' of any that can do the same. No device here can ask for pages. */
+/*
+ * Arm's page tables are of one IOMMU; the others' of any that can do the same. Arm's and AMD's drivers do not mind a device that will never ask
+ * for pages.
+ */
 int sim_hwpt_check_attach(const struct sim_hwpt *hwpt, const struct sim_bound *bound)
 {
 	const struct weir_sim *sim = bound->device->sim;
 
 	if (sim->iommu == WEIR_SIM_IOMMU_SMMUV3 && hwpt->domain->unit != bound->device->group->unit)
 		return -EINVAL;
-	if (hwpt->fault)
+	if (hwpt->fault && !bound->device->page_requests && sim->iommu != WEIR_SIM_IOMMU_SMMUV3 &&
+	    sim->iommu != WEIR_SIM_IOMMU_AMD)
 		return -ENODEV;
 	if (!hwpt->domain->stage1)
 		return 0;

@@ -123,6 +123,7 @@ static int replace(const struct sim_bound *bound, struct sim_hwpt *hwpt, uint32_
 		if (one->pasid != pasid || one->hwpt == hwpt)
 			continue;
 		leave(one->hwpt);
+		sim_faults_left(one->hwpt, one->bound->device, pasid);
 		one->hwpt->object.users--;
 		hwpt->object.users++;
 		one->hwpt = hwpt;
@@ -155,6 +156,7 @@ static void remove_one(struct sim_group *group, struct sim_pasid *one)
 		link = &(*link)->next;
 	*link = one->next;
 	leave(one->hwpt);
+	sim_faults_left(one->hwpt, one->bound->device, one->pasid);
 	one->hwpt->object.users--;
 	free(one);
 }

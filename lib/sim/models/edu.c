@@ -5,6 +5,7 @@
  * not fit the device's buffer moves nothing and ends like any other, where QEMU ends itself.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,22 +163,29 @@ static void compute(struct edu *edu)
 		raise_irq(edu, IRQ_FACTORIAL);
 }
 
-/* What the IOMMU blocks, the device does not notice: a DMA has no status but that it has ended. */
-static void copy(struct edu *edu)
+/* What the IOMMU blocks, the device does not notice: a DMA has no status but that it has ended. False: it waits for a page. */
+static bool copy(struct edu *edu)
 {
 	bool to_memory = edu->command & COMMAND_TO_MEMORY;
 	uint64_t inside = (to_memory ? edu->source : edu->destination) - BUFFER_ADDRESS;
 	uint64_t outside = (to_memory ? edu->destination : edu->source) & edu->address_mask;
 
+	int error = 0;
+
 	if (inside <= BUFFER_SIZE && edu->count <= BUFFER_SIZE - inside) {
 		if (to_memory)
-			weir_sim_device_dma_write(edu->device, outside, edu->buffer + inside, edu->count);
+			error = weir_sim_device_dma_write(edu->device, outside, edu->buffer + inside,
+							  edu->count);
 		else
-			weir_sim_device_dma_read(edu->device, outside, edu->buffer + inside, edu->count);
+			error = weir_sim_device_dma_read(edu->device, outside, edu->buffer + inside,
+							 edu->count);
 	}
+	if (error == -EAGAIN)
+		return false;
 	edu->command &= ~(uint64_t)COMMAND_RUN;
 	if (edu->command & COMMAND_IRQ)
 		raise_irq(edu, IRQ_DMA);
+	return true;
 }
 
 static bool step(void *state)
@@ -187,7 +195,7 @@ static bool step(void *state)
 	if (edu->status & STATUS_COMPUTING)
 		compute(edu);
 	else if (edu->command & COMMAND_RUN)
-		copy(edu);
+		return copy(edu);
 	else
 		return false;
 	return true;
@@ -214,33 +222,66 @@ static int create(struct weir_sim_device *device, const void *config, void **ret
 	return 0;
 }
 
+/* All that is not of the plug. */
+enum { SAVED = sizeof(struct edu) - offsetof(struct edu, inverted) };
+
+static size_t save(void *state, void *buf, size_t room)
+{
+	struct edu *edu = state;
+
+	if (room < SAVED)
+		return 0;
+	memcpy(buf, &edu->inverted, SAVED);
+	return SAVED;
+}
+
+static int load(void *state, const void *buf, size_t len)
+{
+	struct edu *edu = state;
+
+	if (len != SAVED)
+		return -EINVAL;
+	memcpy(&edu->inverted, buf, SAVED);
+	return 0;
+}
+
+static const struct weir_sim_model edu_model = {
+	.size = sizeof(struct weir_sim_model),
+	.name = "edu",
+	.vendor_id = 0x1234,
+	.device_id = 0x11e8,
+	.class_code = 0x00ff00,
+	.flags = WEIR_SIM_INTX,
+	.msi_vectors = 1,
+	.bars = { { .len = BAR_SIZE } },
+	.create = create,
+	.destroy = free,
+	.read = read_register,
+	.write = write_register,
+	.reset = reset,
+	.step = step,
+	.save = save,
+	.load = load,
+};
+
 int weir_sim_add_edu(struct weir_sim *sim, const struct weir_sim_edu_opts *callers_opts,
 		     const struct weir_sim_slot *slot, struct weir_sim_device **ret_device)
 {
-	static const struct weir_sim_model model = {
-		.size = sizeof(model),
-		.name = "edu",
-		.vendor_id = 0x1234,
-		.device_id = 0x11e8,
-		.class_code = 0x00ff00,
-		.flags = WEIR_SIM_INTX,
-		.msi_vectors = 1,
-		.bars = { { .len = BAR_SIZE } },
-		.create = create,
-		.destroy = free,
-		.read = read_register,
-		.write = write_register,
-		.reset = reset,
-		.step = step,
-	};
+	struct weir_sim_model model = edu_model;
 	struct weir_sim_edu_opts opts;
+	struct weir_sim_slot where;
 	int r = weir_opts_read(callers_opts, &opts, sizeof(opts));
 
-	if (r < 0)
+	if (!r)
+		r = weir_opts_read(slot, &where, sizeof(where));
+	if (r)
 		return r;
 	opts.address_bits = opts.address_bits ? opts.address_bits : DEFAULT_ADDRESS_BITS;
 	if (opts.address_bits < 12 || opts.address_bits > 64 || opts.reserved)
 		return weir_fail(-EINVAL, "a DMA engine of %u address bits: from 12 to 64; reserved is 0",
 				 opts.address_bits);
+	/* One that requests pages is a PCI Express function. */
+	if (where.page_requests)
+		model.flags |= WEIR_SIM_PCIE | WEIR_SIM_WAITS;
 	return weir_sim_add(sim, &model, slot, &opts, ret_device);
 }

@@ -43,6 +43,7 @@ static void stop(struct sim_nvme *n)
 	n->num_aers = 0;
 	n->num_aborted = 0;
 	n->next_sq = 0;
+	n->shadows = 0;
 	n->interrupt_mask = 0;
 	n->starts = false;
 	n->csts &= ~(uint32_t)(NVME_CSTS_CFS_MASK << NVME_CSTS_CFS_SHIFT);
@@ -111,15 +112,32 @@ static void write_cc(struct sim_nvme *n, uint32_t value)
 		set_shutdown(n, NVME_CSTS_SHST_NORMAL);
 }
 
+static bool serves(const struct sim_nvme *n)
+{
+	return NVME_CSTS_RDY(n->csts) && !NVME_CSTS_CFS(n->csts) && NVME_CC_EN(n->cc) &&
+	       NVME_CSTS_SHST(n->csts) == NVME_CSTS_SHST_NORMAL;
+}
+
+/* The host may write a shadow, and look whether to ring, while we ask to be rung: so look once more. */
+static bool has_new_shadows(struct sim_nvme *n)
+{
+	if (!serves(n) || n->shadows == 0)
+		return false;
+	sim_nvme_ask_to_be_rung(n);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return sim_nvme_look_at_shadows(n);
+}
+
 static bool step(void *state)
 {
 	struct sim_nvme *n = state;
 	bool worked = follow(n);
 	unsigned int i;
 
+	if (serves(n))
+		worked |= sim_nvme_look_at_shadows(n);
 	for (i = 0; i < SIM_NVME_STEP; i++) {
-		if (!NVME_CSTS_RDY(n->csts) || NVME_CSTS_CFS(n->csts) || !NVME_CC_EN(n->cc) ||
-		    NVME_CSTS_SHST(n->csts) != NVME_CSTS_SHST_NORMAL)
+		if (!serves(n))
 			break;
 		if (!sim_nvme_report_events(n) && !sim_nvme_serve(n))
 			break;
@@ -127,7 +145,7 @@ static bool step(void *state)
 	}
 	if (worked)
 		sim_nvme_interrupt(n);
-	return worked;
+	return worked || has_new_shadows(n);
 }
 
 /* Properties -------------------------------------------------------------------------------------------- */
@@ -354,7 +372,10 @@ static int make(const struct weir_sim_nvme_opts *opts, struct sim_nvme **ret_nvm
 		return weir_fail(-ENOMEM, "no memory for a controller");
 	n->disk.fd = -1;
 	n->buffer = malloc(most);
-	n->segments = calloc(most / SIM_NVME_PAGE + 2, sizeof(*n->segments));
+	n->max_segments = (uint32_t)(most / SIM_NVME_PAGE) + 2;
+	if (n->max_segments < SIM_NVME_MAX_DESCRIPTORS)
+		n->max_segments = SIM_NVME_MAX_DESCRIPTORS;
+	n->segments = calloc(n->max_segments, sizeof(*n->segments));
 	r = n->buffer && n->segments
 		    ? sim_nvme_disk_open(&n->disk, opts)
 		    : weir_fail(-ENOMEM, "no memory for transfers of %ju bytes", (uintmax_t)most);
@@ -398,7 +419,7 @@ int weir_sim_add_nvme(struct weir_sim *sim, const struct weir_sim_nvme_opts *cal
 		.vendor_id = 0x1b36,
 		.device_id = 0x0010,
 		.class_code = 0x010802,
-		.flags = WEIR_SIM_FLR | WEIR_SIM_PCIE | WEIR_SIM_INTX,
+		.flags = WEIR_SIM_FLR | WEIR_SIM_PCIE | WEIR_SIM_INTX | WEIR_SIM_WAITS,
 		.msix_vectors = opts.max_queues + 1,
 		.msix_bar = 0,
 		.msix_offset = SIM_NVME_MSIX_TABLE,

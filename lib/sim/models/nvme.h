@@ -5,13 +5,17 @@
  *
  *     nvme.c           the device: options, registers, enabling and shutting down, steps
  *     nvme_queue.c     the rings: doorbells, fetching, completing, interrupts
- *     nvme_data.c      where a command's data is: PRPs, the controller's own memory (CMB)
+ *     nvme_data.c      where a command's data is: PRPs, SGLs, the controller's own memory (CMB)
+ *     nvme_shadow.c    doorbells in memory
  *     nvme_admin.c     admin commands: dispatch, queues made and deleted, abort, asynchronous events
  *     nvme_identify.c  identify data
  *     nvme_feature.c   get and set features
  *     nvme_log.c       log pages
+ *     nvme_attach.c    the namespace taken away and given back
  *     nvme_io.c        I/O commands
  *     nvme_disk.c      what is on the disk: an image file, or memory
+ *
+ * One that requests pages waits for those of a queue's entries, of lists and of data; a completion that finds no page is fatal.
  *
  * Whatever a driver writes, the model stays within its own memory, and each step ends: rings and lists
  * lie in the driver's memory and change under us, so every entry is copied once and then checked.
@@ -45,9 +49,11 @@ enum {
 	SIM_NVME_NUM_NSIDS = 256, /* namespaces there could be; there is one */
 	SIM_NVME_NSID = 1,
 
-	SIM_NVME_LIST = 512, /* entries of a PRP list that are read at a time */
-	SIM_NVME_STEP = 8,   /* commands that are carried out in one step, at most */
+	SIM_NVME_LIST = 512,             /* entries of a PRP list that are read at a time */
+	SIM_NVME_MAX_DESCRIPTORS = 1024, /* of a command's SGL, all its segments together */
+	SIM_NVME_STEP = 8,               /* commands that are carried out in one step, at most */
 	SIM_NVME_MAX_AERS = 4,
+	SIM_NVME_NUM_EVENTS = 3,    /* types of them */
 	SIM_NVME_NUM_ERRORS = 4,    /* entries of the error log */
 	SIM_NVME_TEMPERATURE = 310, /* kelvin; it never changes */
 };
@@ -128,8 +134,12 @@ struct sim_nvme {
 	/* Properties. */
 	uint64_t cap, asq, acq, cmbmsc;
 	uint32_t cc, csts, aqa, interrupt_mask;
-	bool starts; /* CC.EN was set, and this has not been acted on */
-	bool pin;    /* INTx is asserted */
+	bool starts;            /* CC.EN was set, and this has not been acted on */
+	bool pin;               /* INTx is asserted */
+	bool detached, changed; /* the namespace is not attached; that changed since its list was read */
+
+	uint64_t shadows,
+		asked; /* two pages of the host's: doorbells, and from which value on to ring them; 0: none */
 
 	struct sim_nvme_sq sqs[SIM_NVME_MAX_QUEUES + 1];
 	struct sim_nvme_cq cqs[SIM_NVME_MAX_QUEUES + 1];
@@ -137,7 +147,7 @@ struct sim_nvme {
 	uint32_t swallow; /* I/O commands that will never complete */
 
 	struct sim_nvme_features features;
-	struct sim_nvme_event events[2];  /* by NVME_AER_ERROR, NVME_AER_SMART */
+	struct sim_nvme_event events[SIM_NVME_NUM_EVENTS]; /* by NVME_AER_ERROR, _SMART, _NOTICE */
 	uint16_t aers[SIM_NVME_MAX_AERS]; /* identifiers of the outstanding requests for events */
 	uint16_t aborted
 		[SIM_NVME_MAX_AERS]; /* and of those that were aborted and have not been completed yet */
@@ -149,9 +159,10 @@ struct sim_nvme {
 	uint64_t reads, writes, blocks_read, blocks_written;
 
 	/* Of the command at work. */
+	bool waits; /* for a page: it is carried out again, from the beginning, when the device is answered */
 	unsigned char *buffer; /* of the largest transfer */
 	struct sim_nvme_segment *segments;
-	uint32_t num_segments;
+	uint32_t num_segments, max_segments;
 	uint64_t list[SIM_NVME_LIST];
 };
 
@@ -169,6 +180,9 @@ static inline uint32_t sim_nvme_page_size(const struct sim_nvme *n)
 
 void sim_nvme_doorbell(struct sim_nvme *n, uint32_t offset, uint32_t value);
 
+/* Queue @qid's doorbell was rung, or its shadow has changed. */
+void sim_nvme_rung(struct sim_nvme *n, uint32_t qid, bool completion, uint32_t value);
+
 /*
  * Carry out the next command, of whichever queue has its turn. False: there is none, or no room for its
  * completion.
@@ -181,6 +195,17 @@ void sim_nvme_complete(struct sim_nvme *n, uint16_t sqid, uint16_t cid, uint32_t
 /* Send the messages for what was posted, and drive the pin. */
 void sim_nvme_interrupt(struct sim_nvme *n);
 void sim_nvme_drive_pin(struct sim_nvme *n);
+
+/* nvme_shadow.c ----------------------------------------------------------------------------------------- */
+
+/* Doorbell Buffer Config (Base 2.0, 5.8). */
+uint16_t sim_nvme_set_shadows(struct sim_nvme *n, const struct sim_nvme_command *command);
+
+/* Look at the shadows of I/O queues. True: one has changed. Nothing happens where there are none. */
+bool sim_nvme_look_at_shadows(struct sim_nvme *n);
+
+/* There is nothing to do: ask to be rung for whatever is new. */
+void sim_nvme_ask_to_be_rung(struct sim_nvme *n);
 
 /* nvme_data.c ------------------------------------------------------------------------------------------- */
 
@@ -216,6 +241,17 @@ void sim_nvme_note_error(struct sim_nvme *n, const struct sim_nvme_command *comm
 /* nvme_admin.c: something to tell the host (@type: NVME_AER_...), and telling it, as far as it has asked. */
 void sim_nvme_event(struct sim_nvme *n, unsigned int type, uint8_t info, uint8_t log);
 bool sim_nvme_report_events(struct sim_nvme *n);
+
+/* nvme_attach.c ----------------------------------------------------------------------------------------- */
+
+/* Whether there is namespace @nsid, and it is attached. */
+static inline bool sim_nvme_active(const struct sim_nvme *n, uint32_t nsid)
+{
+	return nsid == SIM_NVME_NSID && !n->detached;
+}
+
+/* Namespace Attachment (Base 2.0, 5.20). Returns a status. */
+uint16_t sim_nvme_attach(struct sim_nvme *n, const struct sim_nvme_command *command);
 
 /* nvme_disk.c ------------------------------------------------------------------------------------------- */
 

@@ -132,7 +132,7 @@ bool sim_nvme_report_events(struct sim_nvme *n)
 		take_out(n->aborted, &n->num_aborted, 0);
 		return true;
 	}
-	for (type = 0; type < 2; type++) {
+	for (type = 0; type < SIM_NVME_NUM_EVENTS; type++) {
 		struct sim_nvme_event *event = &n->events[type];
 
 		if (!event->pending || n->num_aers == 0)
@@ -196,6 +196,10 @@ uint16_t sim_nvme_admin(struct sim_nvme *n, const struct sim_nvme_command *c, ui
 		return sim_nvme_get_feature(n, c, result);
 	case nvme_admin_async_event:
 		return request_event(n, c);
+	case nvme_admin_ns_attach:
+		return sim_nvme_attach(n, c);
+	case nvme_admin_dbbuf:
+		return sim_nvme_set_shadows(n, c);
 	}
 	return SIM_NVME_GENERIC(NVME_SC_INVALID_OPCODE);
 }

@@ -3,6 +3,7 @@
  * Where a command's data is: physical region pages (Base 2.0, 4.1.1), in the host's memory or in the
  * controller's own (8.5).
  */
+#include <errno.h>
 #include <string.h>
 
 #include "sim/models/nvme.h"
@@ -46,6 +47,7 @@ int sim_nvme_copy_in(struct sim_nvme *n, uint64_t iova, void *buf, uint64_t len)
 		else
 			r = weir_sim_device_dma_read(n->device, iova + done, (char *)buf + done, part);
 	}
+	n->waits |= r == -EAGAIN;
 	return r;
 }
 
@@ -64,6 +66,7 @@ int sim_nvme_copy_out(struct sim_nvme *n, uint64_t iova, const void *buf, uint64
 		else
 			r = weir_sim_device_dma_write(n->device, iova + done, (const char *)buf + done, part);
 	}
+	n->waits |= r == -EAGAIN;
 	return r;
 }
 
@@ -125,7 +128,7 @@ static uint16_t walk_some(struct sim_nvme *n, struct walk *walk, uint64_t page)
 	return NVME_SC_SUCCESS;
 }
 
-uint16_t sim_nvme_map(struct sim_nvme *n, const struct sim_nvme_command *command, uint64_t len)
+static uint16_t map_pages(struct sim_nvme *n, const struct sim_nvme_command *command, uint64_t len)
 {
 	uint64_t page = sim_nvme_page_size(n), first = page - (command->prp1 & (page - 1));
 	struct walk walk = { .at = command->prp2 };
@@ -151,6 +154,82 @@ uint16_t sim_nvme_map(struct sim_nvme *n, const struct sim_nvme_command *command
 	while (walk.left > 0 && status == NVME_SC_SUCCESS)
 		status = walk_some(n, &walk, page);
 	return status;
+}
+
+/* Descriptors ------------------------------------------------------------------------------------------- */
+
+enum { DATA_BLOCK = 0x00, SEGMENT = 0x20, LAST_SEGMENT = 0x30 }; /* type, and an address as subtype */
+
+#define LENGTH_INVALID SIM_NVME_GENERIC(NVME_SC_SGL_INVALID_DATA)
+
+struct descriptor {
+	uint64_t address, word; /* length 31:0, identifier 63:56 */
+};
+
+static unsigned int kind_of(const struct descriptor *d)
+{
+	return (unsigned int)(d->word >> 56);
+}
+
+static uint16_t add_block(struct sim_nvme *n, const struct descriptor *d, uint64_t *left)
+{
+	uint32_t len = (uint32_t)d->word;
+
+	if (kind_of(d) != DATA_BLOCK)
+		return SIM_NVME_GENERIC(NVME_SC_SGL_INVALID_TYPE);
+	if (len > *left)
+		return LENGTH_INVALID;
+	if (n->num_segments == n->max_segments)
+		return SIM_NVME_GENERIC(NVME_SC_SGL_INVALID_COUNT);
+	if (len > 0)
+		add(n, d->address, len);
+	*left -= len;
+	return NVME_SC_SUCCESS;
+}
+
+/* Segments lead to one another, so their number is limited: no driver can keep us busy. @d becomes what the last descriptor is. */
+static uint16_t walk_segment(struct sim_nvme *n, struct descriptor *d, uint64_t *left, uint32_t *allowed)
+{
+	uint32_t len = (uint32_t)d->word, num = len / sizeof(*d), i;
+	bool last = kind_of(d) == LAST_SEGMENT;
+	uint64_t at = d->address;
+	uint16_t status = NVME_SC_SUCCESS;
+
+	if (len == 0 || len % sizeof(*d) != 0 || num > *allowed)
+		return SIM_NVME_GENERIC(NVME_SC_SGL_INVALID_COUNT);
+	*allowed -= num;
+	for (i = 0; i < num && status == NVME_SC_SUCCESS; i++) {
+		if (sim_nvme_copy_in(n, at + i * sizeof(*d), d, sizeof(*d)) < 0)
+			return NVME_SC_DATA_XFER_ERROR;
+		d->address = le64toh(d->address);
+		d->word = le64toh(d->word);
+		if (i == num - 1 && !last && kind_of(d) != DATA_BLOCK)
+			return NVME_SC_SUCCESS;
+		status = add_block(n, d, left);
+	}
+	d->word = 0;
+	return status;
+}
+
+static uint16_t map_descriptors(struct sim_nvme *n, const struct sim_nvme_command *command, uint64_t len)
+{
+	struct descriptor d = { command->prp1, command->prp2 };
+	uint32_t allowed = SIM_NVME_MAX_DESCRIPTORS;
+	uint64_t left = len;
+	uint16_t status = NVME_SC_SUCCESS;
+
+	n->num_segments = 0;
+	if (kind_of(&d) != SEGMENT && kind_of(&d) != LAST_SEGMENT)
+		status = add_block(n, &d, &left);
+	else
+		while (status == NVME_SC_SUCCESS && (kind_of(&d) == SEGMENT || kind_of(&d) == LAST_SEGMENT))
+			status = walk_segment(n, &d, &left, &allowed);
+	return status == NVME_SC_SUCCESS && left > 0 ? LENGTH_INVALID : status;
+}
+
+uint16_t sim_nvme_map(struct sim_nvme *n, const struct sim_nvme_command *command, uint64_t len)
+{
+	return command->flags & 0x40 ? map_descriptors(n, command, len) : map_pages(n, command, len);
 }
 
 /* Data -------------------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ enum {
 	CHANGEABLE = 1 << 2,    /* what Get Features says about a feature's capabilities */
 	OVER_TEMPERATURE = 343, /* default: the warning threshold of the identify data */
 	WRITE_CACHE_ON = 1,
-	EVENTS_KNOWN = 0xff, /* the critical warnings of the SMART log */
+	EVENTS_KNOWN = 0x1ff, /* the critical warnings of the SMART log, and namespaces */
 };
 
 void sim_nvme_default_features(struct sim_nvme *n)

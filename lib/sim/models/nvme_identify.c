@@ -43,6 +43,8 @@ static uint16_t identify_controller(struct sim_nvme *n, const struct sim_nvme_co
 		.mdts = (uint8_t)n->mdts,
 		.ver = htole32(0x00010400),
 		.cntrltype = NVME_CTRL_CNTRLTYPE_IO,
+		.oaes = htole32(NVME_CTRL_OAES_NA),
+		.oacs = htole16(NVME_CTRL_OACS_DBBUF_CFG | NVME_CTRL_OACS_NS_MGMT),
 		.acl = 3,
 		.aerl = SIM_NVME_MAX_AERS - 1,
 		.frmw = NVME_CTRL_FRMW_1ST_RO | 1 << 1,
@@ -55,6 +57,7 @@ static uint16_t identify_controller(struct sim_nvme *n, const struct sim_nvme_co
 		.nn = htole32(SIM_NVME_NUM_NSIDS),
 		.oncs = htole16(NVME_CTRL_ONCS_COMPARE | NVME_CTRL_ONCS_DSM | NVME_CTRL_ONCS_WRITE_ZEROES |
 				NVME_CTRL_ONCS_SAVE_FEATURES),
+		.sgls = htole32(1), /* of data, anywhere */
 		.vwc = NVME_CTRL_VWC_PRESENT | NVME_CTRL_VWC_FLUSH,
 		.psd = { { .mp = htole16(2500), .enlat = htole32(16), .exlat = htole32(4) } },
 	};
@@ -73,7 +76,7 @@ static uint16_t identify_namespace(struct sim_nvme *n, const struct sim_nvme_com
 
 	if (c->nsid == 0 || c->nsid > SIM_NVME_NUM_NSIDS)
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_NS);
-	if (c->nsid == SIM_NVME_NSID) {
+	if (sim_nvme_active(n, c->nsid)) {
 		id.nsze = id.ncap = id.nuse = htole64(n->disk.num_blocks);
 		id.lbaf[0].ds = n->disk.block_size == 4096 ? 12 : 9;
 		id.dlfeat = NVME_NS_DLFEAT_RB_ALL_0S;
@@ -90,7 +93,7 @@ static uint16_t list_namespaces(struct sim_nvme *n, const struct sim_nvme_comman
 
 	if (c->nsid >= 0xfffffffe)
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_NS);
-	if (c->nsid < SIM_NVME_NSID)
+	if (c->nsid < SIM_NVME_NSID && !n->detached)
 		list.ns[0] = htole32(SIM_NVME_NSID);
 	return sim_nvme_answer(n, c, &list, sizeof(list));
 }
@@ -101,7 +104,7 @@ static uint16_t describe_namespace(struct sim_nvme *n, const struct sim_nvme_com
 
 	if (c->nsid == 0 || c->nsid > SIM_NVME_NUM_NSIDS)
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_NS);
-	if (c->nsid != SIM_NVME_NSID)
+	if (!sim_nvme_active(n, c->nsid))
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_FIELD);
 	put_nguid(n, list + 4);
 	return sim_nvme_answer(n, c, list, sizeof(list));

@@ -62,9 +62,12 @@ static uint16_t read_blocks(struct sim_nvme *n, const struct sim_nvme_command *c
 		return status;
 	if (sim_nvme_disk_read(&n->disk, first_block(c), count_blocks(c), n->buffer) < 0)
 		return SIM_NVME_MEDIA(NVME_SC_READ_ERROR);
+	status = sim_nvme_send(n, n->buffer);
+	if (n->waits)
+		return status;
 	n->reads++;
 	n->blocks_read += count_blocks(c);
-	return sim_nvme_send(n, n->buffer);
+	return status;
 }
 
 static uint16_t write_blocks(struct sim_nvme *n, const struct sim_nvme_command *c)
@@ -131,13 +134,14 @@ static uint16_t manage_blocks(struct sim_nvme *n, const struct sim_nvme_command 
 }
 
 /* A flush may be for all namespaces at once. */
-static uint16_t check_namespace(const struct sim_nvme_command *c)
+static uint16_t check_namespace(const struct sim_nvme *n, const struct sim_nvme_command *c)
 {
-	if (c->nsid == SIM_NVME_NSID || (c->nsid == UINT32_MAX && c->opcode == nvme_cmd_flush))
+	if (sim_nvme_active(n, c->nsid) || (c->nsid == UINT32_MAX && c->opcode == nvme_cmd_flush))
 		return NVME_SC_SUCCESS;
 	if (c->nsid == 0 || c->nsid > SIM_NVME_NUM_NSIDS)
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_NS);
-	return SIM_NVME_GENERIC(NVME_SC_INVALID_FIELD); /* it could exist, and does not (Base 2.0, 3.2.1.4) */
+	return SIM_NVME_GENERIC(
+		NVME_SC_INVALID_FIELD); /* it could exist, and does not, or is not attached (Base 2.0, 3.2.1.4) */
 }
 
 static bool changes_data(const struct sim_nvme_command *c)
@@ -148,7 +152,7 @@ static bool changes_data(const struct sim_nvme_command *c)
 
 uint16_t sim_nvme_io(struct sim_nvme *n, const struct sim_nvme_command *c)
 {
-	uint16_t status = check_namespace(c);
+	uint16_t status = check_namespace(n, c);
 
 	if (status != NVME_SC_SUCCESS)
 		return status;

@@ -4,6 +4,8 @@
 
 #include "sim/models/nvme.h"
 
+#define KEEP_EVENT (1u << 15) /* RAE: the event is not answered by this */
+
 /* The parameter that was wrong is not told: 0xffff (5.16.1.2). */
 void sim_nvme_note_error(struct sim_nvme *n, const struct sim_nvme_command *c, uint16_t status)
 {
@@ -67,7 +69,7 @@ static void fill_firmware(struct nvme_firmware_slot *log)
 /* Reading a log to its end, so to say, lets the next event of its kind come (unless RAE is set). */
 static void clear_event(struct sim_nvme *n, const struct sim_nvme_command *c, unsigned int type)
 {
-	if (!(c->cdw10 & 1u << 15))
+	if (!(c->cdw10 & KEEP_EVENT))
 		n->events[type].masked = false;
 }
 
@@ -81,6 +83,19 @@ static uint16_t answer_part(struct sim_nvme *n, const struct sim_nvme_command *c
 	if (offset % 4 != 0 || offset >= size)
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_FIELD);
 	return sim_nvme_answer(n, c, (const char *)log + offset, len < size - offset ? len : size - offset);
+}
+
+/* Reading it is what forgets them, as with the event. */
+static uint16_t answer_changes(struct sim_nvme *n, const struct sim_nvme_command *c)
+{
+	struct nvme_ns_list list = { .ns[0] = htole32(n->changed ? SIM_NVME_NSID : 0) };
+	uint16_t status = answer_part(n, c, &list, sizeof(list));
+
+	if (status == NVME_SC_SUCCESS && !(c->cdw10 & KEEP_EVENT)) {
+		clear_event(n, c, NVME_AER_NOTICE);
+		n->changed = false;
+	}
+	return status;
 }
 
 uint16_t sim_nvme_get_log(struct sim_nvme *n, const struct sim_nvme_command *c)
@@ -107,6 +122,8 @@ uint16_t sim_nvme_get_log(struct sim_nvme *n, const struct sim_nvme_command *c)
 		if (status == NVME_SC_SUCCESS)
 			clear_event(n, c, NVME_AER_SMART);
 		return status;
+	case NVME_LOG_LID_CHANGED_NS:
+		return answer_changes(n, c);
 	case NVME_LOG_LID_FW_SLOT:
 		fill_firmware(&firmware);
 		return answer_part(n, c, &firmware, sizeof(firmware));

@@ -38,6 +38,14 @@ static void ring_completion(struct sim_nvme *n, struct sim_nvme_cq *cq, uint32_t
 	sim_nvme_drive_pin(n);
 }
 
+void sim_nvme_rung(struct sim_nvme *n, uint32_t qid, bool completion, uint32_t value)
+{
+	if (completion)
+		ring_completion(n, &n->cqs[qid], value);
+	else
+		ring_submission(n, &n->sqs[qid], value);
+}
+
 /* @offset from the first doorbell. Before the controller is ready it has no queues, and hears nothing. */
 void sim_nvme_doorbell(struct sim_nvme *n, uint32_t offset, uint32_t value)
 {
@@ -48,10 +56,8 @@ void sim_nvme_doorbell(struct sim_nvme *n, uint32_t offset, uint32_t value)
 		return;
 	if (qid > n->max_queues || (completion ? n->cqs[qid].entries : n->sqs[qid].entries) == 0)
 		sim_nvme_event(n, NVME_AER_ERROR, NVME_AER_ERROR_INVALID_DB_REG, NVME_LOG_LID_ERROR);
-	else if (completion)
-		ring_completion(n, &n->cqs[qid], value);
 	else
-		ring_submission(n, &n->sqs[qid], value);
+		sim_nvme_rung(n, qid, completion, value);
 }
 
 /* Completing -------------------------------------------------------------------------------------------- */
@@ -120,39 +126,50 @@ static struct sim_nvme_command decode(const unsigned char *entry, uint16_t sqid)
 	};
 }
 
-/* Fused operations and SGLs are announced by nothing in the identify data (Base 2.0, 3.3.3.1: FUSE, PSDT). */
+/*
+ * Fused operations are announced by nothing in the identify data. SGLs are, but for I/O commands alone, and none for metadata (Base 2.0,
+ * 3.3.3.1: FUSE, PSDT).
+ */
 static uint16_t execute(struct sim_nvme *n, const struct sim_nvme_command *command, uint32_t *result)
 {
-	if (command->flags & 0xc3)
+	if (command->flags & (command->sqid == 0 ? 0xc3 : 0x83))
 		return SIM_NVME_GENERIC(NVME_SC_INVALID_FIELD);
 	return command->sqid == 0 ? sim_nvme_admin(n, command, result) : sim_nvme_io(n, command);
 }
 
-static void serve(struct sim_nvme *n, uint16_t sqid)
+/* False: the command waits for a page, and has not been. */
+static bool serve(struct sim_nvme *n, uint16_t sqid)
 {
 	struct sim_nvme_sq *sq = &n->sqs[sqid];
+	const uint32_t head = sq->head;
 	unsigned char entry[SIM_NVME_SQE_SIZE];
 	struct sim_nvme_command command;
 	uint32_t result = 0;
 	uint16_t status;
 
-	if (sim_nvme_copy_in(n, sq->iova + (uint64_t)sq->head * SIM_NVME_SQE_SIZE, entry, sizeof(entry)) <
-	    0) {
-		sim_nvme_fatal(n);
-		return;
+	n->waits = false;
+	if (sim_nvme_copy_in(n, sq->iova + (uint64_t)head * SIM_NVME_SQE_SIZE, entry, sizeof(entry)) < 0) {
+		if (!n->waits)
+			sim_nvme_fatal(n);
+		return !n->waits;
 	}
 	sq->head = (sq->head + 1) % sq->entries;
 	command = decode(entry, sqid);
 	if (sqid != 0 && n->swallow > 0) {
 		n->swallow--;
-		return;
+		return true;
 	}
 	status = execute(n, &command, &result);
+	if (n->waits) {
+		sq->head = head;
+		return false;
+	}
 	if (status == SIM_NVME_LATER)
-		return;
+		return true;
 	if (status != NVME_SC_SUCCESS)
 		sim_nvme_note_error(n, &command, status);
 	sim_nvme_complete(n, sqid, command.cid, result, status);
+	return true;
 }
 
 bool sim_nvme_serve(struct sim_nvme *n)
@@ -165,8 +182,9 @@ bool sim_nvme_serve(struct sim_nvme *n)
 
 		if (sq->entries == 0 || sq->head == sq->tail || sim_nvme_cq_full(&n->cqs[sq->cqid]))
 			continue;
+		if (!serve(n, (uint16_t)sqid))
+			continue;
 		n->next_sq = (sqid + 1) % num;
-		serve(n, (uint16_t)sqid);
 		return true;
 	}
 	return false;

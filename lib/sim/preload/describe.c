@@ -19,7 +19,7 @@ const char sim_describe_usage[] =
 	"  --device edu[,OPTION...]           QEMU's teaching device\n"
 	"      address_bits=N\n"
 	"  every device: addr=0000:00:01.0 driver=NAME (default vfio-pci) group=N bus_group=N\n"
-	"      iommu_unit=N pasid_bits=N\n"
+	"      iommu_unit=N pasid_bits=N page_requests=1\n"
 	"  --kernel 7.2|6.19|6.12|6.6|6.1     which kernel it behaves like (default 7.2)\n"
 	"  --no-container                     no /dev/vfio/vfio: iommufd alone\n"
 	"  --no-iommufd                       no /dev/iommu and no character devices\n"
@@ -28,6 +28,7 @@ const char sim_describe_usage[] =
 	"  --no-iommu                         the machine has no IOMMU\n"
 	"  --iommu plain|vtd|smmuv3|amd       which IOMMU it has (default plain: no nesting)\n"
 	"  --no-5-level                       first-stage tables of vtd have four levels only\n"
+	"  --no-1-gib                         and no pages of 1 GiB\n"
 	"  --address-bits N                   that the IOMMU translates (default 48)\n"
 	"  --max-mappings N                   of a container (default 65535)\n"
 	"  --seed N                           for what is left to chance\n";
@@ -103,6 +104,8 @@ static int slot_option(struct device_text *device, const char *name, const char 
 		error = number32(name, value, &device->slot.iommu_unit);
 	else if (!strcmp(name, "pasid_bits"))
 		error = number32(name, value, &device->slot.pasid_bits);
+	else if (!strcmp(name, "page_requests"))
+		error = number32(name, value, &device->slot.page_requests);
 	else
 		return 0;
 	return error ? error : 1;
@@ -268,6 +271,7 @@ static int set_flag(struct weir_sim_opts *opts, const char *name, const char *va
 		{ "no-container", WEIR_SIM_NO_CONTAINER }, { "no-iommufd", WEIR_SIM_NO_IOMMUFD },
 		{ "type1-v1", WEIR_SIM_TYPE1_V1 },         { "unsafe-irqs", WEIR_SIM_UNSAFE_IRQS },
 		{ "no-iommu", WEIR_SIM_NO_IOMMU },         { "no-5-level", WEIR_SIM_NO_5_LEVEL },
+		{ "no-1-gib", WEIR_SIM_NO_1_GIB },
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)

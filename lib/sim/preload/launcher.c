@@ -35,6 +35,7 @@ static const struct {
 	{ "max-mappings", true }, { "seed", true },      { "no-container", false },
 	{ "no-iommufd", false },  { "type1-v1", false }, { "unsafe-irqs", false },
 	{ "no-iommu", false },    { "iommu", true },     { "no-5-level", false },
+	{ "no-1-gib", false },
 };
 
 __attribute__((format(printf, 2, 3))) static _Noreturn void refuse(int status, const char *format, ...)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernel/sysfs.h"
+#include "sim/process.h"
 #include "sim/container/container.h"
 #include "sim/iommu/domain.h"
 #include "sim/iommufd/iommufd.h"
@@ -393,7 +394,8 @@ static int show_status(const struct sim_name *name, FILE *out)
 		return -errno;
 	while (fgets(line, sizeof(line), real)) {
 		bool pinned = !strncmp(line, "VmPin:", 6);
-		uint64_t more = (pinned ? name->sim->pinned_bytes : name->sim->locked_bytes) / 1024;
+		const struct sim_process *process = &name->sim->processes[sim_process_now()];
+		uint64_t more = (pinned ? process->pinned_bytes : process->locked_bytes) / 1024;
 
 		if ((pinned || !strncmp(line, "VmLck:", 6)) && sscanf(line + 6, "%" SCNu64, &kilobytes) == 1)
 			fprintf(out, "%.6s\t%8" PRIu64 " kB\n", line, kilobytes + more);
