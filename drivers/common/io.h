@@ -32,6 +32,12 @@ static inline uint64_t load64(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
+/* One store of exactly this width: not joined with its neighbour into a wide one, which whoever reads one of them next would have to wait for. */
+static inline void store64(uint64_t *p, uint64_t value)
+{
+	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+}
+
 /* Tell the processor that this is a spin loop. */
 static inline void spin_pause(void)
 {

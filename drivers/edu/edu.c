@@ -1,57 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* The edu driver. Registers as QEMU's docs/specs/edu has them. */
-#include "edu/edu.h"
+#include "edu/state.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <weir/region.h>
 
-#include "common/detail.h"
+#include "common/block.h"
 
-enum {
-	REG_ID = 0x00,
-	REG_LIVENESS = 0x04,
-	REG_FACTORIAL = 0x08,
-	REG_STATUS = 0x20,
-	REG_IRQ_STATUS = 0x24,
-	REG_IRQ_RAISE = 0x60,
-	REG_IRQ_ACK = 0x64,
-	REG_DMA_SOURCE = 0x80,
-	REG_DMA_DESTINATION = 0x88,
-	REG_DMA_COUNT = 0x90,
-	REG_DMA_COMMAND = 0x98,
-};
-
-#define ID_SUFFIX        0x00edu /* low byte of the identification, the version above it */
-#define STATUS_COMPUTING 0x01u
-#define STATUS_IRQ       0x80u
-#define COMMAND_RUN      0x1u
-#define COMMAND_TO_RAM   0x2u
-#define COMMAND_IRQ      0x4u
-#define BUFFER_ADDRESS   0x40000u /* where the DMA registers see the device's buffer */
-
-#define CLOSE_TIMEOUT_MS 500
-#define POLL_INTERVAL_NS 1000000
-
-struct edu {
-	struct weir_device *device;
-	struct weir_region *registers;
-	struct weir_irq *irq; /* NULL without EDU_INTERRUPTS */
-	uint32_t id;
-	uint32_t address_bits;         /* of the device, as it was opened */
-	uint32_t irq_seen;             /* acknowledged while waiting for something else */
-	enum edu_completion dma_waits; /* how the DMA under way reports its end */
-};
-
-static _Thread_local char detail[DETAIL_SIZE];
-
-#define fail(error, ...) detail_fail(detail, error, __VA_ARGS__)
+_Thread_local char edu_detail[DETAIL_SIZE];
 
 const char *edu_error(void)
 {
-	return detail;
+	return edu_detail;
 }
 
 /* Every register of a device that has gone reads as ones. None of those read here can be that otherwise. */
@@ -102,7 +66,7 @@ static int write_address(struct edu *edu, uint32_t offset, uint64_t address)
 
 /* Opening and closing ------------------------------------------------------------------------------------ */
 
-static int check_identity(struct edu *edu)
+int edu_check_identity(struct edu *edu)
 {
 	struct weir_device_info info;
 	int r = weir_device_info(edu->device, &info, sizeof info);
@@ -133,12 +97,21 @@ static int clear_interrupts(struct edu *edu)
 	return r < 0 || bits == 0 ? r : write_register(edu, REG_IRQ_ACK, bits);
 }
 
+/* What a reset forgets, so that a successor sees that there was one; another each time, and never what a reset leaves. */
+static int mark(struct edu *edu)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return edu_liveness(edu, ((uint32_t)now.tv_nsec ^ (uint32_t)now.tv_sec << 20) & ~1u);
+}
+
 /* Interrupts first, while the device cannot send any: bus mastering is what lets MSIs out. */
 static int set_up(struct edu *edu, uint32_t flags)
 {
 	int running, r;
 
-	r = check_identity(edu);
+	r = edu_check_identity(edu);
 	if (r < 0)
 		return r;
 	running = edu_dma_running(edu);
@@ -146,7 +119,9 @@ static int set_up(struct edu *edu, uint32_t flags)
 		return running;
 	if (running)
 		return fail(-EBUSY, "a DMA is running that this driver did not start");
-	r = clear_interrupts(edu);
+	r = mark(edu);
+	if (r == 0)
+		r = clear_interrupts(edu);
 	if (r < 0)
 		return r;
 	if (flags & EDU_INTERRUPTS) {
@@ -163,6 +138,20 @@ static int set_up(struct edu *edu, uint32_t flags)
 	return 0;
 }
 
+/* What a predecessor left in it ends here. */
+static int open_kept(struct edu *edu)
+{
+	void *block;
+	int r = block_open(edu->device, "edu", "", sizeof *edu->kept, &block);
+
+	if (r < 0)
+		return fail(r, "journal: %s", weir_error());
+	edu->kept = block;
+	block_set(edu->kept->version, 0);
+	edu_kept_dma(edu, EDU_DMA_NONE);
+	return 0;
+}
+
 int edu_open(struct weir_device *device, uint32_t flags, struct edu **ret_edu)
 {
 	struct edu *edu;
@@ -174,11 +163,18 @@ int edu_open(struct weir_device *device, uint32_t flags, struct edu **ret_edu)
 	if (!edu)
 		return fail(-ENOMEM, "no memory");
 	edu->device = device;
-	r = set_up(edu, flags);
+	r = open_kept(edu);
 	if (r < 0) {
 		free(edu);
 		return r;
 	}
+	r = set_up(edu, flags);
+	if (r < 0) {
+		block_close(device, edu->kept);
+		free(edu);
+		return r;
+	}
+	edu_kept_begin(edu, flags);
 	*ret_edu = edu;
 	return 0;
 }
@@ -202,6 +198,7 @@ int edu_close(struct edu *edu)
 
 	if (!edu)
 		return 0;
+	block_set(edu->kept->version, 0); /* from here on, nothing can be restored */
 	first = wait_stopped(edu, deadline_in(CLOSE_TIMEOUT_MS));
 	if (first == -ETIMEDOUT)
 		first = -EBUSY;
@@ -211,6 +208,7 @@ int edu_close(struct edu *edu)
 	r = weir_irq_disable(edu->irq);
 	if (r < 0 && first == 0)
 		first = fail(r, "MSI: %s", weir_error());
+	block_close(edu->device, edu->kept);
 	free(edu);
 	return first;
 }
@@ -225,8 +223,10 @@ uint32_t edu_version(const struct edu *edu)
 int edu_liveness(struct edu *edu, uint32_t value)
 {
 	uint32_t answer;
-	int r = write_register(edu, REG_LIVENESS, value);
+	int r;
 
+	edu_kept_asks(edu, value);
+	r = write_register(edu, REG_LIVENESS, value);
 	if (r == 0)
 		r = weir_region_read32(edu->registers, REG_LIVENESS, &answer);
 	if (r < 0)
@@ -254,8 +254,17 @@ static int wait_for_bit(struct edu *edu, uint32_t bit, deadline_t deadline)
 	return 0;
 }
 
+int edu_check_use(const struct edu *edu)
+{
+	return edu->paused ? fail(-EBUSY, "paused: edu_resume() first") : 0;
+}
+
 static int check_way(const struct edu *edu, enum edu_completion how)
 {
+	int r = edu_check_use(edu);
+
+	if (r < 0)
+		return r;
 	if (how == EDU_BY_INTERRUPT && !edu->irq)
 		return fail(-EINVAL, "by interrupt, but the driver was opened without EDU_INTERRUPTS");
 	return 0;
@@ -315,7 +324,7 @@ int edu_dma_running(struct edu *edu)
 	return r < 0 ? r : (command & COMMAND_RUN) != 0;
 }
 
-static int check_dma(struct edu *edu, uint64_t iova, uint32_t offset, uint32_t len)
+int edu_check_dma(struct edu *edu, uint64_t iova, uint32_t offset, uint32_t len)
 {
 	uint64_t limit = edu->address_bits < 64 ? (1ull << edu->address_bits) - 1 : UINT64_MAX;
 
@@ -337,7 +346,7 @@ int edu_dma_start(struct edu *edu, enum edu_direction direction, uint64_t iova, 
 		COMMAND_RUN | (to_memory ? COMMAND_TO_RAM : 0) | (how == EDU_BY_INTERRUPT ? COMMAND_IRQ : 0);
 	int r;
 
-	r = check_dma(edu, iova, offset, len);
+	r = edu_check_dma(edu, iova, offset, len);
 	if (r == 0)
 		r = check_way(edu, how);
 	if (r == 0)
@@ -354,7 +363,13 @@ int edu_dma_start(struct edu *edu, enum edu_direction direction, uint64_t iova, 
 		return r;
 	edu->dma_waits = how;
 	edu->irq_seen &= ~EDU_IRQ_DMA;
-	return write_register(edu, REG_DMA_COMMAND, command);
+	edu->kept->transfer = (struct edu_transfer){
+		.iova = iova, .offset = offset, .len = len, .direction = direction, .how = how
+	};
+	edu_kept_dma(edu, EDU_DMA_READY);
+	r = write_register(edu, REG_DMA_COMMAND, command);
+	edu_kept_dma(edu, r < 0 ? EDU_DMA_NONE : EDU_DMA_TOLD);
+	return r;
 }
 
 /*
@@ -365,15 +380,17 @@ int edu_dma_start(struct edu *edu, enum edu_direction direction, uint64_t iova, 
 int edu_dma_wait(struct edu *edu, int timeout_ms)
 {
 	deadline_t deadline = deadline_in(timeout_ms);
-	int r = 0;
+	int r = edu_check_use(edu);
 
-	if (edu->dma_waits == EDU_BY_INTERRUPT)
+	if (r == 0 && edu->dma_waits == EDU_BY_INTERRUPT)
 		r = wait_for_bit(edu, EDU_IRQ_DMA, deadline);
 	if (r == 0)
 		r = wait_stopped(edu, deadline);
-	if (r == 0)
-		edu->dma_waits = EDU_BY_POLLING;
-	return r;
+	if (r < 0)
+		return r;
+	edu->dma_waits = EDU_BY_POLLING;
+	edu_kept_dma(edu, EDU_DMA_NONE);
+	return 0;
 }
 
 int edu_dma(struct edu *edu, enum edu_direction direction, uint64_t iova, uint32_t offset, uint32_t len,
@@ -393,6 +410,10 @@ struct weir_irq *edu_irq(struct edu *edu)
 
 int edu_raise(struct edu *edu, uint32_t bits)
 {
+	int r = edu_check_use(edu);
+
+	if (r < 0)
+		return r;
 	if (bits == 0)
 		return fail(-EINVAL, "no interrupt bits to raise");
 	return write_register(edu, REG_IRQ_RAISE, bits);
@@ -412,8 +433,12 @@ int edu_irq_wait(struct edu *edu, int timeout_ms, uint32_t *ret_bits)
 	if (r < 0)
 		return r;
 	do {
-		r = weir_irq_wait(edu->irq, 0, deadline == INT64_MAX ? -1 : deadline_left(deadline, INT_MAX),
-				  NULL);
+		r = edu->look_first
+			    ? 0
+			    : weir_irq_wait(edu->irq, 0,
+					    deadline == INT64_MAX ? -1 : deadline_left(deadline, INT_MAX),
+					    NULL);
+		edu->look_first = false;
 		if (r < 0)
 			return fail(r, "no interrupt: %s", r == -ETIMEDOUT ? "timed out" : weir_error());
 		r = read_register(edu, REG_IRQ_STATUS, &bits);

@@ -167,6 +167,73 @@ int edu_raise(struct edu *edu, uint32_t bits);
  */
 int edu_irq_wait(struct edu *edu, int timeout_ms, uint32_t *ret_bits);
 
+/* Hand-over ---------------------------------------------------------------------------------------------- */
+
+/*
+ * What a successor needs to know is kept in the journal of the device's host (weir/handover.h), in a block "edu ADDRESS", and is right at
+ * any moment. So a process that was killed is followed as one that hands over:
+ *
+ *     edu_pause(edu);                              weir_handover_receive(socket, NULL, &host);
+ *     if (weir_handover_give(host, s, NULL) < 0)   weir_handover_device(host, address, &device);
+ *             edu_resume(edu);                     edu_restore(device, &edu);
+ *     else                                         weir_handover_finish(host);
+ *             edu_forget(edu);                     edu_dma_wait(edu, 1000);
+ */
+
+/*
+ * Use the device no more, for now: calls that would tell it something, or take something from it, are refused with -EBUSY. What it
+ * does, it goes on doing. Returns 0.
+ */
+int edu_pause(struct edu *edu);
+
+/* Use it again. */
+void edu_resume(struct edu *edu);
+
+/*
+ * Let go of a driver whose host has been handed over (or was closed): frees it, and touches neither the device nor anything of the host.
+ * NULL is allowed.
+ */
+void edu_forget(struct edu *edu);
+
+/*
+ * Take charge of @device, whose host was received (weir_handover_receive()), where the predecessor left off. Registers are read, none is
+ * written: a DMA under way goes on. What the predecessor kept is checked like a stranger's word.
+ *
+ * Returns 0 and the driver in @ret_edu, as edu_open() would; edu_dma_pending() tells what was begun. Or, with the device untouched and
+ * what was kept as it was, so that the giver can go on (edu_open() begins anew, after weir_handover_finish()),
+ *   -ENODATA  no driver of this kind had got to its end of opening it, or it was closing
+ *   -EPROTO   what it kept is damaged, or makes no sense
+ *   -ENODEV   no edu, another version than it was, or gone
+ *   -ENOENT   its interrupts were not handed over
+ *   -EIO      the device has been reset, or somebody else has opened it meanwhile (the liveness register does not answer what it was
+ *             told last; where a reset does not clear that, as in QEMU, it clears nothing else either); or registers cannot be reached
+ *   -ENOMEM, and those of weir_block_open()
+ */
+int edu_restore(struct weir_device *device, struct edu **ret_edu);
+
+/* A DMA, as edu_dma_start() was told. */
+struct edu_transfer {
+	uint64_t iova;
+	uint32_t offset, len;
+	uint32_t direction; /* enum edu_direction */
+	uint32_t how;       /* enum edu_completion */
+};
+
+/* How far a DMA has got, as edu_dma_pending() knows. */
+enum edu_pending {
+	EDU_NOTHING,  /* none was begun that was not waited for */
+	EDU_PENDING,  /* begun: edu_dma_wait() waits for it, or finds that it has ended */
+	EDU_IN_DOUBT, /* restored: the predecessor was killed as it told the device, and it is not running now: it has ended, or never began */
+};
+
+/*
+ * The DMA that was begun last, if edu_dma_wait() has not returned 0 for it yet. One in doubt is settled by edu_dma_wait(), which returns
+ * at once, and done again: a copy done twice is the same copy, if nobody has changed what it reads.
+ *
+ * Returns an enum edu_pending, and fills in @ret_transfer unless that is EDU_NOTHING.
+ */
+enum edu_pending edu_dma_pending(const struct edu *edu, struct edu_transfer *ret_transfer);
+
 #ifdef __cplusplus
 }
 #endif

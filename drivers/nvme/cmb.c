@@ -6,6 +6,7 @@
 #include "common/opts.h"
 #include "nvme/controller.h"
 #include "nvme/error.h"
+#include "nvme/kept.h"
 
 #define CMB_SHOWN   NVME_SET(1, CMBMSC_CRE)
 #define CMB_ENABLED (CMB_SHOWN | NVME_SET(1, CMBMSC_CMSE))
@@ -109,15 +110,12 @@ int nvme_controller_cmb(struct nvme_controller *c, struct nvme_cmb *ret_cmb, siz
 	return 0;
 }
 
-int nvme_controller_enable_cmb(struct nvme_controller *c, uint64_t address)
+static int enable(struct nvme_controller *c, uint64_t address, const struct nvme_cmb *cmb)
 {
-	struct nvme_cmb cmb = { 0 };
 	uint32_t cmbsts = 0;
-	int r = find(c, &cmb);
+	int r;
 
-	if (r < 0)
-		return r;
-	if ((address & NVME_PAGE_MASK) || address > UINT64_MAX - cmb.len)
+	if ((address & NVME_PAGE_MASK) || address > UINT64_MAX - cmb->len)
 		return fail(-EINVAL,
 			    "no address for a memory buffer: %#jx is no multiple of 4 KiB, or too high",
 			    (uintmax_t)address);
@@ -135,4 +133,25 @@ int nvme_controller_enable_cmb(struct nvme_controller *c, uint64_t address)
 		return fail(r, "%s", why);
 	}
 	return 0;
+}
+
+int nvme_controller_enable_cmb(struct nvme_controller *c, uint64_t address)
+{
+	struct nvme_cmb cmb = { 0 };
+	int r = find(c, &cmb);
+
+	if (r == 0) {
+		nvme_kept_cmb(c, true);
+		r = enable(c, address, &cmb);
+	}
+	c->cmb_enabled = r == 0;
+	nvme_kept_cmb(c, c->cmb_enabled);
+	c->cmb = cmb;
+	c->cmb_address = address;
+	return r;
+}
+
+int nvme_cmb_restore(struct nvme_controller *c)
+{
+	return c->cmb_enabled ? nvme_controller_enable_cmb(c, c->cmb_address) : 0;
 }

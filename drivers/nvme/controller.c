@@ -8,11 +8,15 @@
 #include "common/opts.h"
 #include "nvme/admin.h"
 #include "nvme/error.h"
+#include "nvme/kept.h"
 
 #define ADMIN_TIMEOUT_MS        10000u
 #define SHUTDOWN_TIMEOUT_MS     5000u
 #define MAX_SHUTDOWN_TIMEOUT_MS 30000u
 #define MAX_QUEUES              65534u
+#define SPIN_US                 20u
+#define MAX_TRANSFER            NVME_PRP_LIST_TRANSFER
+#define KNOWN_FLAGS             ((uint32_t)(NVME_SGL | NVME_SHADOW_DOORBELLS | NVME_EVENTS))
 
 /* Interrupts --------------------------------------------------------------------------------------------- */
 
@@ -34,6 +38,7 @@ static int enable_vectors(struct nvme_controller *c, enum weir_irq_kind kind, ui
 	if (r < 0)
 		return fail(r, "%s: %s", weir_irq_kind_name(kind), weir_error());
 	c->num_vectors = count;
+	c->irq_kind = kind;
 	return 0;
 }
 
@@ -53,14 +58,14 @@ static int enable_interrupts(struct nvme_controller *c, enum nvme_wait wait, uin
 		if (available > 0)
 			return enable_vectors(c, kinds[i], available, num_queues);
 	}
-	if (wait == NVME_WAIT_INTERRUPTS)
+	if (wait != NVME_WAIT_AUTO)
 		return fail(-EOPNOTSUPP, "the controller has neither MSI-X nor MSI");
 	return 0;
 }
 
 /* Opening ------------------------------------------------------------------------------------------------ */
 
-static int check_class(struct weir_device *device)
+int nvme_check_class(struct weir_device *device)
 {
 	struct weir_device_info info;
 	int r = weir_device_info(device, &info, sizeof info);
@@ -128,7 +133,17 @@ static int agree_on_queues(struct nvme_controller *c, uint32_t wanted)
 	return 0;
 }
 
-static int get_to_know(struct nvme_controller *c, uint32_t num_queues)
+/* What the caller asks for, and the controller has or has not. */
+static int check_flags(const struct nvme_controller *c)
+{
+	if (c->flags & NVME_SGL && !c->info.sgl)
+		return fail(-EOPNOTSUPP, "the controller has no scatter-gather lists");
+	if (c->flags & NVME_SHADOW_DOORBELLS && !c->info.shadow_doorbells)
+		return fail(-EOPNOTSUPP, "the controller has no shadow doorbells");
+	return 0;
+}
+
+static int get_to_know(struct nvme_controller *c, uint32_t num_queues, uint32_t max_transfer)
 {
 	struct nvme_identity identity;
 	int r = nvme_admin_identify_controller(c, &identity);
@@ -136,6 +151,8 @@ static int get_to_know(struct nvme_controller *c, uint32_t num_queues)
 	if (r < 0)
 		return r;
 	c->info = identity.info;
+	if (c->info.max_transfer > max_transfer)
+		c->info.max_transfer = max_transfer;
 	set_shutdown_timeout(c, identity.shutdown_timeout_ms);
 	c->info.version = c->registers.version;
 	c->info.max_depth = c->registers.max_entries - 1;
@@ -144,7 +161,22 @@ static int get_to_know(struct nvme_controller *c, uint32_t num_queues)
 	c->info.ready_timeout_ms = c->registers.ready_timeout_ms;
 	c->info.interrupts = c->irq != NULL;
 	c->info.doorbells_mapped = c->registers.doorbells != NULL;
-	return agree_on_queues(c, num_queues);
+	c->max_events = identity.max_events < NVME_MAX_EVENTS ? identity.max_events : NVME_MAX_EVENTS;
+	r = check_flags(c);
+	if (r == 0)
+		r = agree_on_queues(c, num_queues);
+	return r < 0 ? r : nvme_controller_configure(c);
+}
+
+int nvme_controller_configure(struct nvme_controller *c)
+{
+	int r = 0;
+
+	if (c->flags & NVME_SHADOW_DOORBELLS)
+		r = nvme_shadow_configure(c);
+	if (r == 0 && c->flags & NVME_EVENTS)
+		r = nvme_events_start(c);
+	return r;
 }
 
 int nvme_controller_open(struct weir_device *device, const struct nvme_controller_opts *callers_opts,
@@ -159,10 +191,13 @@ int nvme_controller_open(struct weir_device *device, const struct nvme_controlle
 	if (r < 0)
 		return fail(r, "options of an impossible size, or newer than this driver");
 	num_queues = opts.num_queues ? opts.num_queues : 1;
-	if (opts.wait > NVME_WAIT_POLLING || num_queues > MAX_QUEUES)
-		return fail(-EINVAL, "unknown way to wait (%u), or too many queues (%u)", opts.wait,
-			    num_queues);
-	r = check_class(device);
+	if (opts.wait > NVME_WAIT_HYBRID || opts.flags & ~KNOWN_FLAGS || num_queues > MAX_QUEUES)
+		return fail(-EINVAL, "unknown way to wait (%u), or flags (%#x), or too many queues (%u)",
+			    opts.wait, opts.flags, num_queues);
+	if (opts.max_transfer & NVME_PAGE_MASK || opts.max_transfer > NVME_PRP_MAX_TRANSFER)
+		return fail(-EINVAL, "transfers of %u bytes: a multiple of %u, %u at most", opts.max_transfer,
+			    NVME_PAGE_SIZE, NVME_PRP_MAX_TRANSFER);
+	r = nvme_check_class(device);
 	if (r < 0)
 		return r;
 
@@ -172,14 +207,19 @@ int nvme_controller_open(struct weir_device *device, const struct nvme_controlle
 	c->device = device;
 	c->admin_timeout_ms = opts.admin_timeout_ms ? opts.admin_timeout_ms : ADMIN_TIMEOUT_MS;
 	c->shutdown_timeout_ms = SHUTDOWN_TIMEOUT_MS;
+	c->flags = opts.flags;
+	if (opts.wait == NVME_WAIT_HYBRID)
+		c->spin_us = opts.spin_us ? opts.spin_us : SPIN_US;
 	r = nvme_registers_open(device, opts.ready_timeout_ms, &c->registers);
+	if (r == 0)
+		r = nvme_kept_open(c, num_queues);
 	if (r < 0) {
 		free(c);
 		return r;
 	}
 	r = start(c, &opts, num_queues);
 	if (r == 0)
-		r = get_to_know(c, num_queues);
+		r = get_to_know(c, num_queues, opts.max_transfer ? opts.max_transfer : MAX_TRANSFER);
 	if (r < 0) {
 		char why[DETAIL_SIZE];
 
@@ -187,6 +227,7 @@ int nvme_controller_open(struct weir_device *device, const struct nvme_controlle
 		nvme_controller_close(c);
 		return fail(r, "%s", why);
 	}
+	nvme_kept_begin(c);
 	*ret_controller = c;
 	return 0;
 }
@@ -245,14 +286,16 @@ int nvme_controller_close(struct nvme_controller *c)
 
 	if (!c)
 		return 0;
+	if (c->kept)
+		block_set(c->kept->version, 0); /* from here on, nothing can be restored */
+	nvme_controller_resume(c);
 	stop(c, &first, text);
-	for (i = 0; i < c->info.num_queues; i++) {
-		if (!c->queues[i])
-			continue;
-		nvme_memory_free(&c->memory, &c->queues[i]->memory);
-		nvme_queue_destroy(c->queues[i]);
-	}
-	nvme_queue_destroy(c->admin);
+	for (i = 0; i < c->info.num_queues; i++)
+		if (c->queues[i])
+			nvme_pair_end(c, c->queues[i]);
+	if (c->admin)
+		nvme_admin_end(c);
+	nvme_kept_close(c);
 	nvme_memory_free(&c->memory, &c->shared);
 	note(&first, text, nvme_memory_close(&c->memory));
 	free(c->queues);
@@ -280,6 +323,13 @@ int nvme_controller_state(const struct nvme_controller *c)
 	if (!NVME_CSTS_RDY(csts))
 		return fail(-EIO, "the controller is not ready (CSTS 0x%08x)", csts);
 	return 0;
+}
+
+void nvme_controller_die(struct nvme_controller *c)
+{
+	c->dead = -EIO;
+	if (c->kept)
+		block_set(c->kept->dead, c->dead);
 }
 
 int nvme_controller_check(struct nvme_controller *c)

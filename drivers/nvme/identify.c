@@ -9,6 +9,7 @@
 #include "nvme/prp.h"
 
 #define SQE_SHIFT 6 /* log2 of the size of a submission queue entry */
+#define SGLS_MASK 3 /* SGLs can describe data, anywhere or at multiples of 4 */
 #define CQE_SHIFT 4 /* ... and of a completion queue entry */
 
 /* ASCII, padded with blanks, not ended (Base 2.0, 1.4.2.3). @text has room for @len + 1. */
@@ -23,7 +24,7 @@ static void copy_text(char *text, const char *field, size_t len)
 	text[len] = '\0';
 }
 
-/* MDTS: a power of two, in pages of CAP.MPSMIN (4 KiB, or this driver would not be here); 0: no limit. */
+/* MDTS: a power of two, in pages of CAP.MPSMIN (4 KiB, or this driver would not be here); 0: no limit. Then the caller's own limit is next. */
 static uint32_t max_transfer(uint8_t mdts)
 {
 	if (mdts == 0 || mdts >= 32 - NVME_PAGE_SHIFT || NVME_PAGE_SIZE << mdts > NVME_PRP_MAX_TRANSFER)
@@ -57,6 +58,13 @@ int nvme_parse_controller(const struct nvme_id_ctrl *id, struct nvme_identity *r
 	info->num_namespaces = le32toh(id->nn);
 	info->max_transfer = max_transfer(id->mdts);
 	info->write_cache = id->vwc & NVME_CTRL_VWC_PRESENT;
+	info->sgl = (le32toh(id->sgls) & SGLS_MASK) != 0;
+	info->shadow_doorbells = le16toh(id->oacs) & NVME_CTRL_OACS_DBBUF_CFG;
+	info->compare = le16toh(id->oncs) & NVME_CTRL_ONCS_COMPARE;
+	info->write_zeroes = le16toh(id->oncs) & NVME_CTRL_ONCS_WRITE_ZEROES;
+	info->discard = le16toh(id->oncs) & NVME_CTRL_ONCS_DSM;
+	identity.max_events = id->aerl + 1u;
+	info->secondaries = le16toh(id->oacs) & NVME_CTRL_OACS_VIRT_MGMT;
 	identity.shutdown_timeout_ms = (uint32_t)((latency + 999) / 1000); /* RTD3E is in microseconds */
 	*ret_identity = identity;
 	return 0;

@@ -11,12 +11,13 @@
 #include "nvme/spec.h"
 
 #define NVME_MIN_BLOCK_SHIFT 9  /* NVM Command Set 1.0, 4.1.5.1: LBADS is at least 9 */
-#define NVME_MAX_BLOCK_SHIFT 16 /* the largest that makes sense with 2 MiB transfers */
+#define NVME_MAX_BLOCK_SHIFT 16 /* the largest that makes sense */
 
 /* What the driver wants to know about a controller, beyond what goes to the caller. */
 struct nvme_identity {
 	struct nvme_controller_info info; /* the fields that identify data decides */
 	uint32_t shutdown_timeout_ms;     /* from RTD3E; 0: it does not say */
+	uint32_t max_events;              /* requests for events that may be outstanding (AERL) */
 };
 
 /*

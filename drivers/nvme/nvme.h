@@ -67,6 +67,15 @@ enum nvme_wait {
 	NVME_WAIT_AUTO,       /* by interrupt if the device has MSI-X or MSI, else by polling */
 	NVME_WAIT_INTERRUPTS, /* by interrupt: a vector for each I/O queue */
 	NVME_WAIT_POLLING,    /* by looking at the completion queue */
+	NVME_WAIT_HYBRID,     /* by looking for spin_us, then by interrupt */
+};
+
+/* In the flags of a controller's options. What the controller does not have is refused. */
+enum {
+	NVME_SGL = 1 << 0, /* describe data by scatter-gather lists, not by PRPs */
+	NVME_SHADOW_DOORBELLS =
+		1 << 1,       /* tell it of I/O queues through memory, and ring only when it asks for that */
+	NVME_EVENTS = 1 << 2, /* have it report events: nvme_controller_events() in nvme/manage.h */
 };
 
 struct nvme_controller_opts {
@@ -76,13 +85,16 @@ struct nvme_controller_opts {
 	uint32_t admin_timeout_ms; /* how long an admin command may take; 0: 10 seconds */
 	uint32_t ready_timeout_ms; /* to become ready, at most; 0: as long as it claims to need */
 	struct weir_memory
-		*memory; /* in the device's space, for rings and lists; NULL: the driver makes some */
+		*memory;       /* in the device's space, for rings and lists; NULL: the driver makes some */
+	uint32_t flags;        /* NVME_SGL, ... */
+	uint32_t spin_us;      /* with NVME_WAIT_HYBRID, microseconds; 0: 20 */
+	uint32_t max_transfer; /* bytes in one read or write: a multiple of 4 KiB, up to 32 MiB; 0: 2 MiB */
 };
 
 /*
  * Take charge of @device, which the caller has opened and closes after nvme_controller_close(): reset and
  * enable the controller, identify it, agree on the number of queues. Bus mastering is switched on. What the
- * driver shares with the controller, 12 KiB here and with each queue what nvme_queue_open() says, it takes
+ * driver shares with the controller, 12 KiB here (20 with shadow doorbells) and with each queue what nvme_queue_open() says, it takes
  * from opts.memory, which outlives the controller; or from a weir_memory of its own, which grows by 64 KiB at
  * least and is closed with the controller.
  *
@@ -91,11 +103,11 @@ struct nvme_controller_opts {
  *
  * Returns 0 and the controller in @ret_controller, which the caller closes with nvme_controller_close(); or,
  * with the controller disabled and bus mastering off,
- *   -EINVAL      unknown wait; more than 65534 queues
+ *   -EINVAL      unknown wait or flags; more than 65534 queues; max_transfer not as above
  *   -E2BIG       options newer than this driver
  *   -ENODEV      no NVMe controller by its class code; or it is gone
  *   -EOPNOTSUPP  no NVM command set, or no 4 KiB pages, or its doorbells are not in BAR 0; or
- *                NVME_WAIT_INTERRUPTS and it has neither MSI-X nor MSI
+ *                NVME_WAIT_INTERRUPTS or _HYBRID and it has neither MSI-X nor MSI; or it lacks what flags ask for
  *   -ETIMEDOUT   it did not become ready, or did not stop, or did not answer an admin command in time
  *   -EIO         it reports a fatal status (CSTS.CFS), or failed an admin command, or its registers cannot be
  *                reached
@@ -128,13 +140,17 @@ struct nvme_controller_info {
 	uint16_t vendor_id;        /* PCI vendor */
 	uint32_t version;          /* of the specification: major << 16 | minor << 8 | tertiary */
 	uint32_t num_namespaces;   /* the highest namespace identifier there can be (NN) */
-	uint32_t max_transfer;     /* bytes in one read or write, at most: MDTS, or this driver's 2 MiB */
+	uint32_t max_transfer;     /* bytes in one read or write: MDTS, or the options' limit */
 	uint32_t max_depth;        /* requests in flight on one queue, at most */
 	uint32_t num_queues;       /* I/O queues that may be open at a time */
 	uint32_t ready_timeout_ms; /* how long it may take to become ready */
 	bool interrupts;           /* completions are noticed by interrupt */
 	bool write_cache;          /* it has a volatile write cache: nvme_queue_flush() matters */
 	bool doorbells_mapped;     /* doorbells are stores to the mapped BAR, not system calls */
+	/* What it can do, whether it is asked to or not. */
+	bool sgl, shadow_doorbells;
+	bool compare, write_zeroes, discard; /* the operations of these names */
+	bool secondaries;                    /* it manages what its virtual functions get: nvme/secondary.h */
 };
 
 /* Fill in @ret_info (@size: sizeof *@ret_info). Returns 0. */
@@ -157,6 +173,13 @@ struct nvme_namespace {
 	uint32_t block_shift; /* block_size == 1 << block_shift */
 	uint32_t reserved;
 };
+
+/*
+ * The controller's clock, in milliseconds since 1970. It loses it when it is reset: @ret_set tells whether it runs since somebody set it. Not
+ * every controller has one: -EOPNOTSUPP or -EINVAL. Else as nvme_namespace_info(). Base 2.0, 5.27.1.14 (Timestamp).
+ */
+int nvme_controller_set_clock(struct nvme_controller *controller, uint64_t ms);
+int nvme_controller_clock(struct nvme_controller *controller, uint64_t *ret_ms, bool *ret_set);
 
 /*
  * Identify namespace @nsid.
@@ -221,8 +244,9 @@ int nvme_controller_enable_cmb(struct nvme_controller *controller, uint64_t addr
 /* I/O queue pair ----------------------------------------------------------------------------------------- */
 
 /*
- * Create a submission and a completion queue for up to @depth requests in flight. Takes (@depth + 1) * 80
- * bytes for the queues and 4 KiB for the PRP list of each request, rounded up to pages, in one piece.
+ * Create a submission and a completion queue for up to @depth requests in flight. Takes, in one piece and each rounded up to pages,
+ * (@depth + 1) * 64 and (@depth + 1) * 16 bytes for the queues, and a list for each request: 8 bytes for each 4 KiB of max_transfer,
+ * 192 at least, rounded up to an odd number of cache lines; from 2 MiB on, in whole pages: one for each 511 * 4 KiB.
  *
  * Returns 0 and the queue in @ret_queue, which the caller closes with nvme_queue_close(); or
  *   -EINVAL  depth is 0
@@ -234,6 +258,26 @@ int nvme_controller_enable_cmb(struct nvme_controller *controller, uint64_t addr
  */
 int nvme_queue_open(struct nvme_controller *controller, uint32_t depth, struct nvme_queue **ret_queue);
 
+struct nvme_queue_opts {
+	size_t size;         /* sizeof(struct nvme_queue_opts); set by WEIR_OPTS() */
+	uint32_t depth;      /* as above */
+	bool sq_in_cmb;      /* the submission queue is in the controller's memory, which has been enabled */
+	uint64_t cmb_offset; /* of the queue in it: a multiple of 4 KiB; (depth + 1) * 64 bytes are used */
+};
+
+/*
+ * The same with options. A submission queue in the controller's memory is written there by the processor, at each ring, and the
+ * controller does not read the host's memory for a command.
+ *
+ * Errors as above, and
+ *   -E2BIG       options newer than this driver
+ *   -EOPNOTSUPP  the controller's memory is not enabled, or takes no submission queues
+ *   -EINVAL      cmb_offset is no multiple of 4 KiB
+ *   -ERANGE      the queue would reach beyond the end of it
+ */
+int nvme_queue_open_with(struct nvme_controller *controller, const struct nvme_queue_opts *opts,
+			 struct nvme_queue **ret_queue);
+
 /*
  * Delete the queue pair. What was in flight is lost: it may or may not have been carried out, but when this
  * returns 0 its buffers are the caller's again. NULL is allowed. Runs to its end whatever happens; on an
@@ -241,19 +285,23 @@ int nvme_queue_open(struct nvme_controller *controller, uint32_t depth, struct n
  */
 int nvme_queue_close(struct nvme_queue *queue);
 
+/* What it does; what it takes in len, and of the other fields. */
 enum nvme_op {
 	NVME_OP_READ,
 	NVME_OP_WRITE,
-	NVME_OP_FLUSH, /* what was written before, and has completed, is on the medium; no block, no data */
+	NVME_OP_FLUSH,   /* what was written before, and has completed, is on the medium; no block, no data */
+	NVME_OP_COMPARE, /* data with what is there: -EBADMSG if it is not the same */
+	NVME_OP_WRITE_ZEROES, /* no data; at most 65536 blocks */
+	NVME_OP_DISCARD,      /* the blocks' contents are not needed any more (deallocate); no data */
 };
 
 /* One request. The buffer is contiguous in IOVA, and begins at a multiple of 4. */
 struct nvme_request {
 	uint64_t block; /* first block */
 	uint64_t iova;  /* of the data */
-	uint32_t len;   /* bytes of data: a multiple of the block size, at most max_transfer */
-	uint32_t op;    /* enum nvme_op */
-	uint64_t tag;   /* the caller's own: comes back with the completion */
+	uint32_t len; /* bytes of the medium: a multiple of the block size; with data, at most max_transfer */
+	uint32_t op;  /* enum nvme_op */
+	uint64_t tag; /* the caller's own: comes back with the completion */
 };
 
 /* The end of one request. */
@@ -268,17 +316,43 @@ struct nvme_completion {
  * Submit @num requests, in order, and ring the doorbell once. Never waits.
  *
  * Returns how many were submitted; fewer than @num when the queue is full, or when the next one is in error:
- * submit the rest again to learn its error. Or, when not even the first could be submitted,
+ * submit the rest again to learn its error. Requests whose doorbell could not be rung have been submitted: the next call says that the queue has failed, and
+ * nvme_controller_reset() that they are in doubt. Or, when not even the first could be submitted,
  *   -EAGAIN    the queue is full: reap completions
  *   -EINVAL    len is 0 or no multiple of the block size; iova is no multiple of 4 or wraps; unknown op
  *   -ERANGE    it reaches beyond the end of the namespace
- *   -EMSGSIZE  len is more than max_transfer: split it
+ *   -EMSGSIZE  len is more than max_transfer, or than can be zeroed at once: split it
+ *   -EOPNOTSUPP  the controller does not know the operation
+ *   -EBUSY     (driver built without NDEBUG) another thread is using the queue at this moment
  *   -EIO, -ENODEV, -EPROTO  the queue has failed, nothing can be submitted any more; nvme_error() says why
+ *   -ESHUTDOWN  it has been closed, and that failed
  *
  * @num 0 returns 0. NVM Command Set 1.0, 3.2; Base 2.0, 4.1.1 (PRP), 4.5 (queues), 7.1 (Flush).
  */
 int nvme_queue_submit(struct nvme_queue *queue, const struct nvme_namespace *ns,
 		      const struct nvme_request *requests, size_t num);
+
+/* A piece of data. */
+struct nvme_segment {
+	uint64_t iova; /* a multiple of 4 */
+	uint64_t len;  /* bytes */
+};
+
+/*
+ * Submit one read, write or compare whose data lies in @num pieces, request->len bytes together; request->iova is not used.
+ *
+ * By PRPs (no NVME_SGL) all pieces but the first begin at a multiple of 4 KiB, and all but the last end at one; by SGL anything goes, as
+ * long as the pieces are few enough for the queue's lists: 12 at least, and one for each 8 KiB of max_transfer.
+ *
+ * Returns 0 or an error as nvme_queue_submit(), and
+ *   -EINVAL  no pieces, one of them empty, not that many bytes together, or not as above; an operation without data
+ *   -E2BIG   more pieces than a list can have
+ *
+ * Base 2.0, 4.1.2 (SGL).
+ */
+int nvme_queue_submit_segments(struct nvme_queue *queue, const struct nvme_namespace *ns,
+			       const struct nvme_request *request, const struct nvme_segment *segments,
+			       size_t num);
 
 /*
  * Take up to @max completions that have arrived. Never waits.
@@ -318,7 +392,8 @@ uint32_t nvme_queue_depth(const struct nvme_queue *queue);
 
 /*
  * Read or write @len bytes from @block on, of any length: split into requests of max_transfer, as many in
- * flight as fit, and wait for all of them.
+ * flight as fit, and wait for all of them. What the controller could not do just now (-EAGAIN, without DNR) is
+ * tried up to three times.
  *
  * Returns 0; or the first error, of submission or of a completion. With -ETIMEDOUT (@timeout_ms for the
  * whole; negative: no limit) requests may be left in flight: the driver drops their completions when they
@@ -333,10 +408,86 @@ int nvme_queue_write(struct nvme_queue *queue, const struct nvme_namespace *ns, 
 /* Flush the write cache of the namespace, and wait. As nvme_queue_read(). */
 int nvme_queue_flush(struct nvme_queue *queue, const struct nvme_namespace *ns, int timeout_ms);
 
+/* Hand-over ---------------------------------------------------------------------------------------------- */
+
+/*
+ * What a successor needs to know is kept in the journal of the device's host (weir/handover.h), in blocks "nvme ADDRESS" and "nvme ADDRESS
+ * queue ID" (of a controller for up to 256 queues). It is right at any moment, so that a process that was killed is followed as one that
+ * hands over:
+ *
+ *     nvme_controller_pause(controller);               weir_handover_receive(socket, NULL, &host);
+ *     if (weir_handover_give(host, socket, NULL) < 0)  weir_handover_device(host, address, &device);
+ *             nvme_controller_resume(controller);      nvme_controller_restore(device, NULL, &controller);
+ *     else                                             weir_handover_finish(host);
+ *             nvme_controller_forget(controller);      nvme_controller_queue(controller, 1, &queue);
+ *                                                      nvme_queue_reap(queue, completions, num);
+ *
+ * Requests in flight stay in flight, with their tags, and their completions are the successor's to reap. None is lost, and none carried out
+ * twice. What a killed process had not submitted to its end (nvme_queue_submit() had not returned) was submitted either up to some request or
+ * not at all: nvme_queue_pending() tells, by tag. What nvme_queue_reap() returned counts as taken note of when the caller next submits
+ * to that queue (or resets the controller); until then a successor gets it again. So who keeps a list of its own strikes out what it reaped
+ * before it submits again, and finds after any end of its process: a tag that is in the list and not pending was never submitted.
+ * (A tag that is pending and not in the list is one that a call of nvme_queue_read() or the like waited for.)
+ */
+
+/*
+ * Submit nothing and reap nothing, for now: such calls on this controller and its queues are refused with -EBUSY. What was submitted
+ * goes on; what was reaped counts as taken note of. Neither resets, aborts, opens nor closes anything meanwhile (-EBUSY).
+ *
+ * Returns 0; -EOPNOTSUPP, and nothing is paused: a successor cannot go on with what this controller uses, which is named by nvme_error(): shadow
+ * doorbells, requests for events, an enabled memory buffer, or places for more than 256 queues.
+ */
+int nvme_controller_pause(struct nvme_controller *controller);
+
+/* Go on. */
+void nvme_controller_resume(struct nvme_controller *controller);
+
+/*
+ * Let go of a controller, with its queues, whose host has been handed over (or was closed): frees them, and touches neither the device nor
+ * anything of the host. NULL is allowed.
+ */
+void nvme_controller_forget(struct nvme_controller *controller);
+
+/*
+ * Take charge of @device, whose host was received (weir_handover_receive()), where the predecessor left off. Registers are read; none is
+ * written, and no memory that the controller sees, before the first call that submits or reaps. What the predecessor kept is checked like
+ * a stranger's word. @memory: as opts.memory of the predecessor, as weir_handover_memory() found it; NULL if the driver had made its own.
+ *
+ * Returns 0 and the controller in @ret_controller, as nvme_controller_open() would; or, with the controller untouched and what was kept as it
+ * was, so that the giver can go on (nvme_controller_open() begins anew, with a reset, after weir_handover_finish()),
+ *   -ENODATA  no driver of this kind had got to its end of opening it, or it was closing, or being reset, or its reset had failed
+ *   -EOPNOTSUPP  it used what is not carried: see nvme_controller_pause()
+ *   -EPROTO   what was kept makes no sense, or the memory is not where it was
+ *   -EIO      the controller was reset meanwhile, or reports a fatal status, or its registers cannot be reached
+ *   -ENODEV   no NVMe controller, or gone
+ *   -ENOENT   its interrupts were not handed over
+ *   -EINVAL   it used a memory of the caller's, and @memory is NULL
+ *   -ENOMEM, and those of weir_block_open() and weir_memory_claim()
+ */
+int nvme_controller_restore(struct weir_device *device, struct weir_memory *memory,
+			    struct nvme_controller **ret_controller);
+
+/*
+ * Queue @id of a controller that was restored, from 1 on, in the order in which they were opened. Returns 0 and the queue, which the caller
+ * closes; -ENOENT: there is none, or it was just being opened or closed, and works no more.
+ *
+ * Reap before waiting for its descriptor: what that had announced, the predecessor may have heard.
+ */
+int nvme_controller_queue(struct nvme_controller *controller, uint32_t id, struct nvme_queue **ret_queue);
+
+/*
+ * The tags of all requests that were submitted and whose completions have not been reaped, in no order. Returns how many there are, and
+ * fills in @max of them at most.
+ */
+size_t nvme_queue_pending(const struct nvme_queue *queue, uint64_t *ret_tags, size_t max);
+
 /* Status ------------------------------------------------------------------------------------------------- */
 
 /* The negative errno that stands for a completion's status; 0 for success. */
 int nvme_status_error(uint16_t status);
+
+/* Whether the same request may succeed when it is submitted again: it failed, and the controller did not say not to retry (DNR). */
+bool nvme_status_may_retry(uint16_t status);
 
 /* A completion's status in words, such as "LBA out of range". Static text. Base 2.0, 3.3.3.2.1. */
 const char *nvme_status_text(uint16_t status);

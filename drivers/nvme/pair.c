@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O queue pairs: made known to the controller, and waited on (Base 2.0, 5.4 to 5.7). */
+/* I/O queue pairs: made, and made known to the controller (Base 2.0, 5.4 to 5.7). */
 #include <errno.h>
 #include <string.h>
 
-#include "common/io.h"
+#include "common/opts.h"
 #include "nvme/admin.h"
 #include "nvme/controller.h"
 #include "nvme/error.h"
-
-#define SPINS            2000 /* looks before the first sleep, when polling */
-#define SPINS_PER_CLOCK  64   /* looks between two looks at the clock */
-#define POLL_INTERVAL_NS 20000
-#define CHECK_EVERY_MS   1000 /* how often CSTS is read while nothing comes */
-
-/* Opening and closing ------------------------------------------------------------------------------------ */
+#include "nvme/kept.h"
 
 static size_t page_up(size_t len)
 {
@@ -31,110 +25,227 @@ static int find_id(struct nvme_controller *c)
 	return fail(-ENOSPC, "all %u I/O queues are open, or were not closed in order", c->info.num_queues);
 }
 
-/* Rings and lists in one piece: submission queue, completion queue, a page for the PRP list of each slot. */
-static int make_queue(struct nvme_controller *c, uint16_t id, uint32_t depth, struct nvme_queue **ret_queue)
+/* What the queue may be asked to do, and how it says where data is. */
+static void set_abilities(const struct nvme_controller *c, struct nvme_queue_setup *setup)
 {
-	size_t sq_len = page_up((depth + 1) * sizeof(struct nvme_sqe));
-	size_t cq_len = page_up((depth + 1) * sizeof(struct nvme_cqe));
+	if (c->info.compare)
+		setup->ops |= 1u << NVME_OP_COMPARE;
+	if (c->info.write_zeroes)
+		setup->ops |= 1u << NVME_OP_WRITE_ZEROES;
+	if (c->info.discard)
+		setup->ops |= 1u << NVME_OP_DISCARD;
+	if (c->flags & NVME_SGL)
+		setup->flags = NVME_SQE_SGL;
+}
+
+/* Rings and lists are one piece: submission queue, completion queue, the lists of all slots. */
+static size_t rings_len(uint32_t depth)
+{
+	return page_up((depth + 1) * sizeof(struct nvme_sqe)) +
+	       page_up((depth + 1) * sizeof(struct nvme_cqe));
+}
+
+int nvme_pair_make(struct nvme_controller *c, uint32_t id, uint32_t depth, const struct weir_buffer *memory,
+		   struct nvme_queue_kept *kept, bool adopt, struct nvme_queue **ret_queue)
+{
+	char *base = memory->addr;
+	size_t sq_len = page_up((depth + 1) * sizeof(struct nvme_sqe)), lists = rings_len(depth);
 	struct nvme_queue_setup setup = {
+		.sq = (struct nvme_sqe *)base,
+		.cq = (struct nvme_cqe *)(base + sq_len),
+		.lists = base + lists,
+		.lists_iova = memory->iova + lists,
 		.depth = depth,
 		.max_transfer = c->info.max_transfer,
-		.id = id,
-		.sq_doorbell = nvme_doorbell(&c->registers, id, false),
-		.cq_doorbell = nvme_doorbell(&c->registers, id, true),
+		.id = (uint16_t)id,
+		.sq_doorbell = nvme_doorbell(&c->registers, (uint16_t)id, false),
+		.cq_doorbell = nvme_doorbell(&c->registers, (uint16_t)id, true),
+		.kept = kept,
+		.adopt = adopt,
 	};
-	struct weir_buffer memory;
-	char *base;
+	struct nvme_queue *q;
 	int r;
 
-	r = nvme_memory_alloc(&c->memory, sq_len + cq_len + (size_t)depth * NVME_PAGE_SIZE, &memory);
+	if (memory->len != lists + nvme_lists_len(depth, c->info.max_transfer))
+		return fail(-EPROTO, "queue %u: what was kept is of another length", id);
+	set_abilities(c, &setup);
+	r = nvme_queue_create(&setup, ret_queue);
 	if (r < 0)
 		return r;
-	base = memory.addr;
-	setup.sq = (struct nvme_sqe *)base;
-	setup.cq = (struct nvme_cqe *)(base + sq_len);
-	setup.prp_lists = (uint64_t *)(base + sq_len + cq_len);
-	setup.prp_lists_iova = memory.iova + sq_len + cq_len;
-	r = nvme_queue_create(&setup, ret_queue);
-	if (r < 0) {
-		nvme_memory_free(&c->memory, &memory);
-		return r;
-	}
-	(*ret_queue)->memory = memory;
-	(*ret_queue)->controller = c;
-	(*ret_queue)->irq = c->irq;
-	(*ret_queue)->vector = c->num_vectors > 1 ? id : 0;
+	nvme_queue_own_by(c, *ret_queue);
+	q = *ret_queue;
+	q->memory = *memory;
+	q->sq_iova = memory->iova;
+	q->cq_iova = memory->iova + sq_len;
+	q->controller = c;
+	q->irq = c->irq;
+	q->vector = c->num_vectors > 1 ? id : 0;
+	nvme_shadow_queue(c, q);
+	if (kept)
+		kept->memory = nvme_kept_buffer(memory);
 	return 0;
 }
 
-static void free_queue(struct nvme_queue *q)
+static int make_queue(struct nvme_controller *c, uint32_t id, uint32_t depth, struct nvme_queue **ret_queue)
 {
-	nvme_memory_free(&q->controller->memory, &q->memory);
-	nvme_queue_destroy(q);
+	struct nvme_queue_kept *kept = NULL;
+	struct weir_buffer memory;
+	int r = nvme_memory_alloc(&c->memory, rings_len(depth) + nvme_lists_len(depth, c->info.max_transfer),
+				  &memory);
+
+	if (r < 0)
+		return r;
+	if (c->kept)
+		r = nvme_kept_open_queue(c, id, depth, &kept);
+	if (r == 0)
+		r = nvme_pair_make(c, id, depth, &memory, kept, false, ret_queue);
+	if (r < 0) {
+		block_close(c->device, kept);
+		nvme_memory_free(&c->memory, &memory);
+	}
+	return r;
 }
 
-/* Tell the controller. After an error the queues do not exist there, unless the controller is dead. */
-static int announce(struct nvme_controller *c, struct nvme_queue *q)
+void nvme_pair_end(struct nvme_controller *c, struct nvme_queue *q)
+{
+	nvme_kept_stage(c, q, NVME_KEPT_NONE);
+	nvme_memory_free(&c->memory, &q->memory);
+	nvme_queue_release(c, q);
+}
+
+/* The controller reads commands from its own memory, where they are copied before each ring. */
+static int put_in_cmb(struct nvme_controller *c, struct nvme_queue *q, uint64_t offset)
+{
+	struct nvme_sq_cmb cmb = { .offset = c->cmb.offset + offset };
+	uint64_t mapped_len;
+	void *mapped;
+	int r = weir_device_region(c->device, c->cmb.bar, &cmb.region);
+
+	if (r < 0)
+		return fail(r, "the memory buffer's BAR: %s", weir_error());
+	if (weir_region_map(cmb.region, &mapped, &mapped_len) == 0 &&
+	    mapped_len >= c->cmb.offset + c->cmb.len)
+		cmb.mapped = (volatile unsigned char *)mapped + cmb.offset;
+	q->sq_cmb = cmb;
+	q->sq_iova = c->cmb_address + offset;
+	q->sq_doorbell.addr = NULL;
+	return 0;
+}
+
+int nvme_queue_announce(struct nvme_controller *c, struct nvme_queue *q)
 {
 	char why[DETAIL_SIZE];
 	int r;
 
-	r = nvme_admin_cq_create(c, q, q->memory.iova + page_up(q->entries * sizeof(struct nvme_sqe)));
+	r = nvme_admin_cq_create(c, q);
 	if (r < 0)
 		return r;
-	r = nvme_admin_sq_create(c, q, q->memory.iova);
+	r = nvme_admin_sq_create(c, q);
 	if (r < 0 && !c->dead) {
 		memcpy(why, nvme_detail, sizeof why);
-		if (nvme_admin_cq_delete(c, q->id) < 0)
-			c->dead = -EIO;
+		if (nvme_admin_cq_delete(c, q->state.id) < 0)
+			nvme_controller_die(c);
 		return fail(r, "%s", why);
 	}
 	return r;
 }
 
-int nvme_queue_open(struct nvme_controller *c, uint32_t depth, struct nvme_queue **ret_queue)
+static int check_opts(const struct nvme_controller *c, const struct nvme_queue_opts *opts)
+{
+	uint64_t len = (opts->depth + 1ull) * sizeof(struct nvme_sqe);
+
+	if (opts->depth == 0)
+		return fail(-EINVAL, "a queue of depth 0");
+	if (opts->depth > c->info.max_depth)
+		return fail(-ERANGE, "depth %u is more than this controller's queues can have (%u)",
+			    opts->depth, c->info.max_depth);
+	if (!opts->sq_in_cmb)
+		return 0;
+	if (!c->cmb_enabled || !c->cmb.submission_queues)
+		return fail(-EOPNOTSUPP, "the controller's memory %s",
+			    c->cmb_enabled ? "takes no submission queues" : "has not been enabled");
+	if (opts->cmb_offset & NVME_PAGE_MASK)
+		return fail(-EINVAL, "a queue at %#jx in the controller's memory: no multiple of 4 KiB",
+			    (uintmax_t)opts->cmb_offset);
+	if (len > c->cmb.len || opts->cmb_offset > c->cmb.len - len)
+		return fail(-ERANGE,
+			    "a queue of %#jx bytes at %#jx reaches beyond the controller's memory of %#jx",
+			    (uintmax_t)len, (uintmax_t)opts->cmb_offset, (uintmax_t)c->cmb.len);
+	return 0;
+}
+
+static int open_queue(struct nvme_controller *c, const struct nvme_queue_opts *opts,
+		      struct nvme_queue **ret_queue)
 {
 	struct nvme_queue *q;
-	int r;
+	int r = nvme_controller_check_paused(c);
 
-	if (depth == 0)
-		return fail(-EINVAL, "a queue of depth 0");
-	if (depth > c->info.max_depth)
-		return fail(-ERANGE, "depth %u is more than this controller's queues can have (%u)", depth,
-			    c->info.max_depth);
-	r = find_id(c);
+	if (r == 0)
+		r = check_opts(c, opts);
+	if (r == 0)
+		r = find_id(c);
 	if (r < 0)
 		return r;
-	r = make_queue(c, (uint16_t)r, depth, &q);
-	if (r < 0)
+	r = make_queue(c, (uint32_t)r, opts->depth, &q);
+	if (r != 0)
 		return r;
+	if (opts->sq_in_cmb)
+		r = put_in_cmb(c, q, opts->cmb_offset);
+	if (r < 0) {
+		nvme_pair_end(c, q);
+		return r;
+	}
 
-	r = announce(c, q);
+	nvme_kept_stage(c, q, NVME_KEPT_UNSURE);
+	r = nvme_queue_announce(c, q);
 	if (r == 0 || c->dead)
-		c->queues[q->id - 1] = q;
+		c->queues[q->state.id - 1] = q;
+	if (r == 0)
+		nvme_kept_stage(c, q, NVME_KEPT_OPEN);
 	if (r == 0)
 		*ret_queue = q;
 	else if (c->dead)
 		q->lost = true; /* it may exist: its memory stays until the controller is closed */
 	else
-		free_queue(q);
+		nvme_pair_end(c, q);
 	return r;
+}
+
+int nvme_queue_open_with(struct nvme_controller *c, const struct nvme_queue_opts *callers_opts,
+			 struct nvme_queue **ret_queue)
+{
+	struct nvme_queue_opts opts;
+	int r = opts_copy(&opts, sizeof opts, callers_opts);
+
+	if (r < 0)
+		return fail(r, "options of an impossible size, or newer than this driver");
+	return open_queue(c, &opts, ret_queue);
+}
+
+int nvme_queue_open(struct nvme_controller *c, uint32_t depth, struct nvme_queue **ret_queue)
+{
+	return open_queue(c, &(struct nvme_queue_opts){ .depth = depth }, ret_queue);
 }
 
 /* The submission queue first: a completion queue that is still in use may not be deleted. */
 int nvme_queue_delete(struct nvme_queue *q)
 {
 	struct nvme_controller *c = q->controller;
-	int r = nvme_admin_sq_delete(c, q->id);
+	int r = nvme_controller_check_paused(c);
 
+	if (r < 0)
+		return r;
+	nvme_kept_stage(c, q, NVME_KEPT_UNSURE);
+	r = nvme_admin_sq_delete(c, q->state.id);
 	if (r == 0)
-		r = nvme_admin_cq_delete(c, q->id);
+		r = nvme_admin_cq_delete(c, q->state.id);
 	if (r < 0) {
 		q->lost = true;
+		q->state.failed = -ESHUTDOWN; /* who goes on with it is told */
 		return r;
 	}
-	c->queues[q->id - 1] = NULL;
-	free_queue(q);
+	c->queues[q->state.id - 1] = NULL;
+	nvme_pair_end(c, q);
 	return 0;
 }
 
@@ -151,84 +262,4 @@ int nvme_queue_fd(const struct nvme_queue *q)
 		return fail(-EOPNOTSUPP, "the controller was opened for polling");
 	fd = weir_irq_fd(q->irq, q->vector);
 	return fd < 0 ? fail(fd, "vector %u: %s", q->vector, weir_error()) : fd;
-}
-
-/* Waiting ------------------------------------------------------------------------------------------------ */
-
-static int check_controller(const struct nvme_queue *q)
-{
-	return q->controller ? nvme_controller_state(q->controller) : 0;
-}
-
-/* Nothing came in time: the controller's state may say why. */
-static int nothing_came(const struct nvme_queue *q)
-{
-	int r = check_controller(q);
-
-	if (r < 0)
-		return r;
-	return fail(-ETIMEDOUT, "queue %u: none of %u requests in flight has completed in time", q->id,
-		    nvme_queue_in_flight(q));
-}
-
-/* The interrupt comes after the completion: what it announced is found by looking once more. */
-static int wait_interrupt(struct nvme_queue *q, struct nvme_completion *ret, size_t max, deadline_t deadline)
-{
-	bool last_look;
-	int r, num;
-
-	for (;;) {
-		last_look = deadline_passed(deadline);
-		r = weir_irq_wait(q->irq, q->vector, deadline_left(deadline, CHECK_EVERY_MS), NULL);
-		if (r < 0 && r != -ETIMEDOUT)
-			return fail(r, "queue %u: %s", q->id, weir_error());
-		num = nvme_queue_reap(q, ret, max);
-		if (num != 0)
-			return num;
-		if (last_look)
-			return nothing_came(q);
-		if (r == -ETIMEDOUT && (r = check_controller(q)) < 0)
-			return r;
-	}
-}
-
-static int wait_polling(struct nvme_queue *q, struct nvme_completion *ret, size_t max, deadline_t deadline)
-{
-	deadline_t check = deadline_in(CHECK_EVERY_MS);
-	bool last_look = false;
-	unsigned int i;
-	int r;
-
-	for (i = 0;; i++) {
-		if (i >= SPINS || i % SPINS_PER_CLOCK == 0)
-			last_look = deadline_passed(deadline);
-		r = nvme_queue_reap(q, ret, max);
-		if (r != 0)
-			return r;
-		if (last_look)
-			return nothing_came(q);
-		if (i < SPINS) {
-			spin_pause();
-			continue;
-		}
-		i = SPINS;
-		pause_ns(POLL_INTERVAL_NS);
-		if (deadline_passed(check)) {
-			r = check_controller(q);
-			if (r < 0)
-				return r;
-			check = deadline_in(CHECK_EVERY_MS);
-		}
-	}
-}
-
-int nvme_queue_wait(struct nvme_queue *q, struct nvme_completion *ret_completions, size_t max, int timeout_ms)
-{
-	int r = nvme_queue_reap(q, ret_completions, max);
-
-	if (r != 0 || nvme_queue_in_flight(q) == 0 || max == 0)
-		return r;
-	if (q->irq)
-		return wait_interrupt(q, ret_completions, max, deadline_in(timeout_ms));
-	return wait_polling(q, ret_completions, max, deadline_in(timeout_ms));
 }

@@ -10,46 +10,79 @@
 #define NVME_PRP_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "nvme/spec.h"
 
 /*
- * A list is one page, not chained: 512 entries, and PRP entry 1 before it. With the worst offset, one byte in
- * the last dword-aligned place of a page, 2 MiB touch 513 pages: just that many.
+ * A page of a list has 512 entries, and PRP entry 1 comes before it. With the worst offset, one byte in the last dword-aligned place of a page,
+ * 2 MiB touch 513 pages: just that many. What is longer may take a list of several pages: where there is more to come, the last place of
+ * a page has no entry but leads to the next page. The pages of one list follow each other, in memory and where the controller sees them.
  */
-#define NVME_PRP_LIST_ENTRIES (NVME_PAGE_SIZE / 8)
-#define NVME_PRP_MAX_TRANSFER (NVME_PRP_LIST_ENTRIES * NVME_PAGE_SIZE)
+#define NVME_PRP_LIST_ENTRIES  (NVME_PAGE_SIZE / 8)
+#define NVME_PRP_LIST_TRANSFER (NVME_PRP_LIST_ENTRIES * NVME_PAGE_SIZE)
 
-/* PRP entries 1 and 2, in the controller's byte order. */
-struct nvme_prp {
-	uint64_t entry1;
-	uint64_t entry2;
-};
+/* 65536 blocks, which is what a command can name, of 512 bytes. */
+#define NVME_PRP_MAX_TRANSFER (65536u * 512u)
+
+/* Entries are written so many at a time: a list has room for a multiple of these, and what comes after the last that counts is noise. */
+#define NVME_PRP_AT_ONCE 8
+
+/* Two entries in one store. */
+typedef uint64_t nvme_prp_pair __attribute__((vector_size(16)));
+
+static inline nvme_prp_pair nvme_prp_le(nvme_prp_pair pair)
+{
+	return (nvme_prp_pair){ htole64(pair[0]), htole64(pair[1]) };
+}
+
+/* List the pages from @page to @last into @list, which is aligned to 64 bytes. */
+static inline void nvme_prp_list(uint64_t page, uint64_t last, uint64_t *list)
+{
+	const nvme_prp_pair two = { 2ull * NVME_PAGE_SIZE, 2ull * NVME_PAGE_SIZE };
+	nvme_prp_pair pages = { page, page + NVME_PAGE_SIZE };
+	nvme_prp_pair *at = (nvme_prp_pair *)list;
+	uint64_t left = (last - page) / NVME_PAGE_SIZE / NVME_PRP_AT_ONCE + 1;
+
+	do {
+		at[0] = nvme_prp_le(pages);
+		pages += two;
+		at[1] = nvme_prp_le(pages);
+		pages += two;
+		at[2] = nvme_prp_le(pages);
+		pages += two;
+		at[3] = nvme_prp_le(pages);
+		pages += two;
+		at += 4;
+	} while (--left);
+}
+
+/* The same for a list of any number of pages, which the controller sees from @list_iova on. */
+void nvme_prp_chain(uint64_t page, uint64_t last, uint64_t *list, uint64_t list_iova);
+
+/* The bytes of a list for any @len bytes of data: whole pages if it is more than one. */
+uint32_t nvme_prp_list_len(uint32_t len);
 
 /*
- * Describe @len bytes (1 to NVME_PRP_MAX_TRANSFER) at @iova, a multiple of 4. @list is the command's page for
- * a list, which the controller sees at @list_iova; it is written only if the data needs a list.
+ * PRP entry 2 for @len bytes at @iova, at most NVME_PRP_LIST_TRANSFER, that do not end in their first page, as a number. @list as above; it is
+ * written only if it is needed.
  */
-static inline struct nvme_prp nvme_prp_build(uint64_t iova, uint32_t len, uint64_t *list, uint64_t list_iova)
+static inline uint64_t nvme_prp_second(uint64_t iova, uint32_t len, uint64_t *list, uint64_t list_iova)
 {
-	struct nvme_prp prp = { .entry1 = htole64(iova), .entry2 = 0 };
-	uint32_t first = NVME_PAGE_SIZE - ((uint32_t)iova & NVME_PAGE_MASK);
 	uint64_t page = (iova & ~(uint64_t)NVME_PAGE_MASK) + NVME_PAGE_SIZE;
-	uint64_t last;
+	uint64_t last = (iova + len - 1) & ~(uint64_t)NVME_PAGE_MASK;
 
-	if (len <= first)
-		return prp;
-	if (len - first <= NVME_PAGE_SIZE) {
-		prp.entry2 = htole64(page);
-		return prp;
-	}
-	prp.entry2 = htole64(list_iova);
-	last = (iova + len - 1) & ~(uint64_t)NVME_PAGE_MASK;
-	for (; page != last; page += NVME_PAGE_SIZE)
-		*list++ = htole64(page);
-	*list = htole64(page);
-	return prp;
+	if (page == last)
+		return page;
+	nvme_prp_list(page, last, list);
+	return list_iova;
+}
+
+/* Whether @len bytes at @iova end in the page that they begin in. */
+static inline bool nvme_prp_fits_one(uint64_t iova, uint32_t len)
+{
+	return ((uint32_t)iova & NVME_PAGE_MASK) + len <= NVME_PAGE_SIZE;
 }
 
 #endif

@@ -1,396 +1,314 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Submission and completion (Base 2.0, 3.3). What is done for each command is kept to straight stores and
- * loads: no search, no division, no clock.
- */
+/* A queue pair made and ended, its doorbells, and its failure. */
 #include "nvme/queue.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include <weir/guard.h>
-
-#include "common/io.h"
 #include "nvme/error.h"
+#include "nvme/kept.h"
 
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define LINE 64u /* bytes of a cache line */
 
 /* Set-up ------------------------------------------------------------------------------------------------- */
 
-static uint16_t index_mask_for(uint32_t depth)
+uint32_t nvme_index_mask(uint32_t depth)
 {
 	uint32_t mask = 1;
 
-	while (mask < depth - 1)
+	while (mask < depth)
 		mask = mask << 1 | 1;
-	return (uint16_t)mask;
+	return mask;
+}
+
+/* Entries for the longest transfer, a whole number of stores, and an odd number of lines unless it is all of a page, or several. */
+static uint32_t list_len(uint32_t max_transfer)
+{
+	uint32_t len = (nvme_prp_list_len(max_transfer) + LINE - 1) / LINE * LINE;
+
+	if (len >= NVME_PAGE_SIZE)
+		return len;
+	if (len < 3 * LINE)
+		len = 3 * LINE;
+	if (len / LINE % 2 == 0)
+		len += LINE;
+	return len < NVME_PAGE_SIZE ? len : NVME_PAGE_SIZE;
+}
+
+/* Where the list of a slot is: as many in a page as fit, or one in as many pages as it takes. */
+static uint32_t list_offset(uint32_t len, uint32_t index)
+{
+	uint32_t in_page = NVME_PAGE_SIZE / len;
+
+	if (in_page == 0)
+		return index * len;
+	return index / in_page * NVME_PAGE_SIZE + index % in_page * len;
+}
+
+size_t nvme_lists_len(uint32_t depth, uint32_t max_transfer)
+{
+	uint32_t len = list_len(max_transfer);
+
+	return ((size_t)list_offset(len, depth - 1) + len + NVME_PAGE_MASK) & ~(size_t)NVME_PAGE_MASK;
+}
+
+void nvme_queue_fill_slots(struct nvme_queue *q)
+{
+	uint32_t i;
+
+	for (i = 0; i <= q->state.index_mask; i++)
+		q->slots[i].expected = (i << 16 | q->state.id) | NVME_SLOT_IDLE;
+	for (i = 0; i < q->state.depth; i++)
+		q->free_slots[i] = &q->slots[q->state.depth - 1 - i]; /* so that slot 0 is taken first */
+	q->sq[q->state.entries - 1].qword[0] = UINT64_MAX; /* no command's: adopt.c looks before the tail */
+}
+
+/* Where the queue, its slots and its stack are going to lie: what is kept. And what is this process's own. */
+static int find_room(const struct nvme_queue_setup *setup, struct nvme_queue_kept **ret_kept,
+		     struct nvme_queue_own **ret_own)
+{
+	size_t len = (nvme_queue_kept_len(setup->depth) + LINE - 1) & ~(size_t)(LINE - 1);
+	struct nvme_queue_own *own = calloc(1, sizeof *own + setup->depth * sizeof own->list_offsets[0]);
+	struct nvme_queue_kept *kept = setup->kept;
+	uint32_t i;
+
+	if (own)
+		own->left = calloc(setup->depth, sizeof *own->left);
+	if (own && own->left && !kept)
+		own->kept = kept = aligned_alloc(LINE, len);
+	if (!own || !own->left || !kept) {
+		if (own)
+			nvme_queue_forget(own);
+		return fail(-ENOMEM, "no memory for a queue of depth %u", setup->depth);
+	}
+	if (own->kept)
+		memset(kept, 0, len);
+	for (i = 0; i < setup->depth; i++)
+		own->list_offsets[i] = list_offset(list_len(setup->max_transfer), i);
+	own->queue = &kept->queue;
+	*ret_kept = kept;
+	*ret_own = own;
+	return 0;
+}
+
+static int check_kept(const struct nvme_queue_kept *kept, const struct nvme_queue_setup *setup)
+{
+	if (kept->depth == setup->depth && kept->id == setup->id && kept->max_transfer == setup->max_transfer)
+		return 0;
+	return fail(-EPROTO, "queue %u: what was kept is of another queue", setup->id);
+}
+
+/* All but the state, which may be a predecessor's. */
+static void fill_in(struct nvme_queue *q, const struct nvme_queue *from)
+{
+	memcpy((char *)q + sizeof q->state, (const char *)from + sizeof from->state,
+	       sizeof *q - sizeof q->state);
+}
+
+static void begin(struct nvme_queue_kept *kept, const struct nvme_queue *fresh)
+{
+	kept->depth = fresh->state.depth;
+	kept->id = fresh->state.id;
+	kept->max_transfer = fresh->max_transfer;
+	kept->bases[0] = (uintptr_t)fresh->slots;
+	kept->stack = 0;
+	kept->quiet = 0;
+	kept->num_left = kept->first_left = 0;
+	kept->queue = *fresh;
+	nvme_queue_fill_slots(&kept->queue);
+	nvme_queue_acknowledge(&kept->queue);
+}
+
+/* @q is what the queue will be; it is put where it is kept. */
+static int install(struct nvme_queue *q, const struct nvme_queue_setup *setup)
+{
+	int r;
+
+	if (!setup->adopt) {
+		begin(q->kept, q);
+		return 0;
+	}
+	r = check_kept(q->kept, setup);
+	if (r == 0)
+		r = nvme_queue_adopt(q, &q->kept->queue.state);
+	if (r == 0)
+		fill_in(&q->kept->queue, q);
+	return r;
 }
 
 int nvme_queue_create(const struct nvme_queue_setup *setup, struct nvme_queue **ret_queue)
 {
-	struct nvme_queue *q;
-	uint32_t i;
+	struct nvme_queue_kept *kept;
+	struct nvme_queue_own *own;
+	struct nvme_queue q;
+	int r;
 
 	if (setup->depth == 0 || setup->depth > NVME_MAX_DEPTH || setup->max_transfer > NVME_PRP_MAX_TRANSFER)
 		return fail(-EINVAL, "a queue of depth %u for transfers of %u bytes", setup->depth,
 			    setup->max_transfer);
-	q = aligned_alloc(64, (sizeof *q + 63) & ~(size_t)63);
-	if (!q)
-		return fail(-ENOMEM, "no memory for a queue");
-	*q = (struct nvme_queue){
+	r = find_room(setup, &kept, &own);
+	if (r < 0)
+		return r;
+	q = (struct nvme_queue){
+		.state = { .entries = setup->depth + 1,
+			   .phase = 1,
+			   .depth = setup->depth,
+			   .num_free = setup->depth,
+			   .index_mask = nvme_index_mask(setup->depth),
+			   .id = setup->id },
+		.ops = setup->ops | 1u << NVME_OP_READ | 1u << NVME_OP_WRITE | 1u << NVME_OP_FLUSH,
+		.flags = setup->flags,
 		.sq = setup->sq,
 		.cq = setup->cq,
-		.prp_lists = setup->prp_lists,
-		.prp_lists_iova = setup->prp_lists_iova,
-		.num_free = setup->depth,
-		.depth = setup->depth,
-		.entries = setup->depth + 1,
+		.slots = nvme_queue_kept_slots(kept),
+		.free_slots = nvme_queue_kept_stack(kept, setup->depth, 0),
+		.kept = kept,
+		.own = own,
+		.left = own->left,
+		.lists = setup->lists,
+		.lists_iova = setup->lists_iova,
+		.list_offsets = own->list_offsets,
+		.iovas = (UINT64_MAX - setup->max_transfer) / 4,
+		.one_page = setup->flags & NVME_SQE_SGL ? 0 : NVME_PAGE_SIZE,
+		.one_list = setup->flags & NVME_SQE_SGL ? 0 : NVME_PRP_LIST_TRANSFER,
+		.list_len = list_len(setup->max_transfer),
 		.max_transfer = setup->max_transfer,
-		.index_mask = index_mask_for(setup->depth),
-		.id = setup->id,
-		.phase = 1,
 		.sq_doorbell = setup->sq_doorbell,
 		.cq_doorbell = setup->cq_doorbell,
 	};
-	q->slots = calloc(q->depth, sizeof *q->slots);
-	q->free_slots = calloc(q->depth, sizeof *q->free_slots);
-	if (!q->slots || !q->free_slots) {
-		nvme_queue_destroy(q);
-		return fail(-ENOMEM, "no memory for a queue of depth %u", setup->depth);
+	q.offset_mask = q.state.index_mask * sizeof *q.slots;
+	q.step = ((uint64_t)(q.state.index_mask + 1) << 16) + NVME_SLOT_IDLE;
+	q.read = q.flags + nvme_cmd_read - q.state.id;
+	r = install(&q, setup);
+	if (r < 0) {
+		nvme_queue_forget(own);
+		return r;
 	}
-	for (i = 0; i < q->depth; i++) {
-		q->slots[i] = (struct nvme_slot){ .expected = NVME_SLOT_FREE, .next_cid = (uint16_t)i };
-		q->free_slots[i] = (uint16_t)(q->depth - 1 - i); /* so that slot 0 is taken first */
-	}
-	*ret_queue = q;
+	*ret_queue = &kept->queue;
 	return 0;
+}
+
+void nvme_queue_forget(struct nvme_queue_own *own)
+{
+	free(own->kept);
+	free(own->left);
+	free(own);
 }
 
 void nvme_queue_destroy(struct nvme_queue *q)
 {
-	if (!q)
-		return;
-	free(q->slots);
-	free(q->free_slots);
-	free(q);
+	if (q)
+		nvme_queue_forget(q->own);
 }
 
 uint32_t nvme_queue_in_flight(const struct nvme_queue *q)
 {
-	return q->depth - q->num_free - q->num_dropped;
+	return q->state.depth - q->state.num_free - q->state.num_dropped + q->num_left - q->next_left;
 }
 
 uint32_t nvme_queue_depth(const struct nvme_queue *q)
 {
-	return q->depth;
+	return q->state.depth;
 }
+
+/* Doorbells ---------------------------------------------------------------------------------------------- */
+
+static int store(const struct nvme_doorbell *doorbell, uint32_t value)
+{
+	if (doorbell->mapped && !weir_mmio_write32(doorbell->mapped, value))
+		return 0;
+	return weir_region_write32(doorbell->region, doorbell->offset, value);
+}
+
+static int copy_word(const struct nvme_sq_cmb *cmb, uint64_t at, uint64_t word)
+{
+	if (cmb->mapped && !weir_mmio_write64(cmb->mapped + at, word))
+		return 0;
+	return weir_region_write64(cmb->region, cmb->offset + at, word);
+}
+
+/* Copy the commands before @tail that have not been yet. The order of stores to the device is the order in which they arrive. */
+static int copy_commands(struct nvme_queue *q, uint32_t tail)
+{
+	struct nvme_sq_cmb *cmb = &q->sq_cmb;
+	unsigned int i;
+	int r = 0;
+
+	while (r == 0 && cmb->copied != tail) {
+		for (i = 0; i < 8 && r == 0; i++)
+			r = copy_word(cmb, cmb->copied * sizeof(struct nvme_sqe) + 8 * i,
+				      le64toh(q->sq[cmb->copied].qword[i]));
+		cmb->copied = cmb->copied + 1 == q->state.entries ? 0 : cmb->copied + 1;
+	}
+	return r;
+}
+
+/*
+ * Write the shadow. True if the controller has to be rung: the value has come to, or passed, where it asked for that. Its word is looked at after
+ * ours is there to be seen, or both sides could miss it (Base 2.0, 5.8, as amended: a host writes, then looks).
+ */
+static bool write_shadow(const struct nvme_doorbell *doorbell, uint32_t value)
+{
+	uint32_t old = le32toh(*doorbell->shadow), event;
+
+	__atomic_store_n(doorbell->shadow, htole32(value), __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	event = le32toh(__atomic_load_n(doorbell->event, __ATOMIC_RELAXED));
+	return (uint16_t)(value - event - 1) < (uint16_t)(value - old);
+}
+
+int nvme_queue_ring_slowly(struct nvme_queue *q, const struct nvme_doorbell *doorbell, uint32_t value,
+			   int num)
+{
+	int r = 0;
+
+	if (q->sq_cmb.region && doorbell == &q->sq_doorbell)
+		r = copy_commands(q, value);
+	if (r == 0 && (!doorbell->shadow || write_shadow(doorbell, value)))
+		r = store(doorbell, value);
+	if (r < 0)
+		q->state.failed = r;
+	return num;
+}
+
+/* Trouble ------------------------------------------------------------------------------------------------ */
 
 int nvme_queue_explain(const struct nvme_queue *q)
 {
-	if (q->failed == -EPROTO)
+	if (q->state.failed == NVME_QUEUE_RESET)
+		return fail(
+			-EAGAIN,
+			"queue %u: the controller was reset; what was on its way then is to be reaped first",
+			q->state.id);
+	if (q->state.failed == -EPROTO)
 		return fail(-EPROTO,
 			    "queue %u has failed: the controller completed identifier 0x%04x of queue %u, "
 			    "which is not in flight",
-			    q->id, nvme_cqe_cid(q->bad_entry), nvme_cqe_sqid(q->bad_entry));
-	return fail(q->failed, "queue %u has failed: its doorbell could not be rung", q->id);
+			    q->state.id, nvme_cqe_cid(q->bad_entry), nvme_cqe_sqid(q->bad_entry));
+	if (q->lost)
+		return fail(q->state.failed, "queue %u has been closed, which failed", q->state.id);
+	if (q->ended)
+		return fail(q->state.failed, "queue %u ended with a reset of the controller that failed",
+			    q->state.id);
+	if (q->state.failed == NVME_QUEUE_PAUSED)
+		return fail(-EBUSY, "queue %u is paused: nvme_controller_resume() first", q->state.id);
+	return fail(q->state.failed, "queue %u has failed: its doorbell could not be rung", q->state.id);
 }
 
-#ifdef __SANITIZE_THREAD__
-void __tsan_release(void *addr);
-#endif
-
-/* What was written to memory is seen before what is written to @doorbell next: a guarded store is no atomic one. */
-static inline void write_before(volatile void *doorbell)
+int nvme_queue_intruder(const struct nvme_queue *q)
 {
-#ifdef __aarch64__
-	__asm__ volatile("dmb oshst" : : : "memory");
-#else
-	__asm__ volatile("" : : : "memory"); /* x86 stores in order */
-#endif
-#ifdef __SANITIZE_THREAD__
-	__tsan_release((void *)(uintptr_t)doorbell);
-#else
-	(void)doorbell;
-#endif
-}
-
-static int ring(struct nvme_queue *q, const struct nvme_doorbell *doorbell, uint32_t value)
-{
-	write_before(doorbell->addr);
-	/* Entries that are given back have been read: load64() is done before what follows it. */
-	/* A guarded store says that it could not be done (weir/guard.h); the region says why, and makes the library look. */
-	if (likely(doorbell->addr) && likely(!weir_mmio_write32(doorbell->addr, value)))
-		return 0;
-	q->failed = weir_region_write32(doorbell->region, doorbell->offset, value);
-	return q->failed;
-}
-
-/* Submission --------------------------------------------------------------------------------------------- */
-
-/* Take a free slot for a command. The caller has seen that there is one. */
-static inline uint16_t take_slot(struct nvme_queue *q, uint64_t tag, uint32_t *ret_index)
-{
-	uint32_t index = q->free_slots[--q->num_free];
-	struct nvme_slot *slot = &q->slots[index];
-
-	slot->tag = tag;
-	slot->expected = slot->next_cid;
-	*ret_index = index;
-	return slot->next_cid;
-}
-
-/* Identifier 0xffff stands for "no command" in error log pages: it is never used (Base 2.0, 3.3.3.1). */
-static inline void give_slot(struct nvme_queue *q, uint32_t index)
-{
-	struct nvme_slot *slot = &q->slots[index];
-	uint16_t next = (uint16_t)(slot->next_cid + q->index_mask + 1);
-
-	slot->next_cid = likely(next != 0xffff) ? next : (uint16_t)index;
-	slot->expected = NVME_SLOT_FREE;
-	q->free_slots[q->num_free++] = (uint16_t)index;
-}
-
-static inline struct nvme_sqe *next_entry(struct nvme_queue *q)
-{
-	struct nvme_sqe *entry = &q->sq[q->sq_tail];
-
-	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
-	return entry;
-}
-
-static int refuse_read_write(const struct nvme_queue *q, const struct nvme_namespace *ns,
-			     const struct nvme_request *rq)
-{
-	if (rq->len == 0 || rq->len & (ns->block_size - 1))
-		return fail(-EINVAL, "%u bytes are not a whole number of blocks of %u", rq->len,
-			    ns->block_size);
-	if (rq->iova & 3)
-		return fail(-EINVAL, "IOVA 0x%" PRIx64 " is not a multiple of 4", rq->iova);
-	if (rq->len - 1 > UINT64_MAX - rq->iova)
-		return fail(-EINVAL, "%u bytes at IOVA 0x%" PRIx64 " wrap around", rq->len, rq->iova);
-	if (rq->len > q->max_transfer)
-		return fail(-EMSGSIZE, "%u bytes are more than one request can carry (%u): split it", rq->len,
-			    q->max_transfer);
-	return fail(-ERANGE, "%u blocks from block %" PRIu64 " on reach beyond the namespace of %" PRIu64,
-		    rq->len >> ns->block_shift, rq->block, ns->num_blocks);
-}
-
-/* A read or a write (NVM Command Set 1.0, 3.2.4 and 3.2.6). */
-static inline int put_read_write(struct nvme_queue *q, const struct nvme_namespace *ns,
-				 const struct nvme_request *rq, uint64_t opcode)
-{
-	uint32_t len = rq->len, blocks = len >> ns->block_shift, index;
-	struct nvme_sqe *entry;
-	struct nvme_prp prp;
-	uint64_t cid;
-
-	if (unlikely(len == 0 || len & (ns->block_size - 1) || len > q->max_transfer || rq->iova & 3 ||
-		     len - 1 > UINT64_MAX - rq->iova || rq->block >= ns->num_blocks ||
-		     blocks > ns->num_blocks - rq->block))
-		return refuse_read_write(q, ns, rq);
-
-	cid = take_slot(q, rq->tag, &index);
-	prp = nvme_prp_build(rq->iova, len, q->prp_lists + (size_t)index * NVME_PRP_LIST_ENTRIES,
-			     q->prp_lists_iova + (uint64_t)index * NVME_PAGE_SIZE);
-	entry = next_entry(q);
-	entry->qword[0] = htole64(opcode | cid << 16 | (uint64_t)ns->nsid << 32);
-	entry->qword[1] = 0;
-	entry->qword[2] = 0;
-	entry->qword[3] = prp.entry1;
-	entry->qword[4] = prp.entry2;
-	entry->qword[5] = htole64(rq->block);
-	entry->qword[6] = htole64(blocks - 1); /* a 0's based value */
-	entry->qword[7] = 0;
-	return 0;
-}
-
-/* Flush (Base 2.0, 7.1). */
-static int put_flush(struct nvme_queue *q, const struct nvme_namespace *ns, const struct nvme_request *rq)
-{
-	struct nvme_sqe *entry;
-	uint32_t index, i;
-	uint64_t cid;
-
-	if (rq->len != 0 || rq->block != 0)
-		return fail(-EINVAL, "a flush has neither block nor data");
-	cid = take_slot(q, rq->tag, &index);
-	entry = next_entry(q);
-	entry->qword[0] = htole64(nvme_cmd_flush | cid << 16 | (uint64_t)ns->nsid << 32);
-	for (i = 1; i < 8; i++)
-		entry->qword[i] = 0;
-	return 0;
-}
-
-static inline int put_request(struct nvme_queue *q, const struct nvme_namespace *ns,
-			      const struct nvme_request *rq)
-{
-	if (unlikely(q->num_free == 0))
-		return fail(-EAGAIN, "queue %u is full: %u requests are in flight", q->id, q->depth);
-	switch (rq->op) {
-	case NVME_OP_READ:
-		return put_read_write(q, ns, rq, nvme_cmd_read);
-	case NVME_OP_WRITE:
-		return put_read_write(q, ns, rq, nvme_cmd_write);
-	case NVME_OP_FLUSH:
-		return put_flush(q, ns, rq);
-	}
-	return fail(-EINVAL, "unknown operation %u", rq->op);
-}
-
-/* The commands are in memory before the controller learns of them. */
-static inline int publish(struct nvme_queue *q)
-{
-	dma_wmb();
-	return ring(q, &q->sq_doorbell, q->sq_tail);
-}
-
-int nvme_queue_submit(struct nvme_queue *q, const struct nvme_namespace *ns,
-		      const struct nvme_request *requests, size_t num)
-{
-	size_t max = num < INT32_MAX ? num : INT32_MAX, done;
-	int r = 0;
-
-	if (unlikely(q->failed))
-		return nvme_queue_explain(q);
-	for (done = 0; done < max; done++) {
-		r = put_request(q, ns, &requests[done]);
-		if (r < 0)
-			break;
-	}
-	if (done == 0)
-		return r;
-	if (unlikely(publish(q) < 0))
-		return nvme_queue_explain(q);
-	return (int)done;
-}
-
-int nvme_queue_submit_raw(struct nvme_queue *q, const struct nvme_sqe *command, uint64_t tag)
-{
-	struct nvme_sqe *entry;
-	uint32_t index, i;
-	uint64_t cid;
-
-	if (q->failed)
-		return nvme_queue_explain(q);
-	if (q->num_free == 0)
-		return fail(-EAGAIN, "queue %u is full: %u commands are in flight", q->id, q->depth);
-	cid = take_slot(q, tag, &index);
-	entry = next_entry(q);
-	entry->qword[0] = command->qword[0] | htole64(cid << 16);
-	for (i = 1; i < 8; i++)
-		entry->qword[i] = command->qword[i];
-	return publish(q) < 0 ? nvme_queue_explain(q) : 0;
-}
-
-/* Completion --------------------------------------------------------------------------------------------- */
-
-/*
- * The second half of the next completion queue entry, if it is new. One load: phase, identifier and status
- * belong together.
- */
-static inline bool look(const struct nvme_queue *q, uint64_t *ret_qword1)
-{
-	uint64_t qword1 = le64toh(load64(&q->cq[q->cq_head].qword[1]));
-
-	*ret_qword1 = qword1;
-	return nvme_cqe_phase(qword1) == q->phase;
-}
-
-static inline void advance(struct nvme_queue *q)
-{
-	if (likely(++q->cq_head < q->entries))
-		return;
-	q->cq_head = 0;
-	q->phase ^= 1;
-}
-
-/* A completion that is not what its slot expects: of a command that was given up, or of none at all. */
-static int unexpected(struct nvme_queue *q, uint64_t qword1)
-{
-	uint32_t cid = nvme_cqe_cid(qword1), index = cid & q->index_mask;
-
-	if (nvme_cqe_sqid(qword1) == q->id && index < q->depth &&
-	    q->slots[index].expected == (cid | NVME_SLOT_DROPPED)) {
-		q->num_dropped--;
-		give_slot(q, index);
-		return 0;
-	}
-	q->bad_entry = qword1;
-	q->failed = -EPROTO;
-	return -EPROTO;
-}
-
-/* Settle one entry. Returns 1 with a completion to report, 0 without, or -EPROTO. */
-static inline int settle(struct nvme_queue *q, uint64_t qword1, struct nvme_completion *ret)
-{
-	uint32_t cid = nvme_cqe_cid(qword1), index = cid & q->index_mask;
-	uint16_t status = nvme_cqe_status(qword1);
-
-	if (unlikely(index >= q->depth || nvme_cqe_sqid(qword1) != q->id || q->slots[index].expected != cid))
-		return unexpected(q, qword1);
-	ret->tag = q->slots[index].tag;
-	ret->status = status;
-	ret->reserved = 0;
-	ret->error = likely(status == 0) ? 0 : nvme_status_error(status);
-	give_slot(q, index);
-	return 1;
-}
-
-/* The caller's loads of data come after ours of the completion; entries go back when they have been read. */
-int nvme_queue_reap(struct nvme_queue *q, struct nvme_completion *ret_completions, size_t max)
-{
-	size_t num = 0;
-	uint32_t taken;
-	uint64_t qword1;
-	int r = 0;
-
-	if (unlikely(q->failed))
-		return nvme_queue_explain(q);
-	/* One round at most, whatever the controller writes meanwhile. */
-	for (taken = 0; num < max && taken < q->entries && look(q, &qword1); taken++) {
-		r = settle(q, qword1, &ret_completions[num]);
-		if (unlikely(r < 0))
-			break;
-		num += (size_t)r;
-		advance(q);
-	}
-	dma_rmb();
-	if (taken != 0 && unlikely(ring(q, &q->cq_doorbell, q->cq_head) < 0) && num == 0)
-		return nvme_queue_explain(q);
-	if (unlikely(r < 0) && num == 0)
-		return nvme_queue_explain(q);
-	return (int)num;
-}
-
-int nvme_queue_reap_raw(struct nvme_queue *q, struct nvme_completion *ret_completion, uint32_t *ret_result)
-{
-	const struct nvme_cqe *entry = &q->cq[q->cq_head];
-	uint64_t qword1;
-	int r;
-
-	if (q->failed)
-		return nvme_queue_explain(q);
-	if (!look(q, &qword1))
-		return 0;
-	dma_rmb();
-	*ret_result = (uint32_t)le64toh(load64(&entry->qword[0]));
-	r = settle(q, qword1, ret_completion);
-	if (r < 0)
-		return nvme_queue_explain(q);
-	advance(q);
-	return ring(q, &q->cq_doorbell, q->cq_head) < 0 ? nvme_queue_explain(q) : r;
+	return fail(-EBUSY, "queue %u is used by two threads at once", q->state.id);
 }
 
 void nvme_queue_drop(struct nvme_queue *q)
 {
 	uint32_t i;
 
-	for (i = 0; i < q->depth; i++) {
-		if (q->slots[i].expected & (NVME_SLOT_FREE | NVME_SLOT_DROPPED))
+	for (i = 0; i < q->state.depth; i++) {
+		if (!nvme_slot_in_flight(&q->slots[i]))
 			continue;
 		q->slots[i].expected |= NVME_SLOT_DROPPED;
-		q->num_dropped++;
+		q->state.num_dropped++;
 	}
 }

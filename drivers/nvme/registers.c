@@ -213,6 +213,38 @@ int nvme_enable(const struct nvme_registers *regs, uint64_t asq, uint64_t acq, u
 	return wait_status(regs, NVME_CSTS_RDY_MASK, 1, regs->ready_timeout_ms, true, "ready");
 }
 
+static int read64(const struct nvme_registers *regs, uint32_t offset, uint64_t *ret_value)
+{
+	uint32_t low = 0, high = 0;
+	int r = weir_region_read32(regs->bar, offset, &low);
+
+	if (r == 0)
+		r = weir_region_read32(regs->bar, offset + 4, &high);
+	*ret_value = (uint64_t)high << 32 | low;
+	return r < 0 ? fail(r, "register 0x%02x cannot be read: %s", offset, weir_error()) : 0;
+}
+
+int nvme_check_rings(const struct nvme_registers *regs, uint64_t asq, uint64_t acq, uint32_t admin_entries)
+{
+	uint32_t cc = 0, aqa = 0, last = admin_entries - 1;
+	uint64_t asq_now = 0, acq_now = 0;
+	int r = nvme_read32(regs, NVME_REG_CC, &cc);
+
+	if (r == 0)
+		r = nvme_read32(regs, NVME_REG_AQA, &aqa);
+	if (r == 0)
+		r = read64(regs, NVME_REG_ASQ, &asq_now);
+	if (r == 0)
+		r = read64(regs, NVME_REG_ACQ, &acq_now);
+	if (r < 0)
+		return r;
+	if (!NVME_CC_EN(cc) || NVME_CC_SHN(cc) || aqa != (last << 16 | last) || asq_now != asq ||
+	    acq_now != acq)
+		return fail(-EIO,
+			    "the controller does not work on the queues that were kept: it has been reset");
+	return 0;
+}
+
 int nvme_shut_down(const struct nvme_registers *regs, uint32_t timeout_ms)
 {
 	uint32_t cc;

@@ -53,6 +53,10 @@ int nvme_disable(const struct nvme_registers *registers);
  */
 int nvme_enable(const struct nvme_registers *registers, uint64_t asq, uint64_t acq, uint32_t admin_entries);
 
+/* The controller works on these admin queues: nobody has reset it since it was enabled. Returns 0; -EIO, it has been; -ENODEV. */
+int nvme_check_rings(const struct nvme_registers *registers, uint64_t asq, uint64_t acq,
+		     uint32_t admin_entries);
+
 /* Orderly shutdown by CC.SHN (Base 2.0, 3.6.1). Returns as nvme_enable(). */
 int nvme_shut_down(const struct nvme_registers *registers, uint32_t timeout_ms);
 

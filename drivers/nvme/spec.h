@@ -40,6 +40,20 @@ struct nvme_cqe {
 	uint64_t qword[2];
 } __attribute__((aligned(16)));
 
+#define NVME_SQE_SGL 0x4000u /* in qword 0: the data is described by an SGL (PSDT) */
+
+/*
+ * SGL descriptors (Base 2.0, 4.1.2): 16 bytes, as two quadwords: the address; the length, and in bits 63:56 what it is. A data block is 0.
+ */
+struct nvme_sgl_descriptor {
+	uint64_t qword[2];
+};
+
+#define NVME_SGL_LAST_SEGMENT (3ull << 60)
+
+/* Command Aborted By Host: no controller says this of a command that was carried out or not; here, the host's own word for "in doubt". */
+#define NVME_STATUS_IN_DOUBT (NVME_SCT_PATH << NVME_SCT_SHIFT | NVME_SC_CMD_ABORTED_BY_HOST)
+
 static inline uint16_t nvme_cqe_sqid(uint64_t qword1)
 {
 	return (uint16_t)(qword1 >> 16);

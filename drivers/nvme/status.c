@@ -46,6 +46,10 @@ static const struct {
 	{ SPECIFIC(NVME_SC_INVALID_VECTOR), -EINVAL, "invalid interrupt vector" },
 	{ SPECIFIC(NVME_SC_INVALID_QUEUE), -EINVAL, "invalid queue deletion" },
 	{ SPECIFIC(NVME_SC_BAD_ATTRIBUTES), -EINVAL, "conflicting attributes" },
+	{ SPECIFIC(NVME_SC_INVALID_CTRL_ID), -EINVAL, "invalid controller identifier" },
+	{ SPECIFIC(NVME_SC_INVALID_SEC_CTRL_STATE), -EINVAL, "invalid secondary controller state" },
+	{ SPECIFIC(NVME_SC_INVALID_CTRL_RESOURCES), -EINVAL, "invalid number of controller resources" },
+	{ SPECIFIC(NVME_SC_INVALID_RESOURCE_ID), -EINVAL, "invalid resource identifier" },
 	{ SPECIFIC(NVME_SC_INVALID_PI), -EINVAL, "invalid protection information" },
 	{ SPECIFIC(NVME_SC_READ_ONLY), -EROFS, "write to read-only range" },
 	{ MEDIA(NVME_SC_WRITE_FAULT), -EIO, "write fault" },
@@ -61,6 +65,7 @@ static const struct {
 	{ PATH(NVME_SC_ANA_INACCESSIBLE), -EIO, "path inaccessible" },
 	{ PATH(NVME_SC_ANA_TRANSITION), -EAGAIN, "path in transition" },
 	{ PATH(NVME_SC_CTRL_PATH_ERROR), -EIO, "controller pathing error" },
+	{ NVME_STATUS_IN_DOUBT, -ECONNRESET, "in doubt: the controller was reset while it was on its way" },
 };
 
 static ptrdiff_t find(uint16_t status)
@@ -78,6 +83,11 @@ int nvme_status_error(uint16_t status)
 	ptrdiff_t i = find(status);
 
 	return i < 0 ? -EIO : meanings[i].error;
+}
+
+bool nvme_status_may_retry(uint16_t status)
+{
+	return nvme_status_error(status) < 0 && !(status & NVME_SC_DNR);
 }
 
 const char *nvme_status_text(uint16_t status)
