@@ -2,7 +2,6 @@
 /*
  * weir-edu: have QEMU's edu device compute and copy, and see that its DMA stays within what is mapped.
  */
-#include <argp.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,15 +10,14 @@
 
 #include <edu/edu.h>
 
-#include "common/open.h"
+#include "common/options.h"
 #include "common/privileges.h"
 #include "common/progress.h"
+#include "common/say.h"
 #include "common/units.h"
 
 #define PAGE       4096u
 #define TIMEOUT_MS 5000
-
-enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* What the demonstration works with. */
 struct session {
@@ -55,12 +53,6 @@ static void verdict(struct session *s, const char *label, bool as_expected, cons
 	     as_expected ? "ok" : "WRONG");
 }
 
-static int complain(const char *text, int error)
-{
-	fprintf(stderr, "weir-edu: %s\n", text);
-	return error;
-}
-
 /* Steps -------------------------------------------------------------------------------------------------- */
 
 static int compute(struct session *s, enum edu_completion how, const char *label)
@@ -71,7 +63,7 @@ static int compute(struct session *s, enum edu_completion how, const char *label
 	int r = edu_factorial(s->edu, 12, how, TIMEOUT_MS, &product);
 
 	if (r < 0)
-		return complain(edu_error(), r);
+		return say_error(r, NULL, edu_error);
 	snprintf(what, sizeof what, "12! = %u", product);
 	verdict(s, label, product == 479001600, what, seconds_now() - start);
 	return 0;
@@ -93,7 +85,7 @@ static int load(struct session *s, unsigned int seed, enum edu_completion how)
 
 	fill(s->source.addr, seed);
 	r = edu_dma(s->edu, EDU_FROM_MEMORY, s->source.iova, 0, PAGE, how, TIMEOUT_MS);
-	return r < 0 ? complain(edu_error(), r) : 0;
+	return say_error(r, NULL, edu_error);
 }
 
 /* Have the device write its buffer to @iova, and see whether it arrived in the target page. */
@@ -108,7 +100,7 @@ static int store(struct session *s, uint64_t iova, enum edu_completion how, cons
 	start = seconds_now();
 	r = edu_dma(s->edu, EDU_TO_MEMORY, iova, 0, PAGE, how, TIMEOUT_MS);
 	if (r < 0)
-		return complain(edu_error(), r);
+		return say_error(r, NULL, edu_error);
 	arrived = memcmp(s->target.addr, s->source.addr, PAGE) == 0;
 	if (!arrived && *(char *)s->target.addr != 0)
 		s->unexpected = true; /* neither blocked nor whole */
@@ -126,7 +118,7 @@ static int map_target(struct session *s, uint32_t flags, uint64_t iova)
 	s->another_way = NULL;
 	if (r == 0 && flags)
 		r = weir_ioas_map(s->opened.ioas, s->target.addr, PAGE, &opts, &s->another_way);
-	return r < 0 ? complain(weir_error(), r) : 0;
+	return say_error(r, NULL, weir_error);
 }
 
 static int show_computing(struct session *s)
@@ -134,7 +126,7 @@ static int show_computing(struct session *s)
 	int r = edu_liveness(s->edu, 0xcafe);
 
 	if (r < 0)
-		return complain(edu_error(), r);
+		return say_error(r, NULL, edu_error);
 	verdict(s, "Liveness", true, "0x0000cafe answered by 0xffff3501", 0);
 	r = compute(s, EDU_BY_POLLING, "Factorial, polled");
 	return r < 0 ? r : compute(s, EDU_BY_INTERRUPT, "Factorial, by interrupt");
@@ -162,7 +154,7 @@ static int show_borders(struct session *s)
 	int r = weir_ioas_map(s->opened.ioas, s->target.addr, PAGE, NULL, &s->another_way);
 
 	if (r < 0)
-		return complain(weir_error(), r);
+		return say_error(r, NULL, weir_error);
 	iova = weir_map_iova(s->another_way);
 	printf("\n  The device writes to IOVA 0x%" PRIx64 ", where the page is mapped as well\n", iova);
 	r = store(s, iova, EDU_BY_POLLING, "... for reading and writing", true);
@@ -193,7 +185,7 @@ static int get_pages(struct session *s)
 		r = weir_memory_alloc(s->memory, PAGE, NULL, &s->source);
 	if (r == 0)
 		r = weir_memory_alloc(s->memory, PAGE, NULL, &s->target);
-	return r < 0 ? complain(weir_error(), r) : 0;
+	return say_error(r, NULL, weir_error);
 }
 
 static int set_up(struct session *s)
@@ -202,35 +194,25 @@ static int set_up(struct session *s)
 
 	r = open_device(&s->request, &s->opened);
 	if (r < 0)
-		return complain(weir_error(), r);
+		return say_error(r, NULL, weir_error);
 	r = edu_open(s->opened.device, EDU_INTERRUPTS, &s->edu);
 	if (r < 0)
-		return complain(edu_error(), r);
+		return say_error(r, NULL, edu_error);
 	r = get_pages(s);
 	if (r < 0)
 		return r;
-	r = privileges_drop();
-	return r < 0 ? complain("privileges could not be dropped", r) : 0;
-}
-
-/* The first error counts; each is told. */
-static int first_of(int first, int r, const char *text)
-{
-	if (r < 0)
-		complain(text, r);
-	return first < 0 ? first : r;
+	return privileges_give_up(NULL);
 }
 
 static int tear_down(struct session *s)
 {
-	int r = edu_close(s->edu), first = first_of(0, r, edu_error());
+	int first = 0;
 
-	r = weir_map_close(s->another_way);
-	first = first_of(first, r, weir_error());
-	r = weir_memory_close(s->memory);
-	first = first_of(first, r, weir_error());
-	r = close_device(&s->opened);
-	return first_of(first, r, weir_error());
+	keep_first(&first, say_error(edu_close(s->edu), NULL, edu_error));
+	keep_first(&first, say_error(weir_map_close(s->another_way), NULL, weir_error));
+	keep_first(&first, say_error(weir_memory_close(s->memory), NULL, weir_error));
+	keep_first(&first, say_error(close_device(&s->opened), NULL, weir_error));
+	return first;
 }
 
 /* Command line ------------------------------------------------------------------------------------------- */
@@ -253,6 +235,11 @@ static const struct argp_option table[] = {
 static error_t take(int key, char *arg, struct argp_state *state)
 {
 	struct open_request *request = state->input;
+	const struct option_target targets[] = {
+		{ 'b', .backend = &request->backend },
+		{ 'B', .text = &request->broker },
+		{ ARGP_KEY_ARG, "ADDRESS", .text = &request->address },
+	};
 	uint64_t bits;
 
 	switch (key) {
@@ -261,24 +248,12 @@ static error_t take(int key, char *arg, struct argp_state *state)
 			argp_error(state, "address-bits: from 12 to 64, not \"%s\"", arg);
 		request->address_bits = (uint32_t)bits;
 		return 0;
-	case 'b':
-		if (!open_backend(arg, &request->backend))
-			argp_error(state, "backend: auto, iommufd, type1 or compat, not \"%s\"", arg);
-		return 0;
-	case 'B':
-		request->broker = arg;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (request->address)
-			argp_error(state, "one ADDRESS, not also \"%s\"", arg);
-		request->address = arg;
-		return 0;
 	case ARGP_KEY_END:
 		if (!request->address)
 			argp_error(state, "the ADDRESS of an edu is missing");
 		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
+	return option_take(targets, sizeof targets / sizeof targets[0], key, arg, state);
 }
 
 int main(int argc, char **argv)
@@ -287,9 +262,7 @@ int main(int argc, char **argv)
 	struct session s = { .request = { .address_bits = 28 } };
 	int r;
 
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &s.request) != 0)
-		return EXIT_USAGE;
+	option_parse(&argp, argc, argv, &s.request);
 	r = set_up(&s);
 	if (r == 0) {
 		printf("%s is an edu, version %u.%u, opened through %s\n\n", s.request.address,
@@ -301,7 +274,5 @@ int main(int argc, char **argv)
 		r = show_copying(&s);
 	if (r == 0)
 		r = show_borders(&s);
-	if (tear_down(&s) < 0 || r < 0 || s.unexpected)
-		return EXIT_FAILED;
-	return EXIT_FINE;
+	return tear_down(&s) < 0 || r < 0 || s.unexpected ? EXIT_FAILURE : EXIT_SUCCESS;
 }

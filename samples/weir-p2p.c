@@ -5,23 +5,23 @@
  * The source's DMA writes into the target controller's memory buffer; the target writes its namespace from there. The data
  * visits host memory only afterwards, when both namespaces are read back for their sums.
  */
+#include <err.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "common/json.h"
 #include "common/reader.h"
+#include "common/say.h"
+#include "common/sha256.h"
 #include "common/stop.h"
 #include "common/units.h"
 #include "p2p/transfer.h"
 
 #define DEFAULT_REQUEST_SIZE (128u << 10)
 #define TIMEOUT_MS           30000
-#define SHA256_TEXT          65 /* 64 hexadecimal digits */
 
 struct session {
 	struct options options;
@@ -52,9 +52,9 @@ static int choose_sizes(struct session *s)
 	uint64_t size = s->options.request_size ? s->options.request_size : least(most, DEFAULT_REQUEST_SIZE);
 
 	if (size % block != 0 || size % 4 != 0 || size > most) {
-		complain("requests of %" PRIu64 " bytes: blocks are of %u, and a request carries %" PRIu64
-			 " at most",
-			 size, block, most);
+		warnx("requests of %" PRIu64 " bytes: blocks are of %u, and a request carries %" PRIu64
+		      " at most",
+		      size, block, most);
 		return -EINVAL;
 	}
 	s->transfer = (struct transfer){
@@ -76,7 +76,7 @@ static void say_subject(const struct session *s)
 	if (s->options.json)
 		return;
 	printf("%s%s to %s through %s\n\n", s->options.simulate ? "Simulated controllers: " : "",
-	       d->source.address, d->target.address, weir_backend_name(weir_host_backend(d->host)));
+	       d->source.address, d->target.address, weir_backend_name(weir_host_backend(d->machine.host)));
 	printf("  Source       %s, %s: %s\n", d->source.info.model, d->source.info.serial,
 	       unit_size((double)bytes_of(&d->source.ns)).text);
 	printf("  Target       %s, %s: %s\n", d->target.info.model, d->target.info.serial,
@@ -105,34 +105,13 @@ static int move(struct session *s)
 
 /* Reading back ------------------------------------------------------------------------------------------- */
 
-static int hash(void *ctx, const void *data, size_t len)
-{
-	return EVP_DigestUpdate(ctx, data, len) == 1 ? 0 : -EIO;
-}
-
-static void print_sum(EVP_MD_CTX *sha256, char text[SHA256_TEXT])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int len = 0, i;
-
-	EVP_DigestFinal_ex(sha256, digest, &len);
-	for (i = 0; i < len && i < (SHA256_TEXT - 1) / 2; i++)
-		sprintf(text + 2 * (size_t)i, "%02x", digest[i]);
-}
-
-static int read_through(const struct session *s, struct reader *reader, EVP_MD_CTX *sha256)
+static int read_through(const struct session *s, const struct reader *reader)
 {
 	struct reader_failure failure;
-	int r = sha256 && EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) == 1 ? 0 : -EOPNOTSUPP;
+	int r = reader_run(reader, 0, s->transfer.bytes >> reader->ns->block_shift, &failure);
 
-	if (r < 0) {
-		complain("OpenSSL has no SHA-256");
-		return r;
-	}
-	r = reader_run(reader, 0, s->transfer.bytes >> reader->ns->block_shift, &failure);
 	if (r < 0)
-		complain("reading back: %s",
-			 failure.status ? nvme_status_text(failure.status) : nvme_error());
+		warnx("reading back: %s", failure.status ? nvme_status_text(failure.status) : nvme_error());
 	return r;
 }
 
@@ -146,27 +125,28 @@ static int sum_up(struct session *s, struct disk *disk, char text[SHA256_TEXT])
 		.depth = s->transfer.depth,
 		.request_size = s->transfer.request_size,
 		.timeout_ms = TIMEOUT_MS,
-		.sink = hash,
+		.sink = sha256_add,
+		.ctx = sha256_new(),
 		.stop = &stop,
 	};
 	struct weir_memory *memory = NULL;
-	EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
-	int r = weir_memory_open(disk->ioas, &opts, &memory);
+	int r = reader.ctx ? 0 : -EOPNOTSUPP;
 
+	if (r < 0)
+		return r;
+	r = weir_memory_open(disk->ioas, &opts, &memory);
 	if (r == 0)
 		r = weir_memory_alloc(memory, (uint64_t)reader.depth * reader.request_size, NULL,
 				      &reader.buffers);
-	if (r < 0)
-		complain("memory to read back into: %s", weir_error());
-	reader.ctx = sha256;
+	say_error(r, "memory to read back into", weir_error);
 	if (r == 0)
-		r = read_through(s, &reader, sha256);
+		r = read_through(s, &reader);
 	if (r == 0)
-		print_sum(sha256, text);
+		sha256_text(reader.ctx, text);
 	nvme_queue_close(disk->queue); /* a read that failed may have left others in flight */
 	disk->queue = NULL;
 	weir_memory_close(memory);
-	EVP_MD_CTX_free(sha256);
+	EVP_MD_CTX_free(reader.ctx);
 	return r;
 }
 
@@ -177,7 +157,7 @@ static int check(struct session *s)
 	if (r == 0)
 		r = sum_up(s, &s->disks.target, s->target_sum);
 	if (r == 0 && strcmp(s->source_sum, s->target_sum) != 0) {
-		complain("the sums differ: %s on the source, %s on the target", s->source_sum, s->target_sum);
+		warnx("the sums differ: %s on the source, %s on the target", s->source_sum, s->target_sum);
 		r = -EIO;
 	}
 	return r;
@@ -236,7 +216,7 @@ static int run(struct session *s)
 	r = move(s);
 	if (r == 0)
 		r = check(s);
-	return r == 0 ? EXIT_MOVED : r == -EINTR ? EXIT_STOPPED : EXIT_FAILED;
+	return exit_status(r);
 }
 
 int main(int argc, char **argv)
@@ -249,9 +229,9 @@ int main(int argc, char **argv)
 	s.options = options_parse(argc, argv);
 	stop_on_signals();
 	status = run(&s);
-	if (disks_close(&s.disks) < 0 && status == EXIT_MOVED)
+	if (disks_close(&s.disks) < 0 && status == EXIT_DONE)
 		status = EXIT_FAILED;
-	if (status == EXIT_MOVED)
+	if (status == EXIT_DONE)
 		say_result(&s);
 	return status;
 }

@@ -4,7 +4,6 @@
  *
  * This side needs no weir: it is what any RDMA program does. Nothing that the server says is used before it is checked.
  */
-#include <argp.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
+#include "common/options.h"
 #include "common/progress.h"
+#include "common/sha256.h"
+#include "common/status.h"
 #include "common/units.h"
 #include "rdma/link.h"
-
-enum { EXIT_FETCHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_FAILED = 3 };
 
 struct session {
 	const char *host, *port, *device, *output;
@@ -58,38 +56,24 @@ static const struct argp_option table[] = {
 static error_t take(int key, char *arg, struct argp_state *state)
 {
 	struct session *s = state->input;
-	char *rest;
+	const struct option_target targets[] = {
+		{ 'p', .text = &s->port },
+		{ 'd', .text = &s->device },
+		{ 'o', .text = &s->output },
+		{ KEY_PROGRESS, .flag = &s->progress },
+		{ ARGP_KEY_ARG, "HOST", .text = &s->host },
+	};
 
 	switch (key) {
-	case 'p':
-		s->port = arg;
-		return 0;
-	case 'd':
-		s->device = arg;
-		return 0;
-	case 'o':
-		s->output = arg;
-		return 0;
 	case KEY_GID:
-		s->gid_index = (int)strtol(arg, &rest, 10);
-		if (*arg == '\0' || *rest != '\0' || s->gid_index < 0 || s->gid_index > 255)
-			argp_error(state, "gid-index: a number from 0 to 255, not \"%s\"", arg);
-		return 0;
-	case KEY_PROGRESS:
-		s->progress = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (s->host)
-			argp_error(state, "one HOST, not also \"%s\"", arg);
-		s->host = arg;
+		s->gid_index = (int)option_within(arg, "gid-index", 0, 255, state);
 		return 0;
 	case ARGP_KEY_END:
 		if (!s->host)
 			argp_error(state, "the HOST that weir-rdma-serve runs on is missing");
 		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
 	}
+	return option_take(targets, sizeof targets / sizeof targets[0], key, arg, state);
 }
 
 static void parse(struct session *s, int argc, char **argv)
@@ -105,9 +89,7 @@ static void parse(struct session *s, int argc, char **argv)
 		       "2 for a command line that makes no sense; 3 when it failed on the way.",
 	};
 
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, s) != 0)
-		exit(EXIT_USAGE);
+	option_parse(&argp, argc, argv, s);
 }
 
 /* Setting up ---------------------------------------------------------------------------------------------- */
@@ -158,11 +140,8 @@ static int set_up(struct session *s)
 		warn("%s", s->output);
 		return -errno;
 	}
-	s->sha256 = EVP_MD_CTX_new();
-	if (s->sha256 && EVP_DigestInit_ex(s->sha256, EVP_sha256(), NULL) == 1)
-		return 0;
-	warnx("OpenSSL has no SHA-256");
-	return -EOPNOTSUPP;
+	s->sha256 = sha256_new();
+	return s->sha256 ? 0 : -EOPNOTSUPP;
 }
 
 /* Fetching ------------------------------------------------------------------------------------------------ */
@@ -197,7 +176,7 @@ static int fetch_piece(struct session *s, const struct wire_message *piece)
 	r = link_read(&s->link, s->mr, piece->addr, piece->rkey, piece->len);
 	if (r < 0)
 		return r;
-	EVP_DigestUpdate(s->sha256, s->buffer, piece->len);
+	sha256_add(s->sha256, s->buffer, piece->len);
 	r = write_out(s, piece->len);
 	s->bytes += piece->len;
 	progress_at(&s->bar, s->bytes);
@@ -269,7 +248,7 @@ static int tear_down(struct session *s)
 int main(int argc, char **argv)
 {
 	struct session s = { .port = "7471", .gid_index = -1, .fd = -1, .out = -1 };
-	int status = EXIT_FETCHED;
+	int status = EXIT_DONE;
 
 	setlocale(LC_ALL, "");
 	s.progress = isatty(STDERR_FILENO);
@@ -280,7 +259,7 @@ int main(int argc, char **argv)
 		status = EXIT_FAILED;
 	else
 		report(&s);
-	if (tear_down(&s) < 0 && status == EXIT_FETCHED)
+	if (tear_down(&s) < 0 && status == EXIT_DONE)
 		status = EXIT_FAILED;
 	return status;
 }

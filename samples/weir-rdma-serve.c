@@ -16,12 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
 #include <weir/rdma.h>
 
-#include "common/open.h"
+#include "common/drive.h"
 #include "common/privileges.h"
 #include "common/reader.h"
+#include "common/say.h"
+#include "common/sha256.h"
+#include "common/status.h"
 #include "common/stop.h"
 #include "common/units.h"
 #include "rdma/link.h"
@@ -32,11 +34,8 @@ enum { REQUEST_TIMEOUT_MS = 30000 };
 /* Everything that is open. Zero is closed. */
 struct server {
 	struct serve_options options;
-	struct opened opened;
-	struct nvme_controller *controller;
-	struct nvme_namespace ns;
+	struct drive drive;
 	struct nvme_queue *queue;
-	struct weir_memory *memory;
 	struct weir_buffer buffers;
 	struct end end;
 	struct weir_rdma *rdma;
@@ -61,30 +60,19 @@ struct client {
 static int open_disk(struct server *s)
 {
 	struct nvme_controller_opts opts = WEIR_OPTS(nvme_controller_opts, .wait = NVME_WAIT_AUTO);
-	struct nvme_controller_info info = { 0 };
 	uint64_t size = s->options.request_size;
-	int r = open_device(&s->options.open, &s->opened);
+	int r = drive_open(&s->drive, &s->options.open, &opts, s->options.namespace_id);
 
-	if (r < 0) {
-		warnx("%s", weir_error());
+	if (r < 0)
 		return r;
-	}
-	r = nvme_controller_open(s->opened.device, &opts, &s->controller);
-	if (r == 0)
-		r = nvme_controller_info(s->controller, &info, sizeof info);
-	if (r == 0)
-		r = nvme_namespace_info(s->controller, s->options.namespace_id, &s->ns, sizeof s->ns);
-	if (r == 0)
-		r = nvme_queue_open(s->controller, s->options.queue_depth, &s->queue);
-	if (r < 0) {
-		warnx("%s: %s", s->options.open.address, nvme_error());
-		return r;
-	}
-	if (size > info.max_transfer)
-		size = info.max_transfer;
-	if (size % s->ns.block_size != 0 || size > WIRE_MAX_PIECE) {
+	r = nvme_queue_open(s->drive.controller, s->options.queue_depth, &s->queue);
+	if (r < 0)
+		return say_error(r, s->options.open.address, nvme_error);
+	if (size > s->drive.info.max_transfer)
+		size = s->drive.info.max_transfer;
+	if (size % s->drive.ns.block_size != 0 || size > WIRE_MAX_PIECE) {
 		warnx("requests of %" PRIu64 " bytes: blocks are of %u, and a piece is of %u at most", size,
-		      s->ns.block_size, WIRE_MAX_PIECE);
+		      s->drive.ns.block_size, WIRE_MAX_PIECE);
 		return -EINVAL;
 	}
 	s->request_size = (uint32_t)size;
@@ -96,19 +84,17 @@ static int get_buffers(struct server *s)
 {
 	struct weir_memory_opts opts = WEIR_OPTS(weir_memory_opts, .map_flags = WEIR_MAP_WRITE);
 	uint64_t len = (uint64_t)s->options.queue_depth * s->request_size;
-	int r = weir_memory_open(s->opened.ioas, &opts, &s->memory);
+	int r = weir_memory_open(s->drive.opened.ioas, &opts, &s->drive.memory);
 
 	if (r == 0)
-		r = weir_memory_alloc(s->memory, len, NULL, &s->buffers);
+		r = weir_memory_alloc(s->drive.memory, len, NULL, &s->buffers);
 	if (r == 0)
 		r = weir_rdma_open(s->end.pd, NULL, &s->rdma);
 	if (r == 0)
-		r = weir_rdma_memory_open(s->rdma, s->memory, IBV_ACCESS_REMOTE_READ, &s->shown);
+		r = weir_rdma_memory_open(s->rdma, s->drive.memory, IBV_ACCESS_REMOTE_READ, &s->shown);
 	if (r == 0)
 		r = weir_rdma_memory_range(s->shown, &s->buffers, 0, len, &s->range);
-	if (r < 0)
-		warnx("%s", weir_error());
-	return r;
+	return say_error(r, NULL, weir_error);
 }
 
 static int set_up(struct server *s)
@@ -125,10 +111,7 @@ static int set_up(struct server *s)
 	if (s->listening < 0)
 		return s->listening;
 	/* What comes from the network meets a process that may do nothing else. */
-	r = privileges_drop();
-	if (r < 0)
-		warnx("privileges could not be dropped: %s", strerror(-r));
-	return r;
+	return privileges_give_up(NULL);
 }
 
 /* Serving ------------------------------------------------------------------------------------------------- */
@@ -146,7 +129,7 @@ static int offer(void *ctx, const void *data, size_t len)
 	};
 	int r = wire_send_message(c->fd, &message);
 
-	EVP_DigestUpdate(c->sha256, data, len);
+	sha256_add(c->sha256, data, len);
 	if (r == 0)
 		r = wire_receive_message(c->fd, &message);
 	if (r == 0 && (message.kind != WIRE_TAKEN || message.len != len)) {
@@ -177,7 +160,7 @@ static int say_hello(struct client *c)
 	int r = wire_receive_hello(c->fd, false, &other);
 
 	mine.max_piece = s->request_size;
-	mine.bytes = s->ns.num_blocks << s->ns.block_shift;
+	mine.bytes = s->drive.ns.num_blocks << s->drive.ns.block_shift;
 	if (r == 0)
 		r = link_connect(&s->end, &c->link, &other);
 	return r == 0 ? wire_send_hello(c->fd, &mine) : r;
@@ -188,7 +171,7 @@ static int send_disk(struct client *c)
 	struct server *s = c->server;
 	struct reader reader = {
 		.queue = s->queue,
-		.ns = &s->ns,
+		.ns = &s->drive.ns,
 		.buffers = s->buffers,
 		.depth = s->options.queue_depth,
 		.request_size = s->request_size,
@@ -198,7 +181,7 @@ static int send_disk(struct client *c)
 		.stop = &stop,
 	};
 	struct reader_failure failure;
-	int r = reader_run(&reader, 0, s->ns.num_blocks, &failure);
+	int r = reader_run(&reader, 0, s->drive.ns.num_blocks, &failure);
 
 	if (failure.status != 0)
 		warnx("block %" PRIu64 " and following: %s", failure.block, nvme_status_text(failure.status));
@@ -223,8 +206,8 @@ static int send_end(struct client *c)
 
 static int serve(struct server *s, int fd)
 {
-	struct client c = { .server = s, .fd = fd, .sha256 = EVP_MD_CTX_new() };
-	int r = c.sha256 && EVP_DigestInit_ex(c.sha256, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+	struct client c = { .server = s, .fd = fd, .sha256 = sha256_new() };
+	int r = c.sha256 ? 0 : -EOPNOTSUPP;
 
 	if (r == 0)
 		r = link_open(&s->end, &c.link);
@@ -248,8 +231,8 @@ static int serve_all(struct server *s)
 	int r = 0;
 
 	printf("%s of %s at port %s, by %s\n",
-	       unit_size((double)(s->ns.num_blocks << s->ns.block_shift)).text, s->options.open.address,
-	       s->options.port, ibv_get_device_name(s->end.context->device));
+	       unit_size((double)(s->drive.ns.num_blocks << s->drive.ns.block_shift)).text,
+	       s->options.open.address, s->options.port, ibv_get_device_name(s->end.context->device));
 	fflush(stdout);
 	while (r == 0 && !stop && (s->options.clients == 0 || s->served < s->options.clients)) {
 		int fd = wire_accept(s->listening);
@@ -272,32 +255,21 @@ static int serve_all(struct server *s)
 /* In the order in which others lose reach of things: the other side, the controller, this process. */
 static int tear_down(struct server *s)
 {
-	int first = 0, r;
+	int first = 0;
 
 	if (s->listening >= 0)
 		close(s->listening);
-	first = weir_rdma_memory_close(s->shown);
-	r = weir_rdma_close(s->rdma);
-	first = first < 0 ? first : r;
-	if (first < 0)
-		warnx("closing: %s", weir_error());
+	keep_first(&first, say_error(weir_rdma_memory_close(s->shown), "closing", weir_error));
+	keep_first(&first, say_error(weir_rdma_close(s->rdma), "closing", weir_error));
 	end_close(&s->end);
-	r = nvme_controller_close(s->controller);
-	if (r < 0)
-		warnx("closing: %s", nvme_error());
-	first = first < 0 ? first : r;
-	r = weir_memory_close(s->memory);
-	first = first < 0 ? first : r;
-	r = close_device(&s->opened);
-	if (r < 0)
-		warnx("closing: %s", weir_error());
-	return first < 0 ? first : r;
+	keep_first(&first, drive_close(&s->drive));
+	return first;
 }
 
 int main(int argc, char **argv)
 {
 	struct server s = { .listening = -1 };
-	int status = EXIT_SERVED;
+	int status = EXIT_DONE;
 
 	setlocale(LC_ALL, "");
 	s.options = serve_options_parse(argc, argv);
@@ -305,8 +277,8 @@ int main(int argc, char **argv)
 	if (set_up(&s) < 0)
 		status = EXIT_REFUSED;
 	else if (serve_all(&s) < 0)
-		status = EXIT_SERVE_FAILED;
-	if (tear_down(&s) < 0 && status == EXIT_SERVED)
-		status = EXIT_SERVE_FAILED;
+		status = EXIT_FAILED;
+	if (tear_down(&s) < 0 && status == EXIT_DONE)
+		status = EXIT_FAILED;
 	return status;
 }

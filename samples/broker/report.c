@@ -6,10 +6,16 @@
 #include <stdio.h>
 
 static bool in_background;
+static const char *name = "weir-broker";
+
+void report_as(const char *who)
+{
+	name = who;
+}
 
 void report_to_syslog(void)
 {
-	openlog("weir-broker", LOG_PID, LOG_DAEMON);
+	openlog(name, LOG_PID, LOG_DAEMON);
 	in_background = true;
 }
 
@@ -24,5 +30,5 @@ void report(int priority, const char *format, ...)
 	if (in_background)
 		syslog(priority, "%s", text);
 	else
-		fprintf(stderr, "weir-broker: %s\n", text);
+		fprintf(stderr, "%s: %s\n", name, text);
 }

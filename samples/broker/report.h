@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages to the administrator: on standard error, or in the system log once the broker is in the
+/* Messages to the administrator: on standard error, or in the system log once the program is in the
  * background. */
 #ifndef BROKER_REPORT_H
 #define BROKER_REPORT_H
 
 #include <syslog.h>
+
+/* Messages come from @name; without it, from weir-broker. */
+void report_as(const char *name);
 
 void report_to_syslog(void);
 

@@ -4,56 +4,81 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static bool first;
+static FILE *out;
+static bool first, first_row;
 
 static void key(const char *name)
 {
-	printf("%s\n  \"%s\": ", first ? "" : ",", name);
+	fprintf(out, "%s\n  \"%s\": ", first ? "" : ",", name);
 	first = false;
+}
+
+void json_to(FILE *file)
+{
+	out = file;
 }
 
 void json_begin(void)
 {
+	out = out ? out : stdout;
 	first = true;
-	fputs("{", stdout);
+	fputs("{", out);
 }
 
 void json_text(const char *name, const char *value)
 {
 	key(name);
-	putchar('"');
+	fputc('"', out);
 	for (; *value; value++) {
 		unsigned char c = (unsigned char)*value;
 
 		if (c == '"' || c == '\\')
-			printf("\\%c", c);
+			fprintf(out, "\\%c", c);
 		else if (c < ' ')
-			printf("\\u%04x", c);
+			fprintf(out, "\\u%04x", c);
 		else
-			putchar(c);
+			fputc(c, out);
 	}
-	putchar('"');
+	fputc('"', out);
 }
 
 void json_number(const char *name, uint64_t value)
 {
 	key(name);
-	printf("%" PRIu64, value);
+	fprintf(out, "%" PRIu64, value);
 }
 
 void json_real(const char *name, double value)
 {
 	key(name);
-	printf("%.6f", value);
+	fprintf(out, "%.6f", value);
 }
 
 void json_bool(const char *name, bool value)
 {
 	key(name);
-	fputs(value ? "true" : "false", stdout);
+	fputs(value ? "true" : "false", out);
+}
+
+void json_rows_begin(const char *name)
+{
+	key(name);
+	fputc('[', out);
+	first_row = true;
+}
+
+void json_row(uint64_t one, uint64_t other)
+{
+	fprintf(out, "%s[%" PRIu64 ", %" PRIu64 "]", first_row ? "" : ", ", one, other);
+	first_row = false;
+}
+
+void json_rows_end(void)
+{
+	fputc(']', out);
 }
 
 void json_end(void)
 {
-	puts("\n}");
+	fputs("\n}\n", out);
 }

@@ -29,7 +29,7 @@ bool open_backend(const char *name, uint32_t *ret_backend)
 static int simulate(const struct open_request *request, struct weir_sim **ret_sim)
 {
 	struct weir_sim_nvme_opts disk =
-		WEIR_OPTS(weir_sim_nvme_opts, .image = request->simulate, .read_only = true);
+		WEIR_OPTS(weir_sim_nvme_opts, .image = request->simulate, .read_only = !request->writable);
 	struct weir_sim_slot slot = WEIR_OPTS(weir_sim_slot, .address = request->address);
 	struct weir_sim_opts machine = WEIR_OPTS(
 		weir_sim_opts, .iommu = request->nested ? WEIR_SIM_IOMMU_VTD : WEIR_SIM_IOMMU_PLAIN);
@@ -40,38 +40,45 @@ static int simulate(const struct open_request *request, struct weir_sim **ret_si
 	return r == 0 ? weir_sim_start(*ret_sim) : r;
 }
 
-static int open_host(const struct open_request *request, struct opened *opened)
+static int try_host(const struct open_request *request, struct opened *opened)
 {
 	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = request->backend);
 
-	if (request->simulate) {
+	if (request->simulate && !opened->sim) {
 		int r = simulate(request, &opened->sim);
 
 		if (r < 0)
 			return r;
-		opts.sys = weir_sim_sys(opened->sim);
 	}
+	if (opened->sim)
+		opts.sys = weir_sim_sys(opened->sim);
 	if (request->broker)
 		return weir_host_open_broker(request->broker, request->address, &opts, &opened->host);
 	return weir_host_open(&opts, &opened->host);
 }
 
-int open_device(const struct open_request *request, struct opened *ret_opened)
+int open_host(const struct open_request *request, struct opened *opened)
 {
-	struct weir_device_opts opts = WEIR_OPTS(weir_device_opts, .address_bits = request->address_bits);
-	struct opened opened = { 0 };
-	int r;
+	int r = try_host(request, opened);
 
-	r = open_host(request, &opened);
-	if (r == 0)
-		r = request->nested ? weir_nested_space_open(opened.host, request->nested, &opened.ioas)
-				    : weir_ioas_open(opened.host, NULL, &opened.ioas);
-	if (r == 0)
-		r = weir_device_open(opened.ioas, request->address, &opts, &opened.device);
 	if (r < 0)
-		close_device(&opened);
-	else
-		*ret_opened = opened;
+		close_device(opened);
+	return r;
+}
+
+int open_device(const struct open_request *request, struct opened *opened)
+{
+	struct weir_device_opts opts = WEIR_OPTS(weir_device_opts, .address_bits = request->address_bits,
+						 .vf_token = request->vf_token);
+	int r = try_host(request, opened);
+
+	if (r == 0)
+		r = request->nested ? weir_nested_space_open(opened->host, request->nested, &opened->ioas)
+				    : weir_ioas_open(opened->host, NULL, &opened->ioas);
+	if (r == 0)
+		r = weir_device_open(opened->ioas, request->address, &opts, &opened->device);
+	if (r < 0)
+		close_device(opened);
 	return r;
 }
 

@@ -12,7 +12,9 @@ struct open_request {
 	const char *broker;  /* socket of a weir-broker; NULL: open the nodes ourselves */
 	const char
 		*simulate; /* disk image: on a simulated machine with one NVMe controller; NULL: a real one */
-	uint32_t backend;  /* enum weir_backend */
+	bool writable;     /* with simulate: the image may be written */
+	const char *vf_token;                        /* weir_device_opts.vf_token */
+	uint32_t backend;                            /* enum weir_backend */
 	uint32_t address_bits;                       /* the device's; 0: 64 */
 	const struct weir_nested_space_opts *nested; /* a nested space of this kind; NULL: an ordinary one */
 };
@@ -28,12 +30,15 @@ struct opened {
 bool open_backend(const char *name, uint32_t *ret_backend);
 
 /*
- * Open a host, a space in it, and the device into that. Returns 0, or an error of weir's with nothing left
- * open.
+ * Open a host, a space in it, and the device into that. @opened is all zero, or has a simulated machine that the program made and started itself:
+ * then the host is that. Returns 0, or an error of weir's with nothing left open.
  */
-int open_device(const struct open_request *request, struct opened *ret_opened);
+int open_device(const struct open_request *request, struct opened *opened);
 
-/* Close all of them. Returns 0 or the first error. */
+/* The same of a host alone, for programs with spaces and devices of their own. */
+int open_host(const struct open_request *request, struct opened *opened);
+
+/* Close what of it is open. Returns 0 or the first error. */
 int close_device(struct opened *opened);
 
 #endif

@@ -2,9 +2,11 @@
 #include "privileges.h"
 
 #include <cap-ng.h>
+#include <err.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 int privileges_drop(void)
@@ -57,4 +59,15 @@ int privileges_read(struct privileges *ret_privileges)
 	found.no_new_privs = no_new_privs != 0;
 	*ret_privileges = found;
 	return 0;
+}
+
+int privileges_give_up(struct privileges *ret_left)
+{
+	int r = privileges_drop();
+
+	if (r == 0 && ret_left)
+		r = privileges_read(ret_left);
+	if (r < 0)
+		warnx("privileges could not be dropped: %s", strerror(-r));
+	return r;
 }

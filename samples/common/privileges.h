@@ -23,4 +23,7 @@ int privileges_drop(void);
 /* Returns 0 or a negative errno. */
 int privileges_read(struct privileges *ret_privileges);
 
+/* privileges_drop(), which says on stderr that it failed; and what is left then (NULL: never mind). */
+int privileges_give_up(struct privileges *ret_left);
+
 #endif

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/options.h"
-#include "common/units.h"
 
 #define DEFAULT_DEPTH 8
 
@@ -17,6 +15,7 @@ enum {
 	KEY_BROKER,
 	KEY_SIMULATE,
 	KEY_DOMAIN,
+	KEY_VF_TOKEN,
 	KEY_OFFSET,
 	KEY_LENGTH,
 	KEY_JSON,
@@ -56,48 +55,14 @@ static const struct argp_option table[] = {
 	  "hardware or "
 	  "shadow, and say what that took",
 	  2 },
+	{ "vf-token", KEY_VF_TOKEN, "UUID", 0,
+	  "The token between a physical function and its virtual ones, when vfio-pci has both", 2 },
 	{ NULL, 0, NULL, 0, "What to show:", 3 },
 	{ "json", KEY_JSON, NULL, 0, "The result as a JSON object", 3 },
 	{ "progress", KEY_PROGRESS, NULL, 0, "Progress even if standard error is no terminal", 3 },
 	{ "verbose", 'v', NULL, 0, "What is mapped where, and what is left of privileges", 3 },
 	{ 0 },
 };
-
-static uint64_t number64(const char *text, const char *what, struct argp_state *state)
-{
-	uint64_t value = 0;
-
-	if (!unit_parse(text, &value) && !(text[0] == '0' && text[1] == '\0'))
-		argp_error(state, "%s: a number, not \"%s\"", what, text);
-	return value;
-}
-
-static error_t take_reading(int key, char *arg, struct argp_state *state, struct options *options)
-{
-	switch (key) {
-	case 'n':
-		options->namespace_id = option_number(arg, "namespace", state);
-		return 0;
-	case KEY_OFFSET:
-		options->offset = number64(arg, "offset", state);
-		return 0;
-	case KEY_LENGTH:
-		options->length = number64(arg, "length", state);
-		if (options->length == 0)
-			argp_error(state, "length: at least one block");
-		return 0;
-	case 'o':
-		options->output = arg;
-		return 0;
-	case 'q':
-		options->queue_depth = option_number(arg, "queue-depth", state);
-		return 0;
-	case 's':
-		options->request_size = option_number(arg, "request-size", state);
-		return 0;
-	}
-	return ARGP_ERR_UNKNOWN;
-}
 
 static void take_domain(const char *kind, struct argp_state *state, struct options *options)
 {
@@ -120,60 +85,45 @@ static void take_domain(const char *kind, struct argp_state *state, struct optio
 	argp_error(state, "domain: plain, nested, hardware or shadow, not \"%s\"", kind);
 }
 
-static error_t take_manner(int key, char *arg, struct argp_state *state, struct options *options)
+static error_t take(int key, char *arg, struct argp_state *state)
 {
+	struct options *options = state->input;
+	const struct option_target targets[] = {
+		{ 'n', "namespace", .number = &options->namespace_id },
+		{ KEY_OFFSET, "offset", .number64 = &options->offset },
+		{ 'o', .text = &options->output },
+		{ 'q', "queue-depth", .number = &options->queue_depth },
+		{ 's', "request-size", .number = &options->request_size },
+		{ KEY_BACKEND, .backend = &options->open.backend },
+		{ KEY_BROKER, .text = &options->open.broker },
+		{ KEY_SIMULATE, .text = &options->open.simulate },
+		{ KEY_VF_TOKEN, .text = &options->open.vf_token },
+		{ KEY_JSON, .flag = &options->json },
+		{ KEY_PROGRESS, .flag = &options->progress },
+		{ 'v', .flag = &options->verbose },
+		{ ARGP_KEY_ARG, "ADDRESS", .text = &options->open.address },
+	};
+
 	switch (key) {
+	case KEY_LENGTH:
+		options->length = option_number64(arg, "length", state);
+		if (options->length == 0)
+			argp_error(state, "length: at least one block");
+		return 0;
 	case KEY_INTERRUPTS:
 		options->wait = NVME_WAIT_INTERRUPTS;
 		return 0;
 	case KEY_POLLING:
 		options->wait = NVME_WAIT_POLLING;
 		return 0;
-	case KEY_BACKEND:
-		options->open.backend = option_backend(arg, state);
-		return 0;
-	case KEY_BROKER:
-		options->open.broker = arg;
-		return 0;
-	case KEY_SIMULATE:
-		options->open.simulate = arg;
-		return 0;
 	case KEY_DOMAIN:
 		take_domain(arg, state, options);
 		return 0;
-	case KEY_JSON:
-		options->json = true;
-		return 0;
-	case KEY_PROGRESS:
-		options->progress = true;
-		return 0;
-	case 'v':
-		options->verbose = true;
+	case ARGP_KEY_END:
+		option_controller(&options->open, state);
 		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
-}
-
-static error_t take(int key, char *arg, struct argp_state *state)
-{
-	struct options *options = state->input;
-
-	if (key == ARGP_KEY_ARG) {
-		if (options->open.address)
-			argp_error(state, "one ADDRESS, not also \"%s\"", arg);
-		options->open.address = arg;
-		return 0;
-	}
-	if (key == ARGP_KEY_END) {
-		if (!options->open.address && options->open.simulate)
-			options->open.address = "0000:00:01.0";
-		if (!options->open.address)
-			argp_error(state, "the ADDRESS of a controller is missing");
-		return 0;
-	}
-	if (take_reading(key, arg, state, options) == 0)
-		return 0;
-	return take_manner(key, arg, state, options);
+	return option_take(targets, sizeof targets / sizeof targets[0], key, arg, state);
 }
 
 void options_parse(int argc, char **argv, struct options *ret_options)
@@ -185,7 +135,5 @@ void options_parse(int argc, char **argv, struct options *ret_options)
 		.progress = isatty(STDERR_FILENO),
 	};
 
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, ret_options) != 0)
-		exit(EXIT_USAGE);
+	option_parse(&argp, argc, argv, ret_options);
 }

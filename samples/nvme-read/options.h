@@ -6,12 +6,13 @@
 #include <nvme/nvme.h>
 
 #include "common/open.h"
+#include "common/status.h"
 
 struct options {
 	struct open_request open;
 	uint32_t namespace_id;
 	uint32_t queue_depth;
-	uint64_t request_size; /* bytes; 0: 128 KiB, or as much as the controller carries */
+	uint32_t request_size; /* bytes; 0: 128 KiB, or as much as the controller carries */
 	uint64_t offset;       /* blocks */
 	uint64_t length;       /* blocks; 0: to the end */
 	enum nvme_wait wait;
@@ -21,15 +22,6 @@ struct options {
 	bool json;
 	bool progress;
 	bool verbose;
-};
-
-/* What the program exits with. */
-enum {
-	EXIT_READ = 0,        /* all of it was read */
-	EXIT_REFUSED = 1,     /* it could not be set up */
-	EXIT_USAGE = 2,       /* the command line makes no sense */
-	EXIT_READ_FAILED = 3, /* reading failed on the way */
-	EXIT_STOPPED = 130,   /* by a signal */
 };
 
 /* Understand the command line: @ret_options points into itself. Prints help, or what is wrong, and exits, where that is called for. */

@@ -2,26 +2,15 @@
 #include "report.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/json.h"
+#include "common/report.h"
 #include "common/units.h"
-
-__attribute__((format(printf, 2, 3))) static void line(const char *label, const char *format, ...)
-{
-	va_list args;
-
-	printf("  %-12s ", label);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-}
 
 static uint64_t namespace_bytes(const struct report *report)
 {
-	return report->ns.num_blocks << report->ns.block_shift;
+	return report->drive->ns.num_blocks << report->drive->ns.block_shift;
 }
 
 static void version_text(uint32_t version, char *text, size_t len)
@@ -33,14 +22,14 @@ static void report_details(const struct report *report)
 {
 	const struct privileges *left = &report->privileges;
 
-	line("Doorbells", "%s",
-	     report->controller.doorbells_mapped ? "stores to the mapped BAR" : "system calls");
-	line("Buffers", "at IOVA 0x%" PRIx64, report->buffers_iova);
-	line("Mapped", "%s for the device, all in all", unit_size((double)report->mapped_bytes).text);
-	line("Capabilities",
-	     "effective %" PRIx64 ", permitted %" PRIx64 ", inheritable %" PRIx64 ", ambient %" PRIx64
-	     ", bounding %" PRIx64,
-	     left->effective, left->permitted, left->inheritable, left->ambient, left->bounding);
+	report_line("Doorbells", "%s",
+		    report->drive->info.doorbells_mapped ? "stores to the mapped BAR" : "system calls");
+	report_line("Buffers", "at IOVA 0x%" PRIx64, report->buffers_iova);
+	report_line("Mapped", "%s for the device, all in all", unit_size((double)report->mapped_bytes).text);
+	report_line("Capabilities",
+		    "effective %" PRIx64 ", permitted %" PRIx64 ", inheritable %" PRIx64 ", ambient %" PRIx64
+		    ", bounding %" PRIx64,
+		    left->effective, left->permitted, left->inheritable, left->ambient, left->bounding);
 }
 
 void report_subject(const struct report *report)
@@ -50,19 +39,17 @@ void report_subject(const struct report *report)
 
 	if (options->json)
 		return;
-	version_text(report->controller.version, version, sizeof version);
-	printf("%s%s through %s%s\n\n", options->open.simulate ? "Simulated controller " : "",
-	       options->open.address, report->backend, options->open.broker ? ", opened by the broker" : "");
-	line("Model", "%s", report->controller.model);
-	line("Serial", "%s", report->controller.serial);
-	line("Firmware", "%s, NVMe %s", report->controller.firmware, version);
-	line("Namespace", "%u: %s, %" PRIu64 " blocks of %s", report->ns.nsid,
-	     unit_size((double)namespace_bytes(report)).text, report->ns.num_blocks,
-	     unit_size(report->ns.block_size).text);
-	line("Requests", "%u of %s in flight, %s", options->queue_depth, unit_size(report->request_size).text,
-	     report->controller.interrupts ? "awaited by interrupt" : "polled");
-	line("Privileges", "CapEff %" PRIx64 "%s", report->privileges.effective,
-	     report->privileges.no_new_privs ? ", and no way to get any" : "");
+	version_text(report->drive->info.version, version, sizeof version);
+	report_title(&options->open, report->drive);
+	report_line("Serial", "%s", report->drive->info.serial);
+	report_line("Firmware", "%s, NVMe %s", report->drive->info.firmware, version);
+	report_line("Namespace", "%u: %s, %" PRIu64 " blocks of %s", report->drive->ns.nsid,
+		    unit_size((double)namespace_bytes(report)).text, report->drive->ns.num_blocks,
+		    unit_size(report->drive->ns.block_size).text);
+	report_line("Requests", "%u of %s in flight, %s", options->queue_depth,
+		    unit_size(report->request_size).text,
+		    report->drive->info.interrupts ? "awaited by interrupt" : "polled");
+	report_privileges(&report->privileges);
 	if (options->verbose)
 		report_details(report);
 	putchar('\n');
@@ -85,23 +72,23 @@ static void report_json(const struct report *report)
 {
 	char version[16];
 
-	version_text(report->controller.version, version, sizeof version);
+	version_text(report->drive->info.version, version, sizeof version);
 	json_begin();
 	json_text("address", report->options->open.address);
-	json_text("backend", report->backend);
+	json_text("backend", report->drive->backend);
 	json_bool("broker", report->options->open.broker != NULL);
-	json_text("model", report->controller.model);
-	json_text("serial", report->controller.serial);
-	json_text("firmware", report->controller.firmware);
+	json_text("model", report->drive->info.model);
+	json_text("serial", report->drive->info.serial);
+	json_text("firmware", report->drive->info.firmware);
 	json_text("version", version);
-	json_number("namespace", report->ns.nsid);
-	json_number("block_size", report->ns.block_size);
-	json_number("num_blocks", report->ns.num_blocks);
+	json_number("namespace", report->drive->ns.nsid);
+	json_number("block_size", report->drive->ns.block_size);
+	json_number("num_blocks", report->drive->ns.num_blocks);
 	json_number("offset", report->options->offset);
 	json_number("queue_depth", report->options->queue_depth);
 	json_number("request_size", report->request_size);
-	json_text("completion", report->controller.interrupts ? "interrupts" : "polling");
-	json_bool("doorbells_mapped", report->controller.doorbells_mapped);
+	json_text("completion", report->drive->info.interrupts ? "interrupts" : "polling");
+	json_bool("doorbells_mapped", report->drive->info.doorbells_mapped);
 	json_number("cap_eff", report->privileges.effective);
 	json_bool("no_new_privs", report->privileges.no_new_privs);
 	json_number("bytes", report->bytes);
@@ -118,8 +105,8 @@ static void report_json(const struct report *report)
 
 static void report_mapping(const struct report *report)
 {
-	line("Mapping", "%.2f us a request, in a space that is %s",
-	     report->map_seconds * 1e6 / (double)num_requests(report), space_kind(report));
+	report_line("Mapping", "%.2f us a request, in a space that is %s",
+		    report->map_seconds * 1e6 / (double)num_requests(report), space_kind(report));
 }
 
 void report_result(const struct report *report)
@@ -128,9 +115,9 @@ void report_result(const struct report *report)
 		report_json(report);
 		return;
 	}
-	line("Read", "%s in %s, %s", unit_size((double)report->bytes).text, unit_time(report->seconds).text,
-	     unit_rate((double)report->bytes, report->seconds).text);
+	report_line("Read", "%s in %s, %s", unit_size((double)report->bytes).text,
+		    unit_time(report->seconds).text, unit_rate((double)report->bytes, report->seconds).text);
 	if (report->options->map_each)
 		report_mapping(report);
-	line("SHA-256", "%s", report->sha256);
+	report_line("SHA-256", "%s", report->sha256);
 }

@@ -3,17 +3,15 @@
 #ifndef NVME_READ_REPORT_H
 #define NVME_READ_REPORT_H
 
+#include "common/drive.h"
 #include "common/privileges.h"
+#include "common/sha256.h"
 #include "options.h"
-
-#define SHA256_TEXT 65 /* 64 hexadecimal digits */
 
 /* All there is to report. */
 struct report {
 	const struct options *options;
-	const char *backend;
-	struct nvme_controller_info controller;
-	struct nvme_namespace ns;
+	const struct drive *drive;
 	struct privileges privileges; /* after dropping them */
 	uint32_t request_size;
 	uint64_t num_blocks; /* to be read */

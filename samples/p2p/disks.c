@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "disks.h"
 
+#include <err.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include <weir/sim.h>
 
+#include "common/say.h"
+
 enum { SIMULATED_CMB_MIB = 4, BLOCK_SIZE = 512 };
-
-void complain(const char *format, ...)
-{
-	va_list args;
-
-	fputs("weir-p2p: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-}
-
-static int weir_said(int error, const char *what)
-{
-	if (error < 0)
-		complain("%s: %s", what, weir_error());
-	return error;
-}
-
-static int nvme_said(int error, const char *what)
-{
-	if (error < 0)
-		complain("%s: %s", what, nvme_error());
-	return error;
-}
 
 /* The machine -------------------------------------------------------------------------------------------- */
 
@@ -57,16 +33,14 @@ static int simulate(const struct options *options, struct weir_sim **ret_sim)
 	return r == 0 ? weir_sim_start(*ret_sim) : r;
 }
 
-static int open_host(struct disks *disks, const struct options *options)
+static int open_machine(struct disks *disks, const struct options *options)
 {
-	struct weir_host_opts opts = WEIR_OPTS(weir_host_opts, .backend = options->backend);
-	int r = options->simulate ? simulate(options, &disks->sim) : 0;
+	const struct open_request request = { .backend = options->backend };
+	int r = options->simulate ? simulate(options, &disks->machine.sim) : 0;
 
-	if (disks->sim)
-		opts.sys = weir_sim_sys(disks->sim);
 	if (r == 0)
-		r = weir_host_open(&opts, &disks->host);
-	return weir_said(r, "the machine");
+		r = open_host(&request, &disks->machine);
+	return say_error(r, "the machine", weir_error);
 }
 
 /* A controller ------------------------------------------------------------------------------------------- */
@@ -81,7 +55,7 @@ static int start(struct disk *disk)
 		r = nvme_namespace_info(disk->controller, 1, &disk->ns, sizeof disk->ns);
 	if (r == 0)
 		r = nvme_queue_open(disk->controller, disk->depth, &disk->queue);
-	return nvme_said(r, disk->address);
+	return say_error(r, disk->address, nvme_error);
 }
 
 static int open_disk(struct disk *disk, struct weir_host *host, const char *address, uint32_t depth)
@@ -93,7 +67,7 @@ static int open_disk(struct disk *disk, struct weir_host *host, const char *addr
 	r = weir_ioas_open(host, NULL, &disk->ioas);
 	if (r == 0)
 		r = weir_device_open(disk->ioas, address, NULL, &disk->device);
-	return r < 0 ? weir_said(r, address) : start(disk);
+	return r < 0 ? say_error(r, address, weir_error) : start(disk);
 }
 
 /* The window --------------------------------------------------------------------------------------------- */
@@ -117,29 +91,29 @@ static int open_window(struct disks *disks, bool sink)
 		r = weir_peer_map(disks->window, disks->target.ioas, 0, cmb->len, NULL, &disks->of_target);
 	if (r == 0)
 		r = weir_peer_map(disks->window, disks->source.ioas, 0, cmb->len, &opts, &disks->of_source);
-	return weir_said(r, "the window");
+	return say_error(r, "the window", weir_error);
 }
 
 static int enable_buffer(struct disks *disks)
 {
-	return nvme_said(
+	return say_error(
 		nvme_controller_enable_cmb(disks->target.controller, weir_map_iova(disks->of_target)),
-		disks->target.address);
+		disks->target.address, nvme_error);
 }
 
 int disks_open(struct disks *disks, const struct options *options)
 {
-	int r = open_host(disks, options);
+	int r = open_machine(disks, options);
 
 	if (r == 0)
-		r = open_disk(&disks->source, disks->host, options->source, options->queue_depth);
+		r = open_disk(&disks->source, disks->machine.host, options->source, options->queue_depth);
 	if (r == 0)
-		r = open_disk(&disks->target, disks->host, options->target, options->queue_depth);
+		r = open_disk(&disks->target, disks->machine.host, options->target, options->queue_depth);
 	if (r == 0)
-		r = nvme_said(nvme_controller_cmb(disks->target.controller, &disks->cmb, sizeof disks->cmb),
-			      options->target);
+		r = say_error(nvme_controller_cmb(disks->target.controller, &disks->cmb, sizeof disks->cmb),
+			      options->target, nvme_error);
 	if (r == 0 && !disks->cmb.writes) {
-		complain("%s: its memory buffer is not for the data of writes", options->target);
+		warnx("%s: its memory buffer is not for the data of writes", options->target);
 		r = -EOPNOTSUPP;
 	}
 	if (r == 0)
@@ -162,12 +136,6 @@ int disks_restart_target(struct disks *disks)
 
 /* Closing ------------------------------------------------------------------------------------------------ */
 
-static void keep_first(int *first, int error)
-{
-	if (*first == 0)
-		*first = error;
-}
-
 /* In the order in which the devices lose reach of things. Returns 0 or the first error. */
 int disks_close(struct disks *disks)
 {
@@ -175,16 +143,16 @@ int disks_close(struct disks *disks)
 	int first = 0, i;
 
 	for (i = 0; i < 2; i++)
-		keep_first(&first, nvme_said(nvme_controller_close(both[i]->controller), "closing"));
-	keep_first(&first, weir_said(weir_map_close(disks->of_source), "closing"));
-	keep_first(&first, weir_said(weir_map_close(disks->of_target), "closing"));
-	keep_first(&first, weir_said(weir_watch_close(disks->watch), "closing"));
-	keep_first(&first, weir_said(weir_peer_close(disks->window), "closing"));
+		keep_first(&first,
+			   say_error(nvme_controller_close(both[i]->controller), "closing", nvme_error));
+	keep_first(&first, say_error(weir_map_close(disks->of_source), "closing", weir_error));
+	keep_first(&first, say_error(weir_map_close(disks->of_target), "closing", weir_error));
+	keep_first(&first, say_error(weir_watch_close(disks->watch), "closing", weir_error));
+	keep_first(&first, say_error(weir_peer_close(disks->window), "closing", weir_error));
 	for (i = 0; i < 2; i++) {
-		keep_first(&first, weir_said(weir_device_close(both[i]->device), "closing"));
-		keep_first(&first, weir_said(weir_ioas_close(both[i]->ioas), "closing"));
+		keep_first(&first, say_error(weir_device_close(both[i]->device), "closing", weir_error));
+		keep_first(&first, say_error(weir_ioas_close(both[i]->ioas), "closing", weir_error));
 	}
-	keep_first(&first, weir_said(weir_host_close(disks->host), "closing"));
-	keep_first(&first, weir_said(weir_sim_close(disks->sim), "closing"));
+	keep_first(&first, say_error(close_device(&disks->machine), "closing", weir_error));
 	return first;
 }

@@ -10,6 +10,7 @@
 #include <nvme/nvme.h>
 #include <weir/weir.h>
 
+#include "common/open.h"
 #include "p2p/options.h"
 
 /* One controller with one queue. */
@@ -25,8 +26,7 @@ struct disk {
 };
 
 struct disks {
-	struct weir_sim *sim; /* NULL on a real machine */
-	struct weir_host *host;
+	struct opened machine; /* host only */
 	struct disk source, target;
 
 	/* The target's memory buffer. */
@@ -36,8 +36,6 @@ struct disks {
 	struct weir_map *of_source; /* where the source's DMA reaches it */
 	struct weir_map *of_target; /* where the target's own commands do */
 };
-
-__attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 
 /* Open everything. What is open after an error is closed by disks_close(), too. */
 int disks_open(struct disks *disks, const struct options *options);

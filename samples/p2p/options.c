@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,16 +49,6 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-static void take_address(struct options *options, char *arg, struct argp_state *state)
-{
-	if (!options->source)
-		options->source = arg;
-	else if (!options->target)
-		options->target = arg;
-	else
-		argp_error(state, "SOURCE and TARGET, not also \"%s\"", arg);
-}
-
 static void finish(struct options *options, struct argp_state *state)
 {
 	if (options->simulate && !options->source)
@@ -75,40 +64,24 @@ static void finish(struct options *options, struct argp_state *state)
 static error_t take(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
+	const struct option_target targets[] = {
+		{ 'q', "queue-depth", .number = &options->queue_depth },
+		{ 's', "request-size", .number = &options->request_size },
+		{ KEY_RESETS, "resets", .number = &options->resets },
+		{ KEY_SINK, .flag = &options->sink },
+		{ KEY_BACKEND, .backend = &options->backend },
+		{ KEY_SIMULATE, .text = &options->simulate },
+		{ KEY_JSON, .flag = &options->json },
+		{ KEY_PROGRESS, .flag = &options->progress },
+		{ ARGP_KEY_ARG, "SOURCE", .text = &options->source },
+		{ ARGP_KEY_ARG, "TARGET", .text = &options->target },
+	};
 
-	switch (key) {
-	case 'q':
-		options->queue_depth = option_number(arg, "queue-depth", state);
-		return 0;
-	case 's':
-		options->request_size = option_number(arg, "request-size", state);
-		return 0;
-	case KEY_RESETS:
-		options->resets = option_number(arg, "resets", state);
-		return 0;
-	case KEY_SINK:
-		options->sink = true;
-		return 0;
-	case KEY_BACKEND:
-		options->backend = option_backend(arg, state);
-		return 0;
-	case KEY_SIMULATE:
-		options->simulate = arg;
-		return 0;
-	case KEY_JSON:
-		options->json = true;
-		return 0;
-	case KEY_PROGRESS:
-		options->progress = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		take_address(options, arg, state);
-		return 0;
-	case ARGP_KEY_END:
+	if (key == ARGP_KEY_END) {
 		finish(options, state);
 		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
+	return option_take(targets, sizeof targets / sizeof targets[0], key, arg, state);
 }
 
 struct options options_parse(int argc, char **argv)
@@ -118,8 +91,6 @@ struct options options_parse(int argc, char **argv)
 	};
 	struct options options = { .queue_depth = DEFAULT_DEPTH, .progress = isatty(STDERR_FILENO) };
 
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
-		exit(EXIT_USAGE);
+	option_parse(&argp, argc, argv, &options);
 	return options;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "transfer.h"
 
+#include <err.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/say.h"
 
 #define TIMEOUT_MS 30000
 
@@ -55,10 +58,8 @@ static int submit(struct run *run, struct slot *slot, bool write)
 						  weir_map_iova(window));
 	int r = nvme_queue_submit(disk->queue, &disk->ns, &request, 1);
 
-	if (r < 0) {
-		complain("%s: %s", disk->address, nvme_error());
-		return r;
-	}
+	if (r < 0)
+		return say_error(r, disk->address, nvme_error);
 	slot->state = write ? WRITING : READING;
 	return 0;
 }
@@ -89,8 +90,8 @@ static int take(struct run *run, const struct disk *disk, const struct nvme_comp
 		return 0;
 	}
 	if (completion->error < 0) {
-		complain("%s, byte %" PRIu64 " and following: %s (status 0x%04x)", disk->address,
-			 position(run, slot), nvme_status_text(completion->status), completion->status);
+		warnx("%s, byte %" PRIu64 " and following: %s (status 0x%04x)", disk->address,
+		      position(run, slot), nvme_status_text(completion->status), completion->status);
 		return completion->error;
 	}
 	run->done += slot->state == WRITING;
@@ -104,7 +105,7 @@ static int reap(struct run *run, const struct disk *disk)
 	int num = nvme_queue_reap(disk->queue, run->completions, run->transfer->depth), r = 0;
 
 	if (num < 0)
-		complain("%s: %s", disk->address, nvme_error());
+		warnx("%s: %s", disk->address, nvme_error());
 	for (int i = 0; i < num && r == 0; i++)
 		r = take(run, disk, &run->completions[i]);
 	return r < 0 ? r : num;
@@ -141,7 +142,7 @@ static int follow_window(struct run *run)
 			r = disks_restart_target(run->disks);
 			run->transfer->resets_survived += r == 0;
 		} else {
-			complain("the window is lost: %s", event.reason);
+			warnx("the window is lost: %s", event.reason);
 			r = -ENODEV;
 		}
 	}
@@ -159,7 +160,7 @@ static int reset_if_due(struct run *run, uint32_t *num)
 	++*num;
 	r = weir_device_reset(run->disks->target.device);
 	if (r < 0)
-		complain("reset of %s: %s", run->disks->target.address, weir_error());
+		warnx("reset of %s: %s", run->disks->target.address, weir_error());
 	return r;
 }
 
@@ -180,7 +181,7 @@ static int wait_for_something(struct run *run)
 	if (r < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (r == 0 && interrupts) {
-		complain("nothing has completed for %d s", TIMEOUT_MS / 1000);
+		warnx("nothing has completed for %d s", TIMEOUT_MS / 1000);
 		return -ETIMEDOUT;
 	}
 	for (int i = 0; i < 2; i++)
@@ -211,9 +212,7 @@ static int flush(struct disk *disk)
 {
 	int r = nvme_queue_flush(disk->queue, &disk->ns, TIMEOUT_MS);
 
-	if (r < 0)
-		complain("%s: %s", disk->address, nvme_error());
-	return r;
+	return say_error(r, disk->address, nvme_error);
 }
 
 int transfer_run(struct transfer *transfer)
@@ -229,7 +228,7 @@ int transfer_run(struct transfer *transfer)
 	uint32_t resets = 0;
 
 	if (r < 0)
-		complain("%s", strerror(-r));
+		warnx("%s", strerror(-r));
 	while (r == 0 && run.done < run.total)
 		r = *transfer->stop ? -EINTR : go_on(&run, &resets);
 	if (r == 0)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve.h"
 
-#include <stdlib.h>
-
 #include "common/options.h"
 
 enum { KEY_BACKEND = 256, KEY_SIMULATE, KEY_GID, KEY_CLIENTS };
@@ -35,67 +33,31 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-static error_t take_network(int key, char *arg, struct argp_state *state, struct serve_options *options)
-{
-	char *rest;
-
-	switch (key) {
-	case 'd':
-		options->device = arg;
-		return 0;
-	case 'l':
-		options->listen = arg;
-		return 0;
-	case 'p':
-		options->port = arg;
-		return 0;
-	case KEY_CLIENTS:
-		options->clients = option_number(arg, "clients", state);
-		return 0;
-	case KEY_GID:
-		options->gid_index = (int)strtol(arg, &rest, 10);
-		if (*arg == '\0' || *rest != '\0' || options->gid_index < 0 || options->gid_index > 255)
-			argp_error(state, "gid-index: a number from 0 to 255, not \"%s\"", arg);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 static error_t take(int key, char *arg, struct argp_state *state)
 {
 	struct serve_options *options = state->input;
+	const struct option_target targets[] = {
+		{ 'n', "namespace", .number = &options->namespace_id },
+		{ 'q', "queue-depth", .number = &options->queue_depth },
+		{ 's', "request-size", .number = &options->request_size },
+		{ KEY_BACKEND, .backend = &options->open.backend },
+		{ KEY_SIMULATE, .text = &options->open.simulate },
+		{ 'd', .text = &options->device },
+		{ 'l', .text = &options->listen },
+		{ 'p', .text = &options->port },
+		{ KEY_CLIENTS, "clients", .number = &options->clients },
+		{ ARGP_KEY_ARG, "ADDRESS", .text = &options->open.address },
+	};
 
 	switch (key) {
-	case 'n':
-		options->namespace_id = option_number(arg, "namespace", state);
-		return 0;
-	case 'q':
-		options->queue_depth = option_number(arg, "queue-depth", state);
-		return 0;
-	case 's':
-		options->request_size = option_number(arg, "request-size", state);
-		return 0;
-	case KEY_BACKEND:
-		options->open.backend = option_backend(arg, state);
-		return 0;
-	case KEY_SIMULATE:
-		options->open.simulate = arg;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (options->open.address)
-			argp_error(state, "one ADDRESS, not also \"%s\"", arg);
-		options->open.address = arg;
+	case KEY_GID:
+		options->gid_index = (int)option_within(arg, "gid-index", 0, 255, state);
 		return 0;
 	case ARGP_KEY_END:
-		if (!options->open.address && options->open.simulate)
-			options->open.address = "0000:00:01.0";
-		if (!options->open.address)
-			argp_error(state, "the ADDRESS of a controller is missing");
+		option_controller(&options->open, state);
 		return 0;
-	default:
-		return take_network(key, arg, state, options);
 	}
+	return option_take(targets, sizeof targets / sizeof targets[0], key, arg, state);
 }
 
 struct serve_options serve_options_parse(int argc, char **argv)
@@ -111,8 +73,6 @@ struct serve_options serve_options_parse(int argc, char **argv)
 		.request_size = 128 << 10,
 	};
 
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
-		exit(EXIT_USAGE);
+	option_parse(&argp, argc, argv, &options);
 	return options;
 }

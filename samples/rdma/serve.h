@@ -14,15 +14,7 @@ struct serve_options {
 	uint32_t namespace_id;
 	uint32_t queue_depth;
 	uint32_t clients;      /* to serve before it ends; 0: any number */
-	uint64_t request_size; /* bytes, at most */
-};
-
-/* What the program exits with. */
-enum {
-	EXIT_SERVED = 0,       /* those that it was to serve, or it was stopped */
-	EXIT_REFUSED = 1,      /* it could not be set up */
-	EXIT_USAGE = 2,        /* the command line makes no sense */
-	EXIT_SERVE_FAILED = 3, /* the disk failed, or closing it */
+	uint32_t request_size; /* bytes, at most */
 };
 
 /* Understand the command line. Prints help, or what is wrong, and exits, where that is called for. */
