@@ -173,6 +173,23 @@ static bool may_set_limits(void)
 	return effective_capabilities() >> CAP_SYS_RESOURCE & 1;
 }
 
+/* A host that keeps a journal can be handed over, on ordinary spaces. */
+static bool hands_over(struct t *t)
+{
+	const struct weir_host_opts opts = { .size = sizeof(opts),
+					     .sys = sys_of(t),
+					     .backend = fixture_of(t)->backend,
+					     .flags = WEIR_HOST_JOURNAL };
+	struct weir_host *host;
+	bool can;
+
+	if (fixture_of(t)->nested != WEIR_NESTED_AUTO || weir_host_open(&opts, &host))
+		return false;
+	can = !weir_handover_check(host, NULL, NULL);
+	weir_host_close(host);
+	return can;
+}
+
 /* Of devices in ordinary spaces: nested ones have the domains that they take. */
 static bool can_nest(struct t *t, const char *capability)
 {
@@ -180,6 +197,8 @@ static bool can_nest(struct t *t, const char *capability)
 		return false;
 	if (!strcmp(capability, "DOMAIN"))
 		return device_can(t, "EDU0", WEIR_CAP_DOMAIN);
+	if (!strcmp(capability, "FAULTS"))
+		return device_can(t, "EDU0", WEIR_CAP_FAULT);
 	if (!strcmp(capability, "PASID"))
 		return device_can(t, "EDU1", WEIR_CAP_PASID);
 	return device_can(t, "EDU0", WEIR_CAP_NEST) == !strcmp(capability, "NEST");
@@ -213,6 +232,8 @@ bool can_have(struct t *t, const char *capability)
 		return faults_counted();
 	if (!strcmp(capability, "MAP_LIMIT"))
 		return address_or_null("EDU0") && !device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
+	if (!strcmp(capability, "HANDOVER"))
+		return hands_over(t);
 	if (!strcmp(capability, "MOVE"))
 		return device_can(t, "EDU0", WEIR_CAP_MOVE) || device_can(t, "NVME0", WEIR_CAP_MOVE);
 	if (!strcmp(capability, "RESET"))
@@ -224,8 +245,15 @@ bool can_have(struct t *t, const char *capability)
 	if (!strcmp(capability, "MANY_MAPS"))
 		return device_can(t, "EDU0", WEIR_CAP_MANY_MAPS);
 	if (!strcmp(capability, "DOMAIN") || !strcmp(capability, "NEST") || !strcmp(capability, "NO_NEST") ||
-	    !strcmp(capability, "PASID"))
+	    !strcmp(capability, "PASID") || !strcmp(capability, "FAULTS"))
 		return fixture_of(t)->nested == WEIR_NESTED_AUTO && can_nest(t, capability);
+	if (!strcmp(capability, "DIRTY") || !strcmp(capability, "DIRTY_PAGES"))
+		return device_can(t, "EDU0", capability[5] ? WEIR_CAP_DIRTY_PAGES : WEIR_CAP_DIRTY);
+	if (!strcmp(capability, "NO_DIRTY") || !strcmp(capability, "NO_DIRTY_PAGES"))
+		return fixture_of(t)->nested == WEIR_NESTED_AUTO && try_device(t) == 0 &&
+		       !device_can(t, "EDU0", capability[8] ? WEIR_CAP_DIRTY_PAGES : WEIR_CAP_DIRTY);
+	if (!strcmp(capability, "MIGRATION"))
+		return device_can(t, "EDU0", WEIR_CAP_MIGRATION);
 	if (!strcmp(capability, "EXACT_UNMAP"))
 		return device_can(t, "EDU0", WEIR_CAP_EXACT_UNMAP);
 	return address_or_null(capability) && try_device(t) == 0;

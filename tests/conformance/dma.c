@@ -146,6 +146,44 @@ void dma_writes(struct t *t, struct edu *edu, uint64_t iova, unsigned char fill,
 	copy(bench, EDU_TO_MEMORY, iova, len);
 }
 
+/* One copy by each of the devices, of @len bytes at @offset of their buffers, side by side. */
+static void copy_together(struct edu *const *edus, uint32_t num_edus, enum edu_direction direction,
+			  const uint64_t *iovas, uint32_t offset, uint32_t len)
+{
+	for (uint32_t i = 0; i < num_edus; i++)
+		if (edu_dma_start(edus[i], direction, iovas[i], offset, len, EDU_BY_POLLING))
+			FAIL("edu_dma_start: %s", edu_error());
+	for (uint32_t i = 0; i < num_edus; i++)
+		if (edu_dma_wait(edus[i], DMA_TIMEOUT_MS))
+			FAIL("edu_dma_wait: %s", edu_error());
+}
+
+enum { MOST_EDUS = 4 };
+
+void dma_gather(struct t *t, struct edu *const *edus, uint32_t num_edus, const uint64_t *iovas, uint32_t num,
+		uint32_t len, unsigned char *ret_bytes)
+{
+	uint32_t each = (num + num_edus - 1) / num_edus * len;
+	struct bench *benches_of[MOST_EDUS];
+	uint64_t windows[MOST_EDUS];
+
+	ASSERT_TRUE(num_edus <= MOST_EDUS && each <= EDU_BUFFER_SIZE);
+	for (uint32_t i = 0; i < num_edus; i++) {
+		benches_of[i] = bench_of(edus[i]);
+		benches_of[i]->num_held = 0;
+		windows[i] = dma_window(t, edus[i]);
+		for (uint32_t at = 0; at < each; at++)
+			benches_of[i]->window[at] = at % 2 ? 0x55 : 0xaa;
+	}
+	copy_together(edus, num_edus, EDU_FROM_MEMORY, windows, 0, each);
+	for (uint32_t i = 0; i < num; i += num_edus)
+		copy_together(edus, num - i < num_edus ? num - i : num_edus, EDU_FROM_MEMORY, iovas + i,
+			      i / num_edus * len, len);
+	copy_together(edus, num_edus, EDU_TO_MEMORY, windows, 0, each);
+	for (uint32_t i = 0; i < num; i++)
+		memcpy(ret_bytes + i * len, benches_of[i % num_edus]->window + i / num_edus * len, len);
+}
+
 bool all_bytes(const void *addr, unsigned char fill, size_t len)
 {
 	const unsigned char *bytes = addr;
@@ -184,15 +222,20 @@ bool dma_reaches(struct t *t, struct edu *edu, uint64_t iova, void *memory, size
 	return all_bytes(memory, fill, len);
 }
 
-bool dma_write_blocked(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len)
+bool dma_write_stopped(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len)
 {
 	unsigned char fill = cheap_byte(bench_of(edu), len);
 	unsigned char other = (unsigned char)~fill;
 
 	memset(memory, other, len);
-	faults_begin(t);
 	dma_writes(t, edu, iova, fill, len);
-	return all_bytes(memory, other, len) && faults_reported(t);
+	return all_bytes(memory, other, len);
+}
+
+bool dma_write_blocked(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len)
+{
+	faults_begin(t);
+	return dma_write_stopped(t, edu, iova, memory, len) && faults_reported(t);
 }
 
 bool dma_read_blocked(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len)

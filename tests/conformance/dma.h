@@ -37,6 +37,14 @@ bool dma_reads(struct t *t, struct edu *edu, uint64_t iova, const void *expected
 /* Have the device write @len bytes of @fill at @iova. Whether they arrived is seen in the memory. One or two copies. */
 void dma_writes(struct t *t, struct edu *edu, uint64_t iova, unsigned char fill, size_t len);
 
+/*
+ * Have @num_edus devices, each in its turn and all at the same time, read @len bytes at each of @num addresses: of the first address by the first device.
+ * What they find is in @ret_bytes, @len bytes for each address; where nothing arrived, no two bytes beside each other are equal. All of one device's
+ * have room in its buffer. Two copies, and one for each address of a device.
+ */
+void dma_gather(struct t *t, struct edu *const *edus, uint32_t num_edus, const uint64_t *iovas, uint32_t num,
+		uint32_t len, unsigned char *ret_bytes);
+
 /* Are @len bytes at @addr all @fill? */
 bool all_bytes(const void *addr, unsigned char fill, size_t len);
 
@@ -49,5 +57,8 @@ bool dma_reaches(struct t *t, struct edu *edu, uint64_t iova, void *memory, size
  */
 bool dma_write_blocked(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len);
 bool dma_read_blocked(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len);
+
+/* As dma_write_blocked(), where nobody need be told: an SMMUv3 has no event for a device whose stream table entry aborts. */
+bool dma_write_stopped(struct t *t, struct edu *edu, uint64_t iova, void *memory, size_t len);
 
 #endif

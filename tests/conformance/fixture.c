@@ -270,6 +270,9 @@ static void open_host(struct t *t)
 
 	fixture.backend = begin_os(t, &fixture.nested);
 	opts.backend = fixture.backend;
+	/* All cases can be run with a journal, too. */
+	if (getenv("WEIR_TEST_JOURNAL"))
+		opts.flags = WEIR_HOST_JOURNAL;
 	sys_log_init(&fixture.recorder, os_sys());
 	sys_log_init(&fixture.log, &fixture.recorder.table);
 	fixture.recorder.told = record_call;

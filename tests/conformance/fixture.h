@@ -11,6 +11,7 @@
  *   MOVE, RESET, HOT_RESET, MANY_MAPS, EXACT_UNMAP weir_caps_check() says yes for EDU0 (RESET: for NVME0; HOT_RESET: for NVME0)
  *   DOMAIN, NEST                                   weir_caps_check() says yes for EDU0; NO_NEST: no
  *   PASID                                          it says yes for EDU1
+ *   FAULTS                                         it says yes for EDU0 to WEIR_CAP_FAULT: it requests pages
  *   PEER                                           NVME1, and weir_caps_check() says yes for it: its memory buffer is a window
  *   ROOT                                           the case may change user and limits
  *   SYS_RESOURCE                                   it has CAP_SYS_RESOURCE
@@ -19,6 +20,7 @@
  *   FAULT_COUNT                                    /proc/interrupts counts the interrupts by which IOMMUs report faults
  *   NVME_PAIR                                      NVME0 and NVME1 share an IOMMU group
  *   ON_ROOT_BUS                                    NVME0 sits on a root bus
+ *   HANDOVER                                       a host can be handed to another process (weir_handover_check())
  *   NVME_DRIVER                                    the kernel has a driver of its own for NVMe controllers
  *   REAL_SYSTEM                                    the host is no simulated one
  *   ORDINARY                                       new_ioas() makes ordinary spaces: cases about what these are to the kernel

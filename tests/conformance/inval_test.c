@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Invalidation, seen by DMA: what is stale without it, and that what is said of each entry is what devices find. */
 #include <errno.h>
+#include <string.h>
 
 #include <weir/sim.h>
 
@@ -66,15 +67,66 @@ static void make_stale(struct t *t, struct nested *nested, uint32_t num)
 	}
 }
 
-/* What DMA finds at each entry is what its outcome says. The command at @bad stands before entry @bad + 1. */
-static void check_by_dma(struct t *t, struct nested *nested, struct weir_inval *inval, uint32_t bad,
-			 bool goes_on)
-{
-	for (uint32_t i = 0; i < ENTRIES; i++) {
-		uint32_t entry = i < bad ? i : i + 1;
-		uint32_t kind = outcome_of(t, inval, entry).kind;
-		bool fresh = finds(t, nested, iova_of(i), 2 * i + 1);
+/* Several devices look at what many entries lead to: a copy takes each of them a tenth of a second. */
+struct looks {
+	struct edu *edus[2];
+	uint64_t iovas[ENTRIES];
+	unsigned char found[ENTRIES][16];
+};
 
+static void add_second_look(struct t *t, struct nested *nested, struct looks *looks)
+{
+	uint64_t window;
+
+	looks->edus[0] = nested->edu;
+	looks->edus[1] = new_edu(t, nested->ioas, "EDU1", 0);
+	window = dma_window(t, looks->edus[1]);
+	ASSERT_OK(weir_stage1_map(nested->tables, window, window, EDU_BUFFER_SIZE, 0, nested->changes));
+	/* Where it shares its group, the other has to be there as well (SMMUv3). */
+	if (weir_domain_attach(nested->domain, device_of(t, looks->edus[1]), WEIR_NO_PASID) == -ENOENT) {
+		new_device(t, nested->ioas, "EDU2", 0);
+		ASSERT_OK(weir_domain_attach(nested->domain, device_of(t, looks->edus[1]), WEIR_NO_PASID));
+	}
+	detach_later(t, device_of(t, looks->edus[1]));
+}
+
+/* At the entries from @first on: is page 2 * i + @which there? */
+static void look(struct t *t, struct looks *looks, uint32_t first)
+{
+	for (uint32_t i = first; i < ENTRIES; i++)
+		looks->iovas[i] = iova_of(i);
+	dma_gather(t, looks->edus, 2, looks->iovas + first, ENTRIES - first, sizeof(looks->found[0]),
+		   looks->found[first]);
+}
+
+static bool found(const struct nested *nested, const struct looks *looks, uint32_t i, uint32_t which)
+{
+	return memcmp(looks->found[i], nested->data + (2 * i + which) * PAGE, sizeof(looks->found[i])) == 0;
+}
+
+/* The same as make_stale() does for few. */
+static void make_all_stale(struct t *t, struct nested *nested, struct looks *looks)
+{
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		map_page(t, nested, iova_of(i), 2 * i);
+	look(t, looks, 0);
+	for (uint32_t i = 0; i < ENTRIES; i++) {
+		ASSERT_TRUE(found(nested, looks, i, 0));
+		change_page(t, nested, iova_of(i), 2 * i + 1);
+	}
+}
+
+/* What DMA finds at each entry from @first on is what its outcome says. The command at @bad stands before entry @bad + 1. */
+static void check_by_dma(struct t *t, struct nested *nested, struct weir_inval *inval, struct looks *looks,
+			 uint32_t first, uint32_t bad, bool goes_on)
+{
+	look(t, looks, first);
+	for (uint32_t i = first; i < ENTRIES; i++) {
+		uint32_t kind = outcome_of(t, inval, i < bad ? i : i + 1).kind;
+		bool fresh = found(nested, looks, i, 1);
+
+		if (!fresh && !found(nested, looks, i, 0))
+			FAIL("entry %u leads to neither the page before nor the one after", i);
 		if (fresh != (kind == WEIR_INVAL_OUT_DONE) || fresh != (i < bad || goes_on))
 			FAIL("entry %u, with a bad command at %u: said to be %u, and is %s", i, bad, kind,
 			     fresh ? "done" : "not");
@@ -90,10 +142,12 @@ static void bad_command_at(struct t *t, uint32_t bad)
 	uint32_t state;
 	struct weir_inval_run_opts once = with_policy(WEIR_INVAL_ONCE, &state);
 	struct weir_inval_run_opts again = with_policy(WEIR_INVAL_RETRY, &state);
+	struct looks looks;
 
-	/* Some 260 looks by a device that takes a tenth of a second for each copy. */
-	t_timeout(t, 300);
-	make_stale(t, nested, ENTRIES);
+	/* Some two hundred copies by each of the devices. */
+	t_timeout(t, 120);
+	add_second_look(t, nested, &looks);
+	make_all_stale(t, nested, &looks);
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		if (i == bad)
 			add_bad_command(t, nested, inval);
@@ -101,24 +155,25 @@ static void bad_command_at(struct t *t, uint32_t bad)
 	}
 	EXPECT_ERR(-EIO, run_batch(nested, inval, &once));
 	EXPECT_EQ(state, WEIR_INVAL_STALE);
-	check_by_dma(t, nested, inval, bad, false);
+	check_by_dma(t, nested, inval, &looks, 0, bad, false);
 	EXPECT_ERR(-EIO, run_batch(nested, inval, &again));
 	EXPECT_EQ(state, WEIR_INVAL_STALE);
-	check_by_dma(t, nested, inval, bad, true);
+	/* What was new already stays so. */
+	check_by_dma(t, nested, inval, &looks, bad, bad, true);
 	run_changes(t, nested);
 }
 
-CONFORMANCE(inval, an_early_bad_command_is_told_from_the_others, NEEDS(NEST, DMA_DEVICE))
+CONFORMANCE(inval, an_early_bad_command_is_told_from_the_others, NEEDS(NEST, EDU1))
 {
 	bad_command_at(t, 1);
 }
 
-CONFORMANCE(inval, a_bad_command_at_the_end_of_a_block_is_told_from_the_others, NEEDS(NEST, DMA_DEVICE))
+CONFORMANCE(inval, a_bad_command_at_the_end_of_a_block_is_told_from_the_others, NEEDS(NEST, EDU1))
 {
 	bad_command_at(t, 63);
 }
 
-CONFORMANCE(inval, a_bad_command_blocks_later_is_told_from_the_others, NEEDS(NEST, DMA_DEVICE))
+CONFORMANCE(inval, a_bad_command_blocks_later_is_told_from_the_others, NEEDS(NEST, EDU1))
 {
 	bad_command_at(t, 126);
 }
@@ -255,4 +310,32 @@ CONFORMANCE(inval, a_batch_without_entries_is_nothing_to_do, NEEDS(NEST, DMA_DEV
 	EXPECT_OK(weir_inval_run(inval, NULL, 0, NULL));
 	EXPECT_ERR(-EINVAL, run_batch(nested, inval, &WEIR_OPTS(weir_inval_run_opts, .policy = 9)));
 	run_changes(t, nested);
+}
+
+/* In several calls, from behind; of as many as a batch holds a unit test makes sure. */
+CONFORMANCE(inval, a_long_batch_is_carried_out, NEEDS(NEST, DMA_DEVICE))
+{
+	struct nested *nested = new_nested(t, "EDU0");
+	struct weir_inval *inval = new_batch(t);
+	const uint32_t num = 2 * 4096 + 1;
+
+	make_stale(t, nested, 1);
+	for (uint32_t i = num; i-- > 0;)
+		if (weir_inval_range(inval, IOVA + 2 * (uint64_t)i * PAGE, PAGE, 5, WEIR_INVAL_LEAF) < 0)
+			FAIL("entry %u from behind: %s", i, weir_error());
+	EXPECT_OK(run_batch(nested, inval, NULL));
+	EXPECT_EQ(weir_inval_count(inval), 0);
+	EXPECT_TRUE(finds(t, nested, iova_of(0), 1));
+	run_changes(t, nested);
+}
+
+CONFORMANCE(inval, what_is_no_command_is_refused, NEEDS(NEST, DMA_DEVICE))
+{
+	struct weir_inval *inval = new_batch(t);
+	const unsigned char command[65] = { 0 };
+
+	EXPECT_ERR(-EINVAL, weir_inval_raw(inval, 1, NULL, 16));
+	EXPECT_ERR(-EINVAL, weir_inval_raw(inval, 1, command, 0));
+	EXPECT_ERR(-EINVAL, weir_inval_raw(inval, 1, command, sizeof(command)));
+	EXPECT_EQ(weir_inval_count(inval), 0);
 }

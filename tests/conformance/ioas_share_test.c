@@ -263,3 +263,50 @@ CONFORMANCE(ioas_share, another_host_has_a_second_mapping, NEEDS(ORDINARY, DMA_D
 	/* The case's host writes down its calls, so that its table is another one. */
 	EXPECT_ERR(-EXDEV, weir_map_share(new_file_map(t, first, PAGE, NULL), second, NULL, &shared));
 }
+
+/* Two hosts with journals, of the same system calls, which share a file's mapping. */
+struct two_hosts {
+	struct weir_host *hosts[2];
+	struct weir_ioas *spaces[2];
+	struct weir_map *maps[2];
+};
+
+static void end_host(struct two_hosts *two, int i)
+{
+	EXPECT_OK(weir_map_close(two->maps[i]));
+	EXPECT_OK(weir_ioas_close(two->spaces[i]));
+	EXPECT_OK(weir_host_close(two->hosts[i]));
+}
+
+static void share_between_hosts(struct t *t, struct two_hosts *two)
+{
+	const struct weir_host_opts opts =
+		WEIR_OPTS(weir_host_opts, .sys = sys_of(t), .flags = WEIR_HOST_JOURNAL,
+			  .backend = fixture_of(t)->backend, .journal_maps = 64, .journal_blocks = PAGE);
+
+	record_no_calls(t);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(weir_host_open(&opts, &two->hosts[i]));
+		ASSERT_OK(weir_ioas_open(two->hosts[i], NULL, &two->spaces[i]));
+	}
+	two->maps[0] = new_file_map(t, two->spaces[0], 2 * PAGE, AT(16 * MIB));
+	memset(weir_map_addr(two->maps[0]), 0x5a, 2 * PAGE);
+	two->maps[1] = share(t, two->maps[0], two->spaces[1], NULL);
+	EXPECT_EQ(weir_map_iova(two->maps[1]), 16 * MIB);
+	EXPECT_TRUE(weir_map_addr(two->maps[1]) != weir_map_addr(two->maps[0]));
+	EXPECT_TRUE(all_bytes(weir_map_addr(two->maps[1]), 0x5a, 2 * PAGE));
+}
+
+/* What is noted of the file ends with each journal. */
+CONFORMANCE(ioas_share, a_file_of_another_host_outlives_that, NEEDS(LOCKED_MEMORY))
+{
+	struct two_hosts two;
+
+	share_between_hosts(t, &two);
+	end_host(&two, 0);
+	EXPECT_TRUE(all_bytes(weir_map_addr(two.maps[1]), 0x5a, 2 * PAGE));
+	end_host(&two, 1);
+	share_between_hosts(t, &two);
+	end_host(&two, 1);
+	end_host(&two, 0);
+}

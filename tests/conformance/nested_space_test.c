@@ -5,11 +5,17 @@
  */
 #include "conformance/dma.h"
 #include "conformance/nested.h"
+#include "conformance/os.h"
 #include "conformance/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "kernel/iommufd_abi.h"
+
+#define GIB ((uint64_t)1 << 30)
 
 static void close_space(void *ioas)
 {
@@ -245,7 +251,7 @@ CONFORMANCE(nested_space, its_options_are_checked, NEEDS(DMA_DEVICE))
 		{ .size = sizeof(wrong[0]), .ioas_flags = 1u << 9 },
 		{ .size = sizeof(wrong[0]), .policy = 9 },
 		{ .size = sizeof(wrong[0]), .address_bits = 65 },
-		{ .size = sizeof(wrong[0]), .reserved = 1 },
+		{ .size = sizeof(wrong[0]), .largest_page = 13 },
 	};
 	struct weir_ioas *ioas, *ordinary = new_ioas(t);
 	unsigned char *memory = new_pages(t, 1);
@@ -281,77 +287,81 @@ CONFORMANCE(nested_space, its_devices_have_no_domains_of_their_own, NEEDS(DMA_DE
 	EXPECT_ERR(-EOPNOTSUPP, weir_device_attach(device, other));
 }
 
-/* A host like the case's, whose kernel fails to invalidate. */
-static const struct weir_sys *below;
-static unsigned int num_failures; /* of the next calls */
-
-static int ioctl_that_fails(void *ctx, int fd, unsigned long request, void *arg)
+static void drop_memory(void *addr)
 {
-	const unsigned long invalidate = 0x3b8d;
-
-	if ((request & 0xffff) != invalidate || !num_failures)
-		return below->ioctl(ctx, fd, request, arg);
-	num_failures--;
-	return -ETIMEDOUT;
+	munmap(addr, (size_t)2 * GIB);
 }
 
-static void close_other_host(void *host)
+/* A GiB of memory, aligned to that; not touched, it takes none. */
+static unsigned char *new_gib(struct t *t)
 {
-	num_failures = 0;
-	EXPECT_OK(weir_host_close(host));
+	void *addr = mmap(NULL, (size_t)2 * GIB, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	ASSERT_TRUE(addr != MAP_FAILED);
+	t_defer(t, drop_memory, addr);
+	return (unsigned char *)(((uintptr_t)addr + GIB - 1) & ~(uintptr_t)(GIB - 1));
 }
 
-static struct weir_ioas *new_space_that_fails(struct t *t)
+/* Has the IOMMU such pages? Arm's always has. */
+static bool has_pages_of_1_gib(struct weir_device *device)
 {
-	static struct weir_sys sys;
-	struct weir_host_opts opts =
-		WEIR_OPTS(weir_host_opts, .sys = &sys, .backend = fixture_of(t)->backend);
-	struct weir_host *host;
-	struct weir_ioas *ioas;
+	struct abi_iommu_hw_info_vtd vtd;
+	struct weir_iommu_info info;
 
-	below = sys_of(t);
-	sys = *below;
-	sys.ioctl = ioctl_that_fails;
-	ASSERT_OK(weir_host_open(&opts, &host));
-	t_defer(t, close_other_host, host);
-	ASSERT_OK(weir_nested_space_open(host, NULL, &ioas));
-	t_defer(t, close_space, ioas);
-	return ioas;
+	EXPECT_OK(weir_device_iommu_info(device, &info, sizeof(info)));
+	memcpy(&vtd, info.data, sizeof(vtd));
+	return info.kind != WEIR_IOMMU_VTD || (vtd.cap_reg >> 56 & 1);
 }
 
-CONFORMANCE(nested_space, an_invalidation_that_fails_is_made_up_for, NEEDS(DMA_DEVICE, NEST, FAULT_COUNT))
+/* How many tables it takes to map a GiB in a space whose largest pages are @largest_page bits; devices reach its end. */
+static uint64_t tables_of_a_gib(struct t *t, uint32_t largest_page, bool *ret_has)
 {
-	struct weir_ioas *ioas = new_space_that_fails(t);
-	unsigned char *memory = new_memory(t, PAGE, 0x5a);
+	struct weir_nested_space_opts opts =
+		WEIR_OPTS(weir_nested_space_opts, .mode = WEIR_NESTED_HARDWARE, .largest_page = largest_page);
+	struct weir_ioas *ioas = new_space(t, &opts);
 	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	struct weir_map *map = new_map(t, ioas, memory, PAGE, BELOW(EDU0_BITS));
-	uint64_t iova = weir_map_iova(map);
+	unsigned char *memory = new_gib(t);
+	uint64_t before = nested_info(ioas).table_pages;
+	struct weir_map *map = new_map(t, ioas, memory, GIB, BELOW(EDU0_BITS));
+	uint64_t tables = nested_info(ioas).table_pages - before;
 
 	record_no_calls(t);
-	EXPECT_TRUE(dma_reads(t, edu, iova, memory, PAGE));
-	/* More often than it is tried; then everything is invalidated. */
-	num_failures = 3;
+	*ret_has = has_pages_of_1_gib(device_of(t, edu));
+	memset(memory + GIB - 64, 0x5a, 64);
+	EXPECT_TRUE(dma_reads(t, edu, weir_map_iova(map) + GIB - 64, memory + GIB - 64, 64));
 	EXPECT_OK(weir_map_close(map));
-	EXPECT_TRUE(dma_write_blocked(t, edu, iova, memory, PAGE));
-	EXPECT_EQ(info_of(ioas).lost_bytes, 0);
+	return tables;
 }
 
-CONFORMANCE(nested_space, devices_that_cannot_be_made_to_forget_are_blocked,
-	    NEEDS(DMA_DEVICE, NEST, FAULT_COUNT))
+static void needs_cheap_memory(void)
 {
-	struct weir_ioas *ioas = new_space_that_fails(t);
-	unsigned char *memory = new_memory(t, PAGE, 0x5a);
-	struct edu *edu = new_edu(t, ioas, "EDU0", 0);
-	struct weir_map *map = new_map(t, ioas, memory, PAGE, BELOW(EDU0_BITS));
-	uint64_t iova = weir_map_iova(map);
+	if (!os_sim())
+		SKIP(SIMULATED, "a GiB is much to pin");
+}
 
-	record_no_calls(t);
-	EXPECT_TRUE(dma_reads(t, edu, iova, memory, PAGE));
-	num_failures = 1000;
-	EXPECT_ERR(-EIO, weir_map_close(map));
-	EXPECT_CONTAINS(weir_error(), "will not be used again");
-	num_failures = 0;
-	memset(memory, 0, PAGE);
-	EXPECT_TRUE(dma_write_blocked(t, edu, iova, memory, PAGE));
-	EXPECT_EQ(info_of(ioas).lost_bytes, PAGE);
+CONFORMANCE(nested_space, pages_of_1_gib_are_used_where_the_iommu_has_them,
+	    NEEDS(DMA_DEVICE, NEST, LOCKED_MEMORY))
+{
+	uint64_t tables;
+	bool has;
+
+	needs_cheap_memory();
+	tables = tables_of_a_gib(t, 0, &has);
+	EXPECT_EQ(tables, has ? 0 : 1);
+}
+
+CONFORMANCE(nested_space, no_page_is_larger_than_was_asked_for, NEEDS(EDU1, NEST, LOCKED_MEMORY))
+{
+	struct weir_nested_space_opts opts =
+		WEIR_OPTS(weir_nested_space_opts, .mode = WEIR_NESTED_HARDWARE, .largest_page = 30);
+	struct weir_device *device;
+	bool has;
+
+	needs_cheap_memory();
+	EXPECT_EQ(tables_of_a_gib(t, 21, &has), 1);
+	if (has)
+		return;
+	EXPECT_ERR(-EOPNOTSUPP, weir_device_open(new_space(t, &opts), address_of(t, "EDU1"), NULL, &device));
+	EXPECT_CONTAINS(weir_error(), "largest_page");
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <nvme/manage.h>
 #include <nvme/nvme.h>
 
 enum { TIMEOUT_MS = 10000, DEPTH = 8, BUFFER_SIZE = 1 << 20 };
@@ -211,7 +212,7 @@ CONFORMANCE(nvme, requests_that_make_no_sense_are_refused, NEEDS(NVME0))
 		{ .iova = disk->iova, .len = size - 1 },
 		{ .iova = disk->iova + 1, .len = size },
 		{ .iova = UINT64_MAX - 3, .len = size },
-		{ .iova = disk->iova, .len = size, .op = NVME_OP_FLUSH + 1 },
+		{ .iova = disk->iova, .len = size, .op = NVME_OP_DISCARD + 1 },
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -292,4 +293,32 @@ CONFORMANCE(nvme, doorbell_that_cannot_be_rung_fails_the_queue, NEEDS(NVME0))
 	EXPECT_EQ(weir_device_away(device), WEIR_AWAY_MEMORY);
 	EXPECT_OK(weir_device_set_memory(device, true));
 	EXPECT_OK(weir_device_set_bus_master(device, true)); /* it went along */
+}
+
+/* The caller was told that it is on its way: so it has to be told what became of it. */
+CONFORMANCE(nvme, what_could_not_be_rung_is_in_doubt, NEEDS(NVME0))
+{
+	struct weir_device *device = new_device(t, new_ioas(t), "NVME0", 0);
+	struct nvme_controller *controller = new_controller(t, device, NVME_WAIT_POLLING);
+	struct nvme_request flush = { .op = NVME_OP_FLUSH, .tag = 7 };
+	struct nvme_completion completion;
+	struct nvme_namespace ns;
+	struct nvme_queue *queue;
+
+	if (nvme_namespace_info(controller, 1, &ns, sizeof(ns)) || nvme_queue_open(controller, DEPTH, &queue))
+		FAIL("opening namespace 1 and a queue: %s", nvme_error());
+	guarded(t);
+	set_memory_past(t, device, false);
+	EXPECT_EQ(nvme_queue_submit(queue, &ns, &flush, 1), 1);
+	EXPECT_EQ(nvme_queue_submit(queue, &ns, &flush, 1), -EIO);
+	EXPECT_CONTAINS(nvme_error(), "doorbell could not be rung");
+	EXPECT_EQ(nvme_queue_reap(queue, &completion, 1), -EIO);
+	EXPECT_EQ(nvme_queue_in_flight(queue), 1);
+	EXPECT_OK(weir_device_set_memory(device, true));
+	EXPECT_OK(weir_device_set_bus_master(device, true));
+	if (nvme_controller_reset(controller))
+		FAIL("nvme_controller_reset: %s", nvme_error());
+	ASSERT_EQ(nvme_queue_reap(queue, &completion, 1), 1);
+	EXPECT_EQ(completion.tag, 7);
+	EXPECT_EQ(completion.error, -ECONNRESET);
 }

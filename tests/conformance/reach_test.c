@@ -159,8 +159,8 @@ CONFORMANCE(reach, what_is_no_device_is_refused, NEEDS(NVME0))
 	EXPECT_CONTAINS(weir_error(), "0000:fe:1f.7");
 	EXPECT_ERR(-ENODEV, weir_reach_ask(host_of(t), "0000:fe:1f.7", nvme, &reach, sizeof(reach)));
 	EXPECT_EQ(reach.verdict, 77);
-	EXPECT_ERR(-EINVAL, weir_reach_shadows(host_of(t), "", &range, &num));
-	EXPECT_ERR(-ENODEV, weir_reach_shadows(host_of(t), "0000:fe:1f.7", &range, &num));
+	EXPECT_ERR(-EINVAL, weir_reach_diverted(host_of(t), "", &range, &num));
+	EXPECT_ERR(-ENODEV, weir_reach_diverted(host_of(t), "0000:fe:1f.7", &range, &num));
 	EXPECT_EQ(num, 1);
 }
 
@@ -187,7 +187,7 @@ CONFORMANCE(reach, without_rights_acs_is_unknown, NEEDS(NVME_PAIR, ROOT))
 
 /* Shadows ------------------------------------------------------------------------------------------------------------ */
 
-static bool is_shadowed(const struct weir_iova_range *ranges, size_t num, uint64_t start, uint64_t last)
+static bool is_diverted(const struct weir_iova_range *ranges, size_t num, uint64_t start, uint64_t last)
 {
 	for (size_t i = 0; i < num; i++)
 		if (ranges[i].start <= start && last <= ranges[i].last)
@@ -221,37 +221,37 @@ static unsigned int bars_of(const char *address, struct weir_iova_range ranges[6
 	return num;
 }
 
-CONFORMANCE(reach, bars_below_the_switch_are_shadows_of_the_neighbour, NEEDS(NVME_PAIR))
+CONFORMANCE(reach, bars_below_the_switch_are_diverted_to_the_neighbour, NEEDS(NVME_PAIR))
 {
-	struct weir_iova_range shadows[MAX_RANGES], bars[6];
+	struct weir_iova_range diverted[MAX_RANGES], bars[6];
 	size_t num = MAX_RANGES, none = 0;
 	unsigned int num_bars = bars_of(address_of(t, "NVME1"), bars);
 
 	record_no_calls(t); /* a directory has no order */
-	ASSERT_OK(weir_reach_shadows(host_of(t), address_of(t, "NVME0"), shadows, &num));
+	ASSERT_OK(weir_reach_diverted(host_of(t), address_of(t, "NVME0"), diverted, &num));
 	ASSERT_GE(num, 1);
 	ASSERT_GE(num_bars, 1);
 	for (unsigned int i = 0; i < num_bars; i++)
-		if (!is_shadowed(shadows, num, bars[i].start, bars[i].last))
+		if (!is_diverted(diverted, num, bars[i].start, bars[i].last))
 			FAIL("BAR at 0x%" PRIx64, bars[i].start);
 	for (size_t i = 1; i < num; i++)
-		if (shadows[i].start <= shadows[i - 1].last + 1)
+		if (diverted[i].start <= diverted[i - 1].last + 1)
 			FAIL("ranges %zu and %zu", i - 1, i);
-	ASSERT_ERR(-ENOSPC, weir_reach_shadows(host_of(t), address_of(t, "NVME0"), NULL, &none));
+	ASSERT_ERR(-ENOSPC, weir_reach_diverted(host_of(t), address_of(t, "NVME0"), NULL, &none));
 	EXPECT_EQ(none == num, true);
 }
 
-CONFORMANCE(reach, a_device_alone_in_its_group_has_no_shadows, NEEDS(ON_ROOT_BUS))
+CONFORMANCE(reach, nothing_is_diverted_from_a_device_alone_in_its_group, NEEDS(ON_ROOT_BUS))
 {
 	size_t num = 0;
 
-	ASSERT_OK(weir_reach_shadows(host_of(t), address_of(t, "NVME0"), NULL, &num));
+	ASSERT_OK(weir_reach_diverted(host_of(t), address_of(t, "NVME0"), NULL, &num));
 	EXPECT_EQ(num, 0);
 }
 
-/* Map @len bytes of the file below 4 GiB again and again, until there is no place left; none of them in a shadow. */
+/* Map @len bytes of the file below 4 GiB again and again, until there is no place left; none of them where it is diverted. */
 static void fill_up(struct t *t, struct weir_ioas *ioas, int fd, uint64_t len,
-		    const struct weir_iova_range *shadows, size_t num)
+		    const struct weir_iova_range *diverted, size_t num)
 {
 	const struct weir_map_opts opts = WEIR_OPTS(weir_map_opts, .address_bits = 32);
 	struct weir_map *map;
@@ -262,9 +262,9 @@ static void fill_up(struct t *t, struct weir_ioas *ioas, int fd, uint64_t len,
 		uint64_t start = weir_map_iova(map), last = start + (len - 1);
 
 		for (size_t i = 0; i < num; i++)
-			if (start <= shadows[i].last && shadows[i].start <= last)
-				FAIL("IOVA %#" PRIx64 " is in the shadow %#" PRIx64 "..%#" PRIx64, start,
-				     shadows[i].start, shadows[i].last);
+			if (start <= diverted[i].last && diverted[i].start <= last)
+				FAIL("IOVA %#" PRIx64 " is in what is diverted, %#" PRIx64 "..%#" PRIx64,
+				     start, diverted[i].start, diverted[i].last);
 	}
 	if (error != -ENOSPC)
 		FAIL("%s", weir_error());
@@ -273,29 +273,29 @@ static void fill_up(struct t *t, struct weir_ioas *ioas, int fd, uint64_t len,
 static void expect_chosen_clear(struct t *t, const char *name)
 {
 	enum { LARGE = 64 << 20, SMALL = 2 << 20, PAGE = 4096 };
-	struct weir_iova_range shadows[MAX_RANGES];
+	struct weir_iova_range diverted[MAX_RANGES];
 	struct weir_ioas *ioas = new_ioas(t), *other = new_ioas(t);
 	size_t num = MAX_RANGES;
 	struct weir_map *fixed, *shared;
 	int fd = new_file(t, LARGE);
 
 	record_no_calls(t); /* how many there are is the machine's business */
-	ASSERT_OK(weir_reach_shadows(host_of(t), address_of(t, name), shadows, &num));
+	ASSERT_OK(weir_reach_diverted(host_of(t), address_of(t, name), diverted, &num));
 	ASSERT_GE(num, 1);
 	new_device(t, ioas, name, 0);
-	fill_up(t, ioas, fd, LARGE, shadows, num);
-	fill_up(t, ioas, fd, SMALL, shadows, num);
+	fill_up(t, ioas, fd, LARGE, diverted, num);
+	fill_up(t, ioas, fd, SMALL, diverted, num);
 	/* Who asks for such a place gets it; who shares what is there gets another. */
 	ASSERT_OK(weir_ioas_map_file(
 		ioas, fd, 0, PAGE,
-		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = shadows[0].start), &fixed));
-	EXPECT_EQ(weir_map_iova(fixed) == shadows[0].start, true);
+		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = diverted[0].start), &fixed));
+	EXPECT_EQ(weir_map_iova(fixed) == diverted[0].start, true);
 	EXPECT_OK(weir_map_close(fixed));
 	ASSERT_OK(weir_ioas_map_file(
 		other, fd, 0, PAGE,
-		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = shadows[0].start), &fixed));
+		&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = diverted[0].start), &fixed));
 	ASSERT_OK(weir_map_share(fixed, ioas, NULL, &shared));
-	EXPECT_EQ(weir_map_iova(shared) == shadows[0].start, false);
+	EXPECT_EQ(weir_map_iova(shared) == diverted[0].start, false);
 }
 
 /* On one interface, because a real container takes half a minute to pin 4 GiB; where it is chosen, nobody knows which it is. */

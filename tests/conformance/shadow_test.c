@@ -137,6 +137,32 @@ CONFORMANCE(shadow, what_leaves_stage_2_leaves_the_shadow_first, NEEDS(ORDINARY,
 	EXPECT_TRUE(dma_reads(t, edu, IOVA + PAGE, s->pages + PAGE, PAGE));
 }
 
+CONFORMANCE(shadow, all_that_leads_to_what_leaves_stage_2_goes_and_nothing_else,
+	    NEEDS(ORDINARY, DMA_DEVICE, FAULT_COUNT))
+{
+	struct shadowed *s = new_shadowed(t);
+	unsigned char *memory = new_memory(t, PAGE, 0x44);
+	struct weir_map *other = new_map(t, s->stage2, memory, PAGE, NULL);
+	const int pages[] = { 0, 1, 1, 1, 2 }; /* at one IOVA after the other: some lead to the same */
+	struct edu *edu;
+
+	for (int i = 0; i < 5; i++)
+		map_pages(t, s, IOVA + (uint64_t)i * 2 * PAGE, pages[i], 1, 0);
+	ASSERT_OK(weir_stage1_map(s->tables, IOVA + 32 * PAGE, weir_map_iova(other), PAGE, 0, s->changes));
+	run(t, s);
+	/* One of those that lead to the same goes before. */
+	ASSERT_OK(weir_stage1_unmap(s->tables, IOVA + 4 * PAGE, PAGE, s->changes));
+	run(t, s);
+	edu = new_edu(t, s->ioas, "EDU0", 0);
+	EXPECT_TRUE(dma_reads(t, edu, IOVA + 6 * PAGE, s->pages + PAGE, PAGE));
+	ASSERT_OK(weir_map_close(s->map));
+	for (int i = 0; i < 5; i++)
+		EXPECT_TRUE(dma_write_blocked(t, edu, IOVA + (uint64_t)i * 2 * PAGE,
+					      s->pages + pages[i] * PAGE, PAGE));
+	EXPECT_TRUE(dma_reads(t, edu, IOVA + 32 * PAGE, memory, PAGE));
+	s->map = new_map(t, s->stage2, s->pages, PAGES * PAGE, AT(s->ipa));
+}
+
 CONFORMANCE(shadow, it_allows_no_more_than_stage_2, NEEDS(ORDINARY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct shadowed *s = new_shadowed(t);
@@ -193,4 +219,15 @@ CONFORMANCE(shadow, what_cannot_be_mapped_is_told_by_entry, NEEDS(ORDINARY, DMA_
 	EXPECT_OK(weir_inval_outcome(s->changes, 0, 2, &outcome));
 	EXPECT_EQ(outcome.kind, WEIR_INVAL_OUT_DONE);
 	EXPECT_EQ(info_of(s->ioas).num_mappings, 2);
+}
+
+CONFORMANCE(shadow, the_spaces_below_it_stay_open, NEEDS(ORDINARY))
+{
+	struct shadowed *s = new_shadowed(t);
+	struct weir_domain *second;
+
+	EXPECT_ERR(-EBUSY, weir_domain_open_shadow(s->tables, s->stage2, s->ioas, &second));
+	EXPECT_CONTAINS(weir_error(), "is a shadow already");
+	EXPECT_ERR(-EBUSY, weir_ioas_close(s->ioas));
+	EXPECT_CONTAINS(weir_error(), "shadow");
 }

@@ -16,15 +16,20 @@
 /* As the virtual machine's, the disk is no multiple of anything else long. */
 enum { MIB = 1 << 20, BLOCK_SIZE = 512, NUM_BLOCKS = 2 * MIB / BLOCK_SIZE + 7 };
 
+/* Pages in a transfer of a disk with a memory buffer, as a power of two: more than one page of a list names. */
+enum { LONG_MDTS = 10 };
+
 struct device {
 	const char *name, *address;
 	uint32_t group;        /* 0: one of its own */
 	uint32_t bus;          /* of a slot: 0 for the root bus, which cannot be reset */
-	uint32_t address_bits; /* of an edu; 0: it is an nvme */
-	uint32_t mib;          /* of an nvme's disk; 0: the image */
+	uint32_t address_bits; /* of an edu; 0: it is an nvme, or */
+	bool is_igb;
+	uint32_t mib; /* of an nvme's disk; 0: the image */
 	uint32_t cmb_mib;
 	const char *serial;
-	uint32_t pasid_bits, iommu_unit;
+	uint32_t pasid_bits, iommu_unit, page_requests;
+	uint32_t logs_dma, migrates;
 };
 
 static const struct device side_by_side[] = {
@@ -32,6 +37,7 @@ static const struct device side_by_side[] = {
 	{ "NVME1", "0000:00:05.0", .mib = 16, .cmb_mib = 64, .serial = "weir-nvme1" },
 	{ "EDU0", "0000:00:06.0", .address_bits = 64 },
 	{ "EDU1", "0000:00:07.0", .address_bits = 28 },
+	{ "IGB0", "0000:00:08.0", .is_igb = true },
 	{ NULL, NULL, .group = 0 },
 };
 
@@ -49,12 +55,21 @@ static const struct device topology[] = {
 	{ NULL, NULL, .group = 0 },
 };
 
-/* For nested translation: a group of several, PASIDs, and a device behind an IOMMU of its own. */
+/* For nested translation: a group of several, PASIDs, a device behind an IOMMU of its own, and one that requests pages. */
 static const struct device in_groups[] = {
-	{ "EDU0", "0000:00:06.0", .address_bits = 64 },
+	{ "EDU0", "0000:00:06.0", .address_bits = 64, .page_requests = 1 },
 	{ "EDU1", "0000:00:07.0", .group = 7, .address_bits = 64, .pasid_bits = 8 },
 	{ "EDU2", "0000:00:08.0", .group = 7, .address_bits = 64 },
 	{ "EDU3", "0000:00:09.0", .address_bits = 64, .iommu_unit = 1 },
+	{ NULL, NULL, .group = 0 },
+};
+
+/* Whose drivers log what they write, and migrate what they can. */
+static const struct device logging[] = {
+	{ "NVME0", "0000:00:04.0", .serial = "weir-nvme0", .logs_dma = 1 },
+	{ "NVME1", "0000:00:05.0", .mib = 16, .cmb_mib = 64, .serial = "weir-nvme1", .logs_dma = 1 },
+	{ "EDU0", "0000:00:06.0", .address_bits = 64, .logs_dma = 1, .migrates = 1 },
+	{ "EDU1", "0000:00:07.0", .address_bits = 28, .logs_dma = 1, .migrates = 1 },
 	{ NULL, NULL, .group = 0 },
 };
 
@@ -101,9 +116,10 @@ static const struct {
 	{ "stock", side_by_side, root_only, WEIR_SIM_NO_IOMMUFD, WEIR_SIM_IOMMU_PLAIN },
 	{ "noiommu-at-all", side_by_side, root_only, WEIR_SIM_NO_IOMMU, WEIR_SIM_IOMMU_PLAIN },
 	{ "virtio-refused", side_by_side, root_only, WEIR_SIM_UNSAFE_IRQS, WEIR_SIM_IOMMU_PLAIN },
-	{ "vtd-nested", side_by_side, root_only, 0, WEIR_SIM_IOMMU_VTD },
+	{ "vtd-logging", logging, root_only, 0, WEIR_SIM_IOMMU_PLAIN },
+	{ "vtd-nested", side_by_side, root_only, WEIR_SIM_DIRTY_BITS, WEIR_SIM_IOMMU_VTD },
 	{ "smmuv3-nested", side_by_side, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
-	{ "nest-vtd", in_groups, root_only, WEIR_SIM_NO_5_LEVEL, WEIR_SIM_IOMMU_VTD },
+	{ "nest-vtd", in_groups, root_only, WEIR_SIM_NO_5_LEVEL | WEIR_SIM_NO_1_GIB, WEIR_SIM_IOMMU_VTD },
 	{ "nest-smmuv3", in_groups, root_only, 0, WEIR_SIM_IOMMU_SMMUV3 },
 	{ "nest-amd", in_groups, root_only, 0, WEIR_SIM_IOMMU_AMD },
 };
@@ -183,9 +199,9 @@ static int add_edu(struct weir_sim *sim, const struct device *device, const stru
 
 static int add_nvme(struct weir_sim *sim, const struct device *device, const struct weir_sim_slot *slot)
 {
-	struct weir_sim_nvme_opts opts =
-		WEIR_OPTS(weir_sim_nvme_opts, .capacity = (uint64_t)device->mib * MIB,
-			  .cmb_mib = device->cmb_mib, .serial = device->serial);
+	struct weir_sim_nvme_opts opts = WEIR_OPTS(
+		weir_sim_nvme_opts, .capacity = (uint64_t)device->mib * MIB, .cmb_mib = device->cmb_mib,
+		.serial = device->serial, .mdts = device->cmb_mib ? LONG_MDTS : 0);
 
 	if (!device->mib) {
 		opts.image = image_path();
@@ -194,14 +210,26 @@ static int add_nvme(struct weir_sim *sim, const struct device *device, const str
 	return weir_sim_add_nvme(sim, &opts, slot, NULL);
 }
 
+/* With no wire. */
+static int add_igb(struct weir_sim *sim, const struct weir_sim_slot *slot)
+{
+	return weir_sim_add_igb(sim,
+				&WEIR_OPTS(weir_sim_igb_opts, .mac = { 0x52, 0x54, 0x00, 0x77, 0x65, 0x69 }),
+				slot, NULL);
+}
+
 static void add_device(struct weir_sim *sim, const struct device *device)
 {
-	struct weir_sim_slot slot = WEIR_OPTS(
-		weir_sim_slot, .address = device->address, .group = device->group, .bus_group = device->bus,
-		.pasid_bits = device->pasid_bits, .iommu_unit = device->iommu_unit);
+	struct weir_sim_slot slot =
+		WEIR_OPTS(weir_sim_slot, .address = device->address, .group = device->group,
+			  .bus_group = device->bus, .pasid_bits = device->pasid_bits,
+			  .iommu_unit = device->iommu_unit, .page_requests = device->page_requests,
+			  .logs_dma = device->logs_dma, .migrates = device->migrates);
 
 	set_variable("WEIR_DEVICE_", device->name, device->address);
-	if (device->address_bits ? add_edu(sim, device, &slot) : add_nvme(sim, device, &slot))
+	if (device->is_igb         ? add_igb(sim, &slot)
+	    : device->address_bits ? add_edu(sim, device, &slot)
+				   : add_nvme(sim, device, &slot))
 		FAIL("%s: %s", device->name, weir_error());
 }
 

@@ -6,7 +6,8 @@
  * The driver hands on only what it was given: a tag comes back once, and only if it was on its way. It gives the controller no
  * address that is no buffer's, comes back in bounded time, and when it is closed nothing is left.
  */
-#include <nvme/nvme.h>
+#include <nvme/manage.h>
+#include <nvme/secondary.h>
 
 #include "fuzz/hostile_nvme.h"
 
@@ -31,13 +32,15 @@ static void open_controller(struct program *p)
 	struct nvme_controller *opened = NULL;
 	struct nvme_controller_info info;
 
-	opts.wait = in_below(&p->in, 3);
+	opts.wait = in_below(&p->in, 4);
 	opts.num_queues = in_below(&p->in, 4);
 	opts.ready_timeout_ms = 500;
 	opts.memory = opts.num_queues == 3 ? p->memory : NULL;
+	opts.flags = in_below(&p->in, 8);
 	if (p->controller || nvme_controller_open(stub_device(), &opts, &opened) != 0)
 		return;
 	p->controller = opened;
+	liar.sgl = opts.flags & NVME_SGL;
 	CHECK(nvme_controller_info(opened, &info, sizeof(info)) == 0);
 	p->max_transfer = info.max_transfer;
 	CHECK(info.max_depth >= 1 && info.max_transfer >= 4096 && strlen(info.model) <= 40);
@@ -110,7 +113,7 @@ static void submit(struct program *p)
 	for (; done < num && !p->on_its_way[i][(uint8_t)(p->next_tag[i] + done)]; done++) {
 		struct nvme_request *request = &requests[done];
 
-		*request = (struct nvme_request){ .op = in_below(&p->in, 4),
+		*request = (struct nvme_request){ .op = in_below(&p->in, 8),
 						  .tag = (uint8_t)(p->next_tag[i] + done) };
 		if (request->op == NVME_OP_FLUSH)
 			continue;
@@ -163,9 +166,90 @@ static void transfer(struct program *p)
 		nvme_queue_flush(p->queues[i], &p->ns, SHORT_MS);
 }
 
+/* Pages of the buffer for data, or pieces of them: by PRPs most of these are refused. */
+static void submit_pieces(struct program *p, unsigned int i)
+{
+	struct nvme_segment pieces[4];
+	struct nvme_request request = { .op = in_below(&p->in, 3), .tag = p->next_tag[i] };
+	unsigned int num = in_below(&p->in, 5);
+
+	for (unsigned int j = 0; j < num; j++) {
+		pieces[j].iova = p->data.iova + in_below(&p->in, 32) * 8192ull;
+		pieces[j].len = in_u8(&p->in) & 1 ? 4096 : 512;
+		request.len += (uint32_t)pieces[j].len;
+	}
+	if (!p->has_ns || p->on_its_way[i][p->next_tag[i]])
+		return;
+	if (nvme_queue_submit_segments(p->queues[i], &p->ns, &request, pieces, num) == 0)
+		p->on_its_way[i][p->next_tag[i]++] = true;
+}
+
+/* Any admin command: those that would harm are not let through, which the controller would notice. */
+static void give_command(struct program *p)
+{
+	struct nvme_admin_request request = { .opcode = in_u8(&p->in),
+					      .nsid = in_u8(&p->in),
+					      .cdw10 = in_u8(&p->in) };
+	bool has_data = request.opcode & 3;
+	unsigned char data[64] = { 0 };
+	uint32_t result;
+
+	nvme_controller_admin(p->controller, &request, has_data ? data : NULL, has_data ? sizeof(data) : 0,
+			      &result);
+}
+
+/* To virtual functions: it is asked to believe that there are some. */
+static void give_to_functions(struct program *p)
+{
+	struct nvme_secondary all[4];
+	int num = nvme_secondary_list(p->controller, in_u8(&p->in), all, 4);
+
+	CHECK(num <= 4);
+	for (int i = 1; i < num; i++)
+		CHECK(all[i].controller_id > all[i - 1].controller_id);
+	nvme_secondary_start(p->controller, in_u8(&p->in), in_u8(&p->in), in_u8(&p->in));
+}
+
+/* Whatever comes of it, what was on its way is still to be reported, once. */
+static void manage(struct program *p, unsigned int i)
+{
+	unsigned int what = in_below(&p->in, 9);
+	struct nvme_event events[4];
+	uint32_t nsids[16];
+	char page[512];
+	int num;
+
+	if (!p->controller)
+		return;
+	if (what == 0)
+		nvme_controller_reset(p->controller);
+	if (what == 1 && p->queues[i])
+		nvme_queue_abort(p->queues[i], in_u8(&p->in));
+	if (what == 2)
+		CHECK(nvme_controller_events(p->controller, events, 4) <= 4);
+	if (what == 3) {
+		num = nvme_namespace_list(p->controller, in_u8(&p->in), nsids, 16);
+		CHECK(num <= 16);
+		for (int j = 1; j < num; j++)
+			CHECK(nsids[j] > nsids[j - 1]);
+	}
+	if (what == 4 && p->queues[i])
+		submit_pieces(p, i);
+	if (what == 5)
+		nvme_controller_log(p->controller, in_u8(&p->in), UINT32_MAX, page, sizeof(page));
+	if (what == 6)
+		nvme_namespace_changes(p->controller, nsids, 16);
+	if (what == 7)
+		give_command(p);
+	if (what == 8)
+		give_to_functions(p);
+}
+
 static void ask(struct program *p)
 {
 	unsigned int i = in_below(&p->in, QUEUES);
+
+	manage(p, i);
 
 	if (p->controller)
 		nvme_controller_check(p->controller);

@@ -64,6 +64,8 @@ static void post_nonsense(struct liar_ring *ring, uint16_t qid)
 	uint8_t how = in_u8(&liar.in);
 	struct nvme_cqe *entry;
 
+	liar.lied_of_events |= qid == 0;
+
 	if (how < 128) {
 		post(ring, in_u8(&liar.in), how & 1 ? qid : in_u8(&liar.in),
 		     how & 2 ? in_u8(&liar.in) % 40 : in_u16(&liar.in), how & 4 ? in_u16(&liar.in) : 0);
@@ -75,6 +77,29 @@ static void post_nonsense(struct liar_ring *ring, uint16_t qid)
 }
 
 /* Data ----------------------------------------------------------------------------------------------------- */
+
+/* Base 2.0, 4.1.2: so must be what descriptors name, and the list of them. */
+static void check_descriptors(const struct nvme_sqe *command, uint64_t len)
+{
+	uint64_t address = le64toh(command->qword[3]), word = le64toh(command->qword[4]), sum = 0;
+	const uint64_t *list = (const uint64_t *)(uintptr_t)address;
+	uint32_t num = (uint32_t)word / 16;
+
+	CHECK(liar.sgl);
+	if (word >> 56 == 0) {
+		CHECK((uint32_t)word >= len && stub_reaches((void *)(uintptr_t)address, (uint32_t)word));
+		return;
+	}
+	CHECK(word >> 56 == 0x30 && num > 0 && (uint32_t)word % 16 == 0 &&
+	      stub_reaches(list, (uint32_t)word));
+	for (uint32_t i = 0; i < num; i++) {
+		uint64_t piece = le64toh(list[2 * i + 1]);
+
+		CHECK(piece >> 32 == 0 && stub_reaches((void *)(uintptr_t)le64toh(list[2 * i]), piece));
+		sum += piece;
+	}
+	CHECK(sum >= len);
+}
 
 /* Base 2.0, 4.1.1: every page that the driver names must be a buffer's. */
 static void check_data(const struct nvme_sqe *command, uint64_t len)
@@ -89,6 +114,10 @@ static void check_data(const struct nvme_sqe *command, uint64_t len)
 	if (len && len <= 4096)
 		CHECK(prp2 % 4096 == 0 && stub_reaches((void *)(uintptr_t)prp2, len));
 	for (; len > 4096 || (len && list != (const uint64_t *)(uintptr_t)prp2); len -= part, list++) {
+		if (((uintptr_t)(list + 1) & 4095) == 0 && len > 4096) {
+			CHECK(stub_reaches(list, sizeof(*list)) && le64toh(*list) % 4096 == 0);
+			list = (const uint64_t *)(uintptr_t)le64toh(*list);
+		}
 		part = len < 4096 ? len : 4096;
 		CHECK(stub_reaches(list, sizeof(*list)));
 		CHECK(le64toh(*list) % 4096 == 0 && stub_reaches((void *)(uintptr_t)le64toh(*list), part));
@@ -108,6 +137,13 @@ static void identify(const struct nvme_sqe *command, uint32_t cdw10)
 		ctrl->cqes = 0x44;
 		ctrl->mdts = 2;
 		ctrl->nn = htole32(2);
+		ctrl->sgls = htole32(1);
+		ctrl->oacs = htole16(NVME_CTRL_OACS_DBBUF_CFG);
+		ctrl->oncs =
+			htole16(NVME_CTRL_ONCS_COMPARE | NVME_CTRL_ONCS_DSM | NVME_CTRL_ONCS_WRITE_ZEROES);
+		ctrl->aerl = 3;
+	} else if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_NS_ACTIVE_LIST) {
+		page[0] = 1;
 	} else {
 		ns->nsze = htole64(1000);
 		ns->lbaf[0].ds = 9;
@@ -154,6 +190,18 @@ static uint16_t admin(const struct nvme_sqe *command, uint32_t *ret_result)
 	case nvme_admin_set_features:
 		*ret_result = liar_lies() ? in_u32(&liar.in) : (LIAR_QUEUES - 1) << 16 | (LIAR_QUEUES - 1);
 		return 0;
+	case nvme_admin_get_log_page:
+		CHECK(stub_reaches((void *)(uintptr_t)le64toh(command->qword[3]), IDENTIFY));
+		in_bytes(&liar.in, (void *)(uintptr_t)le64toh(command->qword[3]), 16);
+		return 0;
+	case nvme_admin_dbbuf:
+		liar.shadows = (const uint32_t *)(uintptr_t)le64toh(command->qword[3]);
+		liar.asked = (uint32_t *)(uintptr_t)le64toh(command->qword[4]);
+		CHECK(stub_reaches(liar.shadows, IDENTIFY) && stub_reaches(liar.asked, IDENTIFY));
+		return 0;
+	case nvme_admin_abort_cmd:
+		*ret_result = liar_lies();
+		return 0;
 	case nvme_admin_create_cq:
 	case nvme_admin_create_sq:
 		return create(command, cdw10, opcode == nvme_admin_create_cq);
@@ -173,9 +221,17 @@ static uint16_t read_or_write(const struct nvme_sqe *command)
 {
 	uint8_t opcode = (uint8_t)le64toh(command->qword[0]);
 
+	uint64_t len = ((le64toh(command->qword[6]) & 0xffff) + 1) * 512;
+
+	if (opcode == nvme_cmd_flush || opcode == nvme_cmd_write_zeroes)
+		return 0;
+	if (opcode == nvme_cmd_dsm)
+		len = 16;
 	/* Blocks are of 512 bytes unless the controller has said otherwise; less is never moved than that. */
-	if (opcode != nvme_cmd_flush)
-		check_data(command, ((le64toh(command->qword[6]) & 0xffff) + 1) * 512);
+	if (le64toh(command->qword[0]) & NVME_SQE_SGL)
+		check_descriptors(command, len);
+	else
+		check_data(command, len);
 	return 0;
 }
 
@@ -186,6 +242,13 @@ static void serve(struct liar_ring *ring, uint16_t qid)
 	uint32_t result = 0;
 
 	ring->sq_head = (ring->sq_head + 1) % ring->entries;
+	if (!qid && (uint8_t)le64toh(command.qword[0]) == nvme_admin_async_event) {
+		/* The driver believes a completion that names a request which is still in the book here, and asks again. */
+		CHECK(liar.num_aers < 4 || liar.lied_of_events);
+		if (liar.num_aers < 4)
+			liar.aers[liar.num_aers++] = cid;
+		return;
+	}
 	status = qid ? read_or_write(&command) : admin(&command, &result);
 	if (!ring->cq) /* it deleted itself */
 		return;
@@ -202,11 +265,31 @@ static void serve(struct liar_ring *ring, uint16_t qid)
 	post(ring, result, qid, cid, status);
 }
 
+/* Doorbells in memory: looked at now and then, and where it wants to be rung is what it likes. */
+static void look_at_shadows(void)
+{
+	for (uint32_t qid = 1; qid <= LIAR_QUEUES; qid++) {
+		liar_doorbell(2 * qid, le32toh(liar.shadows[2 * qid]));
+		liar.asked[2 * qid] = htole32(liar_lies() ? in_u8(&liar.in) : liar.rings[qid].sq_tail);
+	}
+}
+
+static void tell_event(void)
+{
+	uint16_t cid = liar.aers[--liar.num_aers];
+
+	post(&liar.rings[0], in_u32(&liar.in), 0, cid, liar_lies() ? in_u16(&liar.in) : 0);
+}
+
 /* Time to do something. */
 void liar_act(void)
 {
 	if (!liar.csts)
 		return;
+	if (liar.shadows && stub.bus_master)
+		look_at_shadows();
+	if (liar.num_aers && liar.rings[0].cq && liar_lies())
+		tell_event();
 	for (uint16_t qid = 0; qid <= LIAR_QUEUES; qid++) {
 		struct liar_ring *ring = &liar.rings[qid];
 
@@ -251,6 +334,8 @@ void liar_write(uint64_t offset, uint32_t value)
 	case NVME_REG_CC:
 		if (!NVME_CC_EN(value)) {
 			liar.csts = 0;
+			liar.shadows = NULL;
+			liar.num_aers = 0;
 			memset(liar.rings, 0, sizeof(liar.rings));
 		} else if (!NVME_CC_EN(liar.cc)) {
 			start();

@@ -29,6 +29,11 @@ struct liar {
 	uint32_t cc, csts, aqa;
 	uint64_t asq, acq;
 	struct liar_ring rings[LIAR_QUEUES + 1];
+	const uint32_t *shadows; /* of the doorbells, once it was told; NULL: none */
+	uint32_t *asked;
+	uint16_t aers[4], num_aers;
+	bool lied_of_events; /* there may have been completions of requests for events that are none */
+	bool sgl;            /* the driver may use them */
 	bool gone;
 	unsigned int calls;
 };

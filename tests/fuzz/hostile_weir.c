@@ -70,6 +70,15 @@ int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *re
 	return 0;
 }
 
+/* There is no memory buffer that it could be written to. */
+int weir_region_write64(struct weir_region *region, uint64_t offset, uint64_t value)
+{
+	(void)region;
+	(void)offset;
+	(void)value;
+	return -EIO;
+}
+
 int weir_region_write32(struct weir_region *region, uint64_t offset, uint32_t value)
 {
 	(void)region;

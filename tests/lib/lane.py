@@ -35,3 +35,4 @@ class Lane:
     build: str = ""  # a key of builds.BUILDS; "" if the lane needs none
     prepare: list = field(default_factory=list)  # commands run beforehand, without budget: they fill caches
     long: bool = False  # runs only with --long, or by name
+    beside: bool = False  # each step keeps one processor busy and measures nothing: runs beside others, also those of neighbours

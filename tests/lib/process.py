@@ -4,12 +4,38 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 
 GRACE = 5  # seconds between SIGTERM and SIGKILL; tests/vm/run ends its QEMU meanwhile
 
 # Killed outright, this program cannot end what it started: then the kernel does.
 DIES_WITH_US = ["setpriv", "--pdeathsig", "TERM", "--"]
+
+
+_lock = threading.Lock()
+_running = set()
+_over = False
+
+
+def end_all():
+    """End what runs in other threads, and start nothing more: someone wants this program to end."""
+    global _over
+    with _lock:
+        _over = True
+        children = list(_running)
+    for child in children:
+        end_group(child)
+
+
+def _start(command, output, env):
+    with _lock:
+        if _over:
+            raise OSError("not started: the run is being ended")
+        child = subprocess.Popen([*DIES_WITH_US, *shlex.split(command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                 env={**os.environ, **(env or {})}, start_new_session=True)
+        _running.add(child)
+        return child
 
 
 def end_group(child):
@@ -32,8 +58,7 @@ def run(command, log, env=None, seconds=None):
         output.write(f"$ {command}\n".encode())
         output.flush()
         try:
-            child = subprocess.Popen([*DIES_WITH_US, *shlex.split(command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                     env={**os.environ, **(env or {})}, start_new_session=True)
+            child = _start(command, output, env)
         except OSError as error:
             output.write(f"{error}\n".encode())
             return 127
@@ -44,6 +69,8 @@ def run(command, log, env=None, seconds=None):
         finally:
             # Also when the command is through, or the user interrupts: what it left in the background ends here.
             end_group(child)
+            with _lock:
+                _running.discard(child)
 
 
 def tail(log, lines):

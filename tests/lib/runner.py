@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""tests/run: runs lanes one after the other and adds up what they report."""
+"""tests/run: runs lanes, one after the other or beside their neighbours, and adds up what they report."""
 import argparse
 import functools
+import itertools
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -18,6 +23,7 @@ from lanes import LANES
 from results import FAILED, PASSED, SKIPPED, Test
 
 RESULTS = Path("build/results")
+MOST_BESIDE = 4  # steps; a virtual machine has 4 GB of memory
 
 
 @functools.cache
@@ -37,16 +43,25 @@ class LaneRun:
         self.tests = []
         self.own = []  # of them, those that no XML file has yet
         self.seconds = 0.0
+        self.clock = None  # runs from when the first step does
+        self.starting = threading.Lock()
+        self.steps = []  # that run or will, in order
 
-    def run(self):
+    def begin(self, pool, locks):
+        """Prepare the lane, and have its steps run. The directory is its own until @locks are let go."""
         RESULTS.mkdir(parents=True, exist_ok=True)
-        with builds.only_one(RESULTS / f".{self.lane.name}.lock"):
-            shutil.rmtree(self.directory, ignore_errors=True)
-            self.directory.mkdir()
-            if self.prepare():
-                self.run_steps()
-            if self.own:
-                results.write(self.directory / "lane.xml", self.lane.name, self.own)
+        locks.enter_context(builds.only_one(RESULTS / f".{self.lane.name}.lock"))
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir()
+        if self.prepare():
+            self.steps = [pool.submit(self.run_step, step) for step in self.lane.steps]
+
+    def finish(self):
+        """Wait for the steps."""
+        for step in self.steps:
+            step.result()
+        if self.own:
+            results.write(self.directory / "lane.xml", self.lane.name, self.own)
 
     def fail(self, name, message="", log=None):
         lines = process.tail(log or self.log, report.TAIL) if (log or self.log).exists() else []
@@ -76,20 +91,21 @@ class LaneRun:
                 return False
         return True
 
-    def run_steps(self):
-        clock = process.Clock(self.lane.budget)
-        build = builds.directory(self.lane.build).absolute() if self.lane.build else ""
-        for step in self.lane.steps:
-            report.watching(self.lane, f"running {step.name}")
-            command = step.command.format(build=build, results=self.directory.absolute())
-            self.run_step(step, command, clock)
-            if clock.left() == 0:
-                break
-        self.seconds = clock.spent()
+    def left(self):
+        """How much is left of the budget, in seconds."""
+        with self.starting:
+            self.clock = self.clock or process.Clock(self.lane.budget)
+            return self.clock.left()
 
-    def run_step(self, step, command, clock):
+    def run_step(self, step):
+        left = self.left()
+        if not left:
+            return
+        report.watching(self.lane, f"running {step.name}")
+        build = builds.directory(self.lane.build).absolute() if self.lane.build else ""
         log = self.directory / f"{step.name}.txt"
-        status = process.run(command, log, self.env, clock.left())
+        status = process.run(step.command.format(build=build, results=self.directory.absolute()), log, self.env, left)
+        self.seconds = self.clock.spent()
         seen = self.read_step(step, log) if step.xml else []
         if status is None:
             self.fail(step.name, report.ended(log, f"killed: the lane's budget of {self.lane.budget} s is spent"), log)
@@ -114,6 +130,36 @@ class LaneRun:
                 test.message = report.printed_by(log, test.name) or test.message
         self.tests += seen
         return seen
+
+
+@contextmanager
+def workers(number):
+    """Threads for steps. Ended from outside, they end what they started."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        process.end_all()
+        raise
+    pool.shutdown()
+
+
+def groups(lanes):
+    """Neighbours that may run beside one another are together, any other lane is alone."""
+    for beside, neighbours in itertools.groupby(lanes, key=lambda lane: lane.beside):
+        yield from [list(neighbours)] if beside else ([lane] for lane in neighbours)
+
+
+def run_group(lanes, env):
+    """Each lane, as soon as it and those before it are through."""
+    runs = [LaneRun(lane, env) for lane in lanes]
+    with ExitStack() as locks, workers(min(os.cpu_count(), MOST_BESIDE) if lanes[0].beside else 1) as pool:
+        for run in runs:
+            run.begin(pool, locks)
+        for run in runs:
+            run.finish()
+            yield run
 
 
 def choose(names, long):
@@ -145,9 +191,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     env = {"WEIR_LONG": "1"} if options.long else {}
     tests = []
-    for lane in choose(options.lanes, options.long):
-        run = LaneRun(lane, env)
-        run.run()
+    lanes = choose(options.lanes, options.long)
+    for run in itertools.chain.from_iterable(run_group(group, env) for group in groups(lanes)):
         report.finished(run)
         tests += run.tests
         if options.junit:

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The runner's promises: a copy of it runs lanes that go wrong in every way, in a checkout that has nothing else."""
+import itertools
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ LANES = '''
 from lane import Lane, Step, gtest, junit, script
 
 XML = "python3 tests/xml.py {results}"
+MEET = "touch {0}; for i in $(seq 50); do test -e {1} && exit; sleep 0.1; done; exit 1"
 LANES = [
     Lane("good", "two pass, one is skipped", 60, [junit("a", XML + "/a.xml pass pass skip"), script("b", "true")]),
     Lane("bad", "one of two fails", 60, [junit("a", XML + "/a.xml pass fail --exit 1")]),
@@ -30,6 +33,9 @@ LANES = [
     Lane("endless", "does not end by itself", 60, [script("a", "sleep 88.125")], long=True),
     Lane("missing", "is not there", 60, [script("a", "tests/no-such-program")]),
     Lane("prepared", "cannot be prepared", 60, [script("a", "true")], prepare=["false"]),
+    Lane("left", "passes if the other runs beside it", 60, [script("a", "sh -c '" + MEET.format("left", "right") + "'")], beside=True),
+    Lane("right", "likewise", 60, [script("a", "sh -c '" + MEET.format("right", "left") + "'"), script("b", "true")], beside=True),
+    Lane("endless-beside", "does not end by itself", 60, [script("a", "sleep 88.125"), script("b", "sleep 88.125")], long=True, beside=True),
     Lane("often", "only on demand", 60, [script("a", "sh -c 'test \\"$WEIR_LONG\\" = 1'")], long=True),
 ]
 '''
@@ -100,11 +106,12 @@ class Runner(unittest.TestCase):
         self.assertFalse(running("sleep", "77.125"))
 
     def test_ended_from_outside_it_leaves_nothing_behind(self):
-        for sig in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL:
-            with self.subTest(sig.name):
-                runner = subprocess.Popen([sys.executable, "tests/lib/runner.py", "endless"], cwd=self.top,
+        lanes = [("endless", 1), ("endless-beside", min(2, os.cpu_count()))]
+        for (lane, steps), sig in itertools.product(lanes, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL]):
+            with self.subTest(f"{lane} {sig.name}"):
+                runner = subprocess.Popen([sys.executable, "tests/lib/runner.py", lane], cwd=self.top,
                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                self.assertTrue(soon(lambda: running("sleep", "88.125")))
+                self.assertTrue(soon(lambda: running("sleep", "88.125") == steps))
                 runner.send_signal(sig)
                 self.assertNotEqual(runner.wait(), 0)
                 self.assertTrue(soon(lambda: not running("sleep", "88.125")))
@@ -127,15 +134,21 @@ class Runner(unittest.TestCase):
         self.assertEqual(sorted(path.name for path in (self.top / "collected").iterdir()),
                          ["bad.a.xml", "good.a.xml", "good.lane.xml", "script.lane.xml"])
 
+    @unittest.skipIf(os.cpu_count() < 2, "one processor")
+    def test_neighbours_run_beside_one_another_where_they_may(self):
+        self.assertEqual(self.run_lanes("left", "right"), 0, self.output)
+        self.assertEqual(self.last, "3 passed, 0 failed, 0 skipped")
+        self.assertLess(self.output.index("left "), self.output.index("right "))
+
     def test_an_unknown_lane_is_refused(self):
         self.assertNotEqual(self.run_lanes("goood"), 0)
         self.assertIn("no lane goood; there are: good, bad", self.output)
 
 
 def running(*command):
-    """Whether there is such a process."""
+    """How many such processes there are."""
     wanted = "".join(f"{word}\0" for word in command).encode()
-    return any(command_line(path) == wanted for path in Path("/proc").glob("[0-9]*/cmdline"))
+    return sum(command_line(path) == wanted for path in Path("/proc").glob("[0-9]*/cmdline"))
 
 
 def command_line(path):
@@ -154,4 +167,6 @@ def soon(condition):
 
 
 if __name__ == "__main__":
+    # A shell's background job ignores it, and so would what is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unittest.main()

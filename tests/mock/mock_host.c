@@ -286,7 +286,7 @@ static void close_ioas(void *ioas)
 	EXPECT_OK(weir_ioas_close(ioas));
 }
 
-struct mock_host *new_mock_host(struct t *t, uint32_t device_flags)
+static struct mock_host *make(struct t *t, uint32_t device_flags, uint32_t host_flags)
 {
 	struct mock_host *mock = calloc(1, sizeof(*mock));
 
@@ -302,21 +302,36 @@ struct mock_host *new_mock_host(struct t *t, uint32_t device_flags)
 		ASSERT_OK(weir_sim_add_edu(mock->sim, NULL, NULL, NULL));
 	mock->below = weir_sim_sys(mock->sim);
 	fill_table(mock);
-	ASSERT_OK(weir_host_open(
-		&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &mock->table),
-		&mock->host));
+	ASSERT_OK(weir_host_open(&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD,
+					    .sys = &mock->table, .flags = host_flags),
+				 &mock->host));
 	t_defer(t, close_host, mock->host);
 	mock->ioas = mock_ioas(t, mock);
 	return mock;
 }
 
-struct weir_ioas *mock_ioas(struct t *t, struct mock_host *mock)
+struct mock_host *new_mock_host(struct t *t, uint32_t device_flags)
+{
+	return make(t, device_flags, 0);
+}
+
+struct mock_host *new_kept_mock_host(struct t *t, uint32_t device_flags)
+{
+	return make(t, device_flags, WEIR_HOST_JOURNAL);
+}
+
+struct weir_ioas *mock_ioas_with(struct t *t, struct mock_host *mock, uint32_t flags)
 {
 	struct weir_ioas *ioas;
 
-	ASSERT_OK(weir_ioas_open(mock->host, NULL, &ioas));
+	ASSERT_OK(weir_ioas_open(mock->host, &WEIR_OPTS(weir_ioas_opts, .flags = flags), &ioas));
 	t_defer(t, close_ioas, ioas);
 	return ioas;
+}
+
+struct weir_ioas *mock_ioas(struct t *t, struct mock_host *mock)
+{
+	return mock_ioas_with(t, mock, 0);
 }
 
 static void close_device(void *device)
@@ -428,6 +443,15 @@ bool cache_is(struct t *t, struct weir_device *device, uint32_t a, uint32_t b, u
 
 	(void)t;
 	return slots_are(device->host->kernel.fd, &cmd, (uint32_t[]){ a, b, c, d });
+}
+
+int mock_raise_event(struct t *t, struct weir_device *device)
+{
+	struct abi_iommu_test_cmd cmd = { .op = ABI_IOMMU_TEST_OP_TRIGGER_VEVENT,
+					  .trigger_vevent = { device->function->dev_id } };
+
+	(void)t;
+	return mock_op(device->host->kernel.fd, &cmd);
 }
 
 bool pasid_is(struct t *t, struct mock_host *mock, struct weir_device *device, uint32_t pasid,

@@ -46,10 +46,14 @@ struct mock_host {
 /* A host with an address space, and devices at 0000:00:01.0 and so on; all of it closed with the case. */
 struct mock_host *new_mock_host(struct t *t, uint32_t device_flags);
 
+/* The same, which keeps a journal. */
+struct mock_host *new_kept_mock_host(struct t *t, uint32_t device_flags);
+
 /* Opened into the host's space, or another; closed with the case, unless mock_close_device() did. */
 struct weir_device *mock_device(struct t *t, struct mock_host *mock, unsigned int number);
 struct weir_device *mock_device_in(struct t *t, struct weir_ioas *ioas, unsigned int number);
 struct weir_ioas *mock_ioas(struct t *t, struct mock_host *mock);
+struct weir_ioas *mock_ioas_with(struct t *t, struct mock_host *mock, uint32_t flags);
 
 /* A page mapped for reading and writing, each at another IOVA that mock devices can address: a space that is asleep does not know. */
 struct weir_map *mock_map(struct t *t, struct weir_ioas *ioas);
@@ -63,6 +67,9 @@ void close_domain_later(struct t *t, struct weir_domain *domain);
 /* The slots of a nested domain's cache, and of a device's, are these four values. */
 bool iotlb_is(struct t *t, struct weir_domain *domain, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 bool cache_is(struct t *t, struct weir_device *device, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
+
+/* Have the virtual IOMMU that the device has a number in say something of it. */
+int mock_raise_event(struct t *t, struct weir_device *device);
 
 /* The page table that the kernel has the device attached to with a PASID is the domain's. */
 bool pasid_is(struct t *t, struct mock_host *mock, struct weir_device *device, uint32_t pasid,

@@ -57,7 +57,7 @@ struct t {
  */
 void t_defer(struct t *t, void (*fn)(void *arg), void *arg);
 
-/* Allow this case at least this much time, counted from now. The default for a case is 30 s, or --timeout=SECONDS. */
+/* Allow this case at least twice this much time, counted from now. The default for a case is 30 s, or --timeout=SECONDS. */
 void t_timeout(struct t *t, unsigned int seconds);
 
 /* Say where the case is ("row 7: length 0"); shown with every failure from here on. "" for nothing. */

@@ -57,13 +57,14 @@ static void add(struct model *model, uint64_t iova, uint64_t last, uint64_t ipa,
 
 int model_map(struct model *model, uint64_t iova, uint64_t ipa, uint64_t len, uint32_t prot)
 {
-	int error = check(model, iova, len);
+	int error = prot & ~3u ? -EINVAL : check(model, iova, len);
 	uint64_t last = iova + len - 1;
 
-	if (prot & ~3u || ipa % PAGE)
-		return -EINVAL;
+	/* What is wrong with the IOVA comes first. */
 	if (error)
 		return error;
+	if (ipa % PAGE)
+		return -EINVAL;
 	if (ipa + len < len && ipa + len)
 		return -EOVERFLOW;
 	if ((ipa + len - 1) >> model->output_bits)

@@ -5,14 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/handover.h>
 #include <weir/irq.h>
 #include <weir/region.h>
 
 enum { PAGE = 4096 };
 
 struct weir_memory {
-	char nothing;
+	struct weir_memory *next; /* of all that are open */
 };
+
+static struct weir_memory *memories;
 
 struct stub stub;
 
@@ -39,6 +42,9 @@ static struct weir_region *second_region(void)
 
 bool stub_is_clean(void)
 {
+	for (unsigned int i = 0; i < STUB_BLOCKS; i++)
+		if (stub.blocks[i].bytes)
+			return false;
 	return !stub.num_memories && !stub.num_buffers && !stub.interrupts && !stub.bus_master;
 }
 
@@ -62,7 +68,10 @@ const char *weir_error(void)
 
 int weir_device_info(struct weir_device *device, struct weir_device_info *ret_info, size_t size)
 {
-	struct weir_device_info info = { .address = "0000:01:00.0", .class_code = stub.class_code };
+	struct weir_device_info info = { .address = "0000:01:00.0",
+					 .class_code = stub.class_code,
+					 .vendor_id = stub.vendor_id,
+					 .device_id = stub.device_id };
 
 	(void)device;
 	if (stub.fails())
@@ -106,7 +115,90 @@ int weir_region_info(struct weir_region *region, struct weir_region_info *ret_in
 	return 0;
 }
 
+struct weir_host *weir_device_host(struct weir_device *device)
+{
+	(void)device;
+	return (struct weir_host *)&the_device;
+}
+
+/* Blocks, kept until they are closed, or for the next process to open again (stub_reopen_blocks()). ---------------- */
+
+static struct stub_block *find_block(const char *name)
+{
+	for (unsigned int i = 0; i < STUB_BLOCKS; i++)
+		if (stub.blocks[i].bytes && !strcmp(stub.blocks[i].name, name))
+			return &stub.blocks[i];
+	return NULL;
+}
+
+static struct stub_block *new_block(const char *name, size_t len)
+{
+	for (unsigned int i = 0; i < STUB_BLOCKS; i++) {
+		struct stub_block *block = &stub.blocks[i];
+
+		if (block->bytes)
+			continue;
+		block->bytes = aligned_alloc(64, (len + 63) & ~(size_t)63);
+		if (!block->bytes)
+			return NULL;
+		memset(block->bytes, 0, len);
+		block->len = len;
+		strncpy(block->name, name, sizeof(block->name) - 1);
+		return block;
+	}
+	return NULL;
+}
+
+int weir_block_open(struct weir_host *host, const char *name, size_t len, void **ret_block)
+{
+	struct stub_block *block = find_block(name);
+
+	(void)host;
+	if (stub.fails())
+		return -ENOSPC;
+	if (block && block->open)
+		return -EBUSY;
+	if (block && block->len != len)
+		return -EEXIST;
+	if (!block)
+		block = new_block(name, len);
+	if (!block)
+		return -ENOMEM;
+	block->open = true;
+	*ret_block = block->bytes;
+	return 0;
+}
+
+void weir_block_close(struct weir_host *host, void *bytes)
+{
+	(void)host;
+	for (unsigned int i = 0; i < STUB_BLOCKS; i++) {
+		if (stub.blocks[i].bytes != bytes)
+			continue;
+		free(bytes);
+		memset(&stub.blocks[i], 0, sizeof(stub.blocks[i]));
+	}
+}
+
+void stub_reopen_blocks(void)
+{
+	for (unsigned int i = 0; i < STUB_BLOCKS; i++)
+		stub.blocks[i].open = false;
+}
+
+int weir_handover_irq(struct weir_device *device, enum weir_irq_kind kind, struct weir_irq **ret_irq)
+{
+	(void)device;
+	(void)kind;
+	if (stub.fails() || !stub.interrupts)
+		return -ENOENT;
+	*ret_irq = (struct weir_irq *)&the_irq;
+	return 0;
+}
+
 /* Memory ----------------------------------------------------------------------------------------------------------- */
+
+static struct weir_memory *last_memory;
 
 int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts,
 		     struct weir_memory **ret_memory)
@@ -121,6 +213,9 @@ int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts
 	if (!memory)
 		return -ENOMEM;
 	stub.num_memories++;
+	last_memory = memory;
+	memory->next = memories;
+	memories = memory;
 	*ret_memory = memory;
 	return 0;
 }
@@ -142,7 +237,9 @@ int weir_memory_alloc(struct weir_memory *memory, uint64_t len, const struct wei
 	stub.buffers[stub.num_buffers].memory = memory;
 	stub.buffers[stub.num_buffers].addr = addr;
 	stub.buffers[stub.num_buffers++].len = len;
-	*ret_buffer = (struct weir_buffer){ .addr = addr, .iova = (uintptr_t)addr, .len = len };
+	*ret_buffer = (struct weir_buffer){
+		.addr = addr, .iova = (uintptr_t)addr, .len = len, .offset = (uintptr_t)addr
+	};
 	return 0;
 }
 
@@ -158,6 +255,34 @@ int weir_memory_free(struct weir_memory *memory, const struct weir_buffer *buffe
 		if (stub.buffers[i].memory != memory || stub.buffers[i].addr != buffer->addr)
 			continue;
 		end_buffer(i);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int weir_handover_memory(struct weir_host *host, uint32_t index, struct weir_memory **ret_memory)
+{
+	(void)host;
+	if (stub.fails() || index > 0 || !stub.num_memories)
+		return -ENOENT;
+	*ret_memory = last_memory;
+	return 0;
+}
+
+/* A buffer is where it was: that it is claimed a second time, by another process, is the point. */
+int weir_memory_claim(struct weir_memory *memory, uint32_t chunk, uint64_t offset, uint64_t len,
+		      struct weir_buffer *ret_buffer)
+{
+	(void)chunk;
+	if (stub.fails())
+		return -ENOMEM;
+	for (unsigned int i = 0; i < stub.num_buffers; i++) {
+		if (stub.buffers[i].memory != memory || (uintptr_t)stub.buffers[i].addr != offset ||
+		    stub.buffers[i].len != len)
+			continue;
+		*ret_buffer = (struct weir_buffer){
+			.addr = stub.buffers[i].addr, .iova = offset, .len = len, .offset = offset
+		};
 		return 0;
 	}
 	return -EINVAL;
@@ -181,9 +306,23 @@ int weir_memory_close(struct weir_memory *memory)
 	for (unsigned int i = stub.num_buffers; i-- > 0;)
 		if (stub.buffers[i].memory == memory)
 			end_buffer(i);
+	for (struct weir_memory **link = &memories; *link; link = &(*link)->next)
+		if (*link == memory) {
+			*link = memory->next;
+			break;
+		}
 	stub.num_memories--;
 	free(memory);
 	return 0;
+}
+
+void stub_switch_off(void)
+{
+	while (memories)
+		weir_memory_close(memories);
+	for (unsigned int i = 0; i < STUB_BLOCKS; i++)
+		if (stub.blocks[i].bytes)
+			weir_block_close(NULL, stub.blocks[i].bytes);
 }
 
 /* Interrupts ------------------------------------------------------------------------------------------------------- */

@@ -14,12 +14,21 @@
 #include <weir/device.h>
 #include <weir/memory.h>
 
-enum { STUB_BUFFERS = 16 };
+enum { STUB_BUFFERS = 16, STUB_BLOCKS = 16 };
+
+/* A block of the journal that the device's host has not. */
+struct stub_block {
+	char name[64];
+	unsigned char *bytes;
+	size_t len;
+	bool open;
+};
 
 struct stub {
 	/* Its ways. */
 	bool (*fails)(void); /* asked by each call that may fail */
 	uint32_t class_code;
+	uint16_t vendor_id, device_id;
 	uint64_t bar_size, bar2_size; /* 0: there is no BAR 2 */
 	uint32_t num_msix, num_msi;
 	int irq_error;         /* what enabling interrupts fails with */
@@ -34,6 +43,7 @@ struct stub {
 		unsigned char *addr;
 		size_t len;
 	} buffers[STUB_BUFFERS];
+	struct stub_block blocks[STUB_BLOCKS];
 };
 
 /* There is one at a time. */
@@ -43,7 +53,13 @@ extern struct stub stub;
 struct weir_device *stub_device(void);
 struct weir_region *stub_region(void);
 
-/* Nothing is left: no memory, no interrupt, no bus mastering. */
+/* Blocks that are open may be opened again, as by another process. */
+void stub_reopen_blocks(void);
+
+/* Free whatever is left, as a machine that is switched off. */
+void stub_switch_off(void);
+
+/* Nothing is left: no memory, no block, no interrupt, no bus mastering. */
 bool stub_is_clean(void);
 
 /* Can the device reach these bytes? */

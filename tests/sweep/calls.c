@@ -1,237 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* The library's functions, wrapped, and those of the drivers that allocate memory. */
-#include "sweep/calls.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
-
 #include <edu/edu.h>
-#include <nvme/nvme.h>
+#include <igb/igb.h>
+#include <nvme/manage.h>
 #include <weir/weir.h>
 
-#include "shim/run.h"
+#include "sweep/attempt.h"
 #include "sweep/inject.h"
-#include "sweep/lost.h"
-
-/* Names that the linker gives. */
-int __real_weir_ioas_info(struct weir_ioas *ioas, struct weir_ioas_info *ret_info, size_t size);
-int __real_weir_ioas_map(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
-			 struct weir_map **ret_map);
-int __real_weir_map_close(struct weir_map *map);
-
-enum { MAX_RANGES = 16 };
-
-/* All that can be seen of an address space, and what a call was to give. */
-struct view {
-	struct weir_ioas_info info;
-	struct weir_iova_range ranges[MAX_RANGES];
-	size_t num_ranges;
-	struct weir_ioas *where; /* a device is */
-	void *handle;
-};
-
-struct attempt {
-	const char *name;
-	struct weir_ioas *ioas;     /* NULL: the call is about none */
-	struct weir_device *device; /* likewise */
-	void **ret_handle;          /* likewise */
-	size_t *num, room;          /* how many there is room for, and then how many there are; likewise */
-	struct weir_map *map;       /* that is closed; likewise */
-	bool maps, releases;
-	bool takes_back; /* what it did, when it fails in the middle; if that fails too, it is lost */
-	bool outermost;
-	struct view before;
-};
-
-static FILE *out;
-static bool must_pass, seen;
-
-/* Which space the mappings are in, oldest first; a handle that comes again is another mapping. */
-static struct home {
-	const struct weir_map *map;
-	struct weir_ioas *ioas;
-} * homes;
-static size_t num_homes, room;
-static pthread_mutex_t homes_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static _Thread_local unsigned int depth; /* functions of the library call each other, too */
-
-void calls_start(FILE *complaints)
-{
-	out = complaints;
-	must_pass = false;
-	seen = false;
-	num_homes = 0;
-}
-
-bool calls_stop(void)
-{
-	if (injected() && !seen)
-		fprintf(out, "it came to pass in no function that is looked at (sweep/calls.c)\n");
-	out = NULL;
-	return must_pass;
-}
-
-static void look(const struct attempt *attempt, struct view *ret_view)
-{
-	memset(ret_view, 0, sizeof(*ret_view));
-	inject_pause(true);
-	if (attempt->ioas) {
-		__real_weir_ioas_info(attempt->ioas, &ret_view->info, sizeof(ret_view->info));
-		ret_view->num_ranges = MAX_RANGES;
-		weir_ioas_ranges(attempt->ioas, ret_view->ranges, &ret_view->num_ranges);
-	}
-	if (attempt->device)
-		ret_view->where = weir_device_ioas(attempt->device);
-	if (attempt->ret_handle)
-		ret_view->handle = *attempt->ret_handle;
-	inject_pause(false);
-}
-
-static void begin(struct attempt *attempt)
-{
-	attempt->outermost = !depth++;
-	attempt->room = attempt->num ? *attempt->num : 0;
-	if (attempt->outermost && out && !injected() && !attempt->releases)
-		look(attempt, &attempt->before);
-}
-
-static void complain(const struct attempt *attempt, int result, const char *what)
-{
-	fprintf(out, "%s() returned %s (%s), and %s\n", attempt->name,
-		result ? strerrorname_np(-result) : "0", result ? weir_error() : "", what);
-}
-
-static void check_unchanged(const struct attempt *attempt, int result)
-{
-	struct view after, before = attempt->before;
-
-	look(attempt, &after);
-	if (attempt->takes_back)
-		before.info.lost_bytes = after.info.lost_bytes;
-	if (memcmp(&before.info, &after.info, sizeof(after.info)) != 0)
-		complain(attempt, result, "the address space is another");
-	if (before.num_ranges != after.num_ranges ||
-	    memcmp(before.ranges, after.ranges, sizeof(after.ranges)) != 0)
-		complain(attempt, result, "what can be addressed is another");
-	if (before.where != after.where)
-		complain(attempt, result, "the device is in another space");
-	if (before.handle != after.handle)
-		complain(attempt, result, "gave a handle nevertheless");
-}
-
-static void note_home(const struct attempt *attempt)
-{
-	pthread_mutex_lock(&homes_lock);
-	homes = t_grow(homes, num_homes, &room, sizeof(*homes));
-	homes[num_homes++] = (struct home){ *attempt->ret_handle, attempt->ioas };
-	pthread_mutex_unlock(&homes_lock);
-}
-
-static struct weir_ioas *home_of(const struct weir_map *map)
-{
-	struct weir_ioas *ioas = NULL;
-
-	pthread_mutex_lock(&homes_lock);
-	for (size_t i = num_homes; i > 0 && !ioas; i--)
-		if (homes[i - 1].map == map)
-			ioas = homes[i - 1].ioas;
-	pthread_mutex_unlock(&homes_lock);
-	return ioas;
-}
-
-/* What the kernel may still have mapped must not be given out, not even on request. */
-static void check_not_reused(const struct attempt *attempt, int result)
-{
-	static _Alignas(4096) unsigned char page[4096];
-	struct weir_ioas *ioas = attempt->map ? home_of(attempt->map) : attempt->ioas;
-	struct weir_map *map;
-	struct lost lost;
-
-	inject_pause(true);
-	for (unsigned int i = 0; ioas && lost_nth(i, &lost); i++) {
-		struct weir_map_opts opts =
-			WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = lost.iova);
-
-		if (__real_weir_ioas_map(ioas, page, sizeof(page), &opts, &map))
-			continue;
-		complain(attempt, result, "what could not be unmapped is given out again");
-		__real_weir_map_close(map);
-	}
-	inject_pause(false);
-}
-
-/*
- * Whether the result of a releasing call, and its text, tell what was injected. What goes wrong with a register is -EIO, whatever the kernel called
- * it; a failed close has closed; what the kernel keeps of a closed space without devices goes with the host; and memory that stays
- * watched (UFFDIO_UNREGISTER) harms nobody. A watch's events are there though its descriptor was not signalled.
- */
-static bool is_told(const struct attempt *attempt, int result)
-{
-	const char *what = injected_what();
-
-	/* To the caller of this one, -EBUSY means that the space is open still. */
-	if (result == -EIO && injected_error() == -EBUSY &&
-	    (!strcmp(attempt->name, "weir_ioas_close") || !strcmp(attempt->name, "weir_domain_close")))
-		return true;
-	if (result == injected_error())
-		return strstr(weir_error(), strerror(-result)) || !strcmp(what, "allocation");
-	if (!strcmp(what, "pread") || !strcmp(what, "pwrite"))
-		return result == -EIO;
-	/* A sink that cannot be mapped: stray DMA is blocked instead. */
-	if (!strcmp(attempt->name, "weir_device_close") &&
-	    (!strcmp(what, "ioctl 0x3b8f") || !strcmp(what, "ioctl 0x3b71")))
-		return !result;
-	return !result && (!strcmp(what, "close") || !strcmp(what, "write") ||
-			   !strcmp(what, "ioctl 0x8010aa01") || !strcmp(attempt->name, "weir_ioas_close"));
-}
-
-/* What the failed call must hold to. Whether it is to be called again, by the same arguments. */
-static bool failed(const struct attempt *attempt, int result, bool came_before)
-{
-	if (!attempt->outermost || !out || came_before || !injected_here())
-		return false;
-	seen = true;
-	if (attempt->releases) {
-		if (!is_told(attempt, result))
-			complain(attempt, result, "that is not what went wrong");
-		if (result < 0)
-			check_not_reused(attempt, result);
-		return false;
-	}
-	must_pass = true;
-	if (result >= 0)
-		return false;
-	check_unchanged(attempt, result);
-	if (attempt->num)
-		*attempt->num = attempt->room;
-	return true;
-}
-
-static void end(const struct attempt *attempt, int result)
-{
-	depth--;
-	if (!attempt->outermost || !out)
-		return;
-	inject_munmap_again();
-	if (!result && attempt->maps)
-		note_home(attempt);
-}
-
-/* The same of a driver's function, where an allocation of its own failed. What failed in the library was seen below. */
-static bool driver_failed(const struct attempt *attempt, int result, bool came_before, const void *handle)
-{
-	if (!out || came_before || !injected_here() || seen)
-		return false;
-	seen = true;
-	must_pass = true;
-	if (result != -ENOMEM)
-		complain(attempt, result, "that is not what went wrong");
-	if (attempt->ret_handle && *attempt->ret_handle != handle)
-		complain(attempt, result, "gave a handle nevertheless");
-	return result < 0;
-}
 
 #define CALL(name_, parameters, arguments, ...)                                                              \
 	int __real_##name_ parameters;                                                                       \
@@ -242,11 +17,11 @@ static bool driver_failed(const struct attempt *attempt, int result, bool came_b
 		bool came_before = injected_here();                                                          \
 		int result;                                                                                  \
                                                                                                              \
-		begin(&attempt);                                                                             \
+		attempt_begin(&attempt);                                                                     \
 		result = __real_##name_ arguments;                                                           \
-		if (failed(&attempt, result, came_before))                                                   \
+		if (attempt_failed(&attempt, result, came_before))                                           \
 			result = __real_##name_ arguments;                                                   \
-		end(&attempt, result);                                                                       \
+		attempt_end(&attempt, result);                                                               \
 		return result;                                                                               \
 	}
 
@@ -255,6 +30,8 @@ static bool driver_failed(const struct attempt *attempt, int result, bool came_b
 
 CALL(weir_host_open, (const struct weir_host_opts *opts, struct weir_host **ret), (opts, ret), GIVES(ret))
 CALL(weir_host_close, (struct weir_host * host), (host), .releases = true)
+CALL(weir_block_open, (struct weir_host * host, const char *name, size_t len, void **ret),
+     (host, name, len, ret), GIVES(ret))
 CALL(weir_ioas_open, (struct weir_host * host, const struct weir_ioas_opts *opts, struct weir_ioas **ret),
      (host, opts, ret), GIVES(ret))
 CALL(weir_ioas_close, (struct weir_ioas * ioas), (ioas), .releases = true)
@@ -288,6 +65,9 @@ CALL(weir_memory_alloc,
      (struct weir_memory * memory, uint64_t len, const struct weir_buffer_opts *opts,
       struct weir_buffer *ret),
      (memory, len, opts, ret), .ioas = NULL)
+CALL(weir_memory_claim,
+     (struct weir_memory * memory, uint32_t chunk, uint64_t offset, uint64_t len, struct weir_buffer *ret),
+     (memory, chunk, offset, len, ret), .ioas = NULL)
 CALL(weir_memory_free, (struct weir_memory * memory, const struct weir_buffer *buffer), (memory, buffer),
      .ioas = NULL)
 CALL(weir_memory_share, (struct weir_memory * memory, struct weir_ioas *ioas), (memory, ioas), .ioas = ioas)
@@ -353,7 +133,7 @@ CALL(weir_caps_check, (struct weir_device * device, enum weir_cap cap), (device,
 CALL(weir_reach_ask,
      (struct weir_host * host, const char *from, const char *to, struct weir_reach *ret, size_t size),
      (host, from, to, ret, size), .ioas = NULL)
-CALL(weir_reach_shadows,
+CALL(weir_reach_diverted,
      (struct weir_host * host, const char *address, struct weir_iova_range *ranges, size_t *num),
      (host, address, ranges, num), .num = num)
 
@@ -424,6 +204,34 @@ CALL(weir_domain_close, (struct weir_domain * domain), (domain), .releases = tru
 CALL(weir_domain_attach, (struct weir_domain * domain, struct weir_device *device, uint32_t pasid),
      (domain, device, pasid), OF_DEVICE(device))
 CALL(weir_domain_detach, (struct weir_device * device, uint32_t pasid), (device, pasid), OF_DEVICE(device))
+CALL(weir_faultq_open,
+     (struct weir_host * host, const struct weir_faultq_opts *opts, struct weir_faultq **ret),
+     (host, opts, ret), GIVES(ret))
+CALL(weir_faultq_close, (struct weir_faultq * queue), (queue), .releases = true)
+CALL(weir_faultq_read, (struct weir_faultq * queue, struct weir_fault **ret, size_t most), (queue, ret, most),
+     .ioas = NULL)
+CALL(weir_faultq_respond, (struct weir_faultq * queue, const struct weir_fault_token *token, uint32_t code),
+     (queue, token, code), .ioas = NULL)
+CALL(weir_faultq_run, (struct weir_faultq * queue, weir_fault_handler *handler, void *ctx),
+     (queue, handler, ctx), .ioas = NULL)
+CALL(weir_faultq_expire, (struct weir_faultq * queue), (queue), .ioas = NULL)
+CALL(weir_demand_open,
+     (struct weir_ioas * ioas, const struct weir_demand_opts *opts, struct weir_demand **ret),
+     (ioas, opts, ret), .ioas = ioas, GIVES(ret))
+CALL(weir_demand_close, (struct weir_demand * demand), (demand), .releases = true)
+CALL(weir_demand_add_file,
+     (struct weir_demand * demand, uint64_t iova, uint64_t len, int fd, uint64_t offset, uint32_t flags),
+     (demand, iova, len, fd, offset, flags), .ioas = NULL)
+CALL(weir_demand_add_memory,
+     (struct weir_demand * demand, uint64_t iova, uint64_t len, void *addr, uint32_t flags),
+     (demand, iova, len, addr, flags), .ioas = NULL)
+
+CALL(weir_events_open,
+     (struct weir_domain * domain, const struct weir_events_opts *opts, struct weir_events **ret),
+     (domain, opts, ret), GIVES(ret))
+CALL(weir_events_read, (struct weir_events * events, struct weir_event *ret, size_t *num), (events, ret, num),
+     .num = num)
+CALL(weir_events_close, (struct weir_events * events), (events), .releases = true)
 CALL(weir_inval_open, (const struct weir_inval_opts *opts, struct weir_inval **ret), (opts, ret), GIVES(ret))
 CALL(weir_inval_range,
      (struct weir_inval * inval, uint64_t iova, uint64_t len, uint32_t asid, uint32_t flags),
@@ -449,6 +257,26 @@ CALL(weir_domain_open_shadow,
       struct weir_domain **ret),
      (tables, stage2, ioas, ret), GIVES(ret))
 
+CALL(weir_dirty_open, (struct weir_ioas * ioas, const struct weir_dirty_opts *opts, struct weir_dirty **ret),
+     (ioas, opts, ret), .ioas = ioas, GIVES(ret))
+CALL(weir_dirty_close, (struct weir_dirty * dirty), (dirty), .releases = true)
+CALL(weir_dirty_scan,
+     (struct weir_dirty * dirty, uint32_t flags,
+      int (*tell)(void *context, const struct weir_dirty_range *range), void *context),
+     (dirty, flags, tell, context), .ioas = NULL)
+
+CALL(weir_migration_info, (struct weir_device * device, struct weir_migration_info *ret, size_t size),
+     (device, ret, size), OF_DEVICE(device))
+CALL(weir_migration_set, (struct weir_device * device, uint32_t state, struct weir_migration **ret),
+     (device, state, ret), OF_DEVICE(device))
+CALL(weir_migration_read, (struct weir_migration * stream, void *buf, size_t len), (stream, buf, len),
+     .ioas = NULL)
+CALL(weir_migration_write, (struct weir_migration * stream, const void *buf, size_t len), (stream, buf, len),
+     .ioas = NULL)
+CALL(weir_migration_close, (struct weir_migration * stream), (stream), .releases = true)
+CALL(weir_migration_left, (struct weir_migration * stream, struct weir_migration_left *ret, size_t size),
+     (stream, ret, size), .ioas = NULL)
+
 #define DRIVER(name_, parameters, arguments, ...)                                                            \
 	int __real_##name_ parameters;                                                                       \
 	int __wrap_##name_ parameters;                                                                       \
@@ -459,13 +287,24 @@ CALL(weir_domain_open_shadow,
 		bool came_before = injected_here();                                                          \
 		int result = __real_##name_ arguments;                                                       \
                                                                                                              \
-		if (driver_failed(&attempt, result, came_before, handle))                                    \
+		if (attempt_driver_failed(&attempt, result, came_before, handle))                            \
 			result = __real_##name_ arguments;                                                   \
 		return result;                                                                               \
 	}
 
 DRIVER(edu_open, (struct weir_device * device, uint32_t flags, struct edu **ret), (device, flags, ret),
        GIVES(ret))
+DRIVER(igb_port_open, (struct weir_device * device, const struct igb_port_opts *opts, struct igb_port **ret),
+       (device, opts, ret), GIVES(ret))
+DRIVER(igb_pool_open, (struct weir_memory * memory, uint32_t num, uint32_t len, struct igb_pool **ret),
+       (memory, num, len, ret), GIVES(ret))
+DRIVER(igb_rx_open,
+       (struct igb_port * port, uint32_t index, uint32_t depth, struct igb_pool *pool, struct igb_rx **ret),
+       (port, index, depth, pool, ret), GIVES(ret))
+DRIVER(igb_tx_open,
+       (struct igb_port * port, uint32_t index, uint32_t depth, struct igb_pool *pool, struct igb_tx **ret),
+       (port, index, depth, pool, ret), GIVES(ret))
+DRIVER(igb_port_reset, (struct igb_port * port), (port), .ioas = NULL)
 DRIVER(nvme_controller_open,
        (struct weir_device * device, const struct nvme_controller_opts *opts, struct nvme_controller **ret),
        (device, opts, ret), GIVES(ret))
@@ -474,3 +313,15 @@ DRIVER(nvme_namespace_info,
        (controller, nsid, ret, size), .ioas = NULL)
 DRIVER(nvme_queue_open, (struct nvme_controller * controller, uint32_t entries, struct nvme_queue **ret),
        (controller, entries, ret), GIVES(ret))
+DRIVER(nvme_queue_open_with,
+       (struct nvme_controller * controller, const struct nvme_queue_opts *opts, struct nvme_queue **ret),
+       (controller, opts, ret), GIVES(ret))
+DRIVER(nvme_namespace_list, (struct nvme_controller * controller, uint32_t after, uint32_t *ret, size_t max),
+       (controller, after, ret, max), .ioas = NULL)
+DRIVER(nvme_namespace_changes, (struct nvme_controller * controller, uint32_t *ret, size_t max),
+       (controller, ret, max), .ioas = NULL)
+DRIVER(nvme_controller_admin,
+       (struct nvme_controller * controller, const struct nvme_admin_request *request, void *data, size_t len,
+	uint32_t *ret),
+       (controller, request, data, len, ret), .ioas = NULL)
+DRIVER(nvme_controller_reset, (struct nvme_controller * controller), (controller), .ioas = NULL)

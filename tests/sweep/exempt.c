@@ -31,7 +31,9 @@ static const struct {
 	{ "cache_watch.the_watching_thread_*", "likewise" },
 	{ "region.first_asked_for_by_many_threads_*",
 	  "which thread makes the n-th call is a matter of chance" },
+	{ "handover*", "two threads make calls, each waiting for the other" },
 	{ "raw_*", "they ask the kernel, and nothing of the library" },
+	{ "nvme_modes.*", "the calls of nvme.* and nvme_manage.*, and a whole disk each time" },
 	{ "peer_stream.fifty_*", "fifty times the calls of peer.*, while another device does DMA" },
 	{ "peer_stream.with_a_sink_*", "likewise" },
 	{ "peer_stream.resync_*", "ten times the calls of peer_past.*, likewise" },
@@ -43,7 +45,12 @@ static const struct {
 	  "which close ends the others, and tells what went wrong with them, is the space's affair" },
 	{ "nested_space.what_was_deferred_*", "likewise" },
 	{ "nested_space.an_address_that_is_leaving_*", "a map that fails may have ended what was leaving" },
+	{ "faultq.*_in_a_nested_space",
+	  "what becomes of mappings that it fails to end is the space's affair" },
 	{ "nested_peer.*", "how often the device copies is chance" },
+	{ "shadow.what_leaves_stage_2_*",
+	  "what is lost is in another space than the mapping that is closed" },
+	{ "dirty.the_table_may_change_*", "what is called from a callback is part of what calls that" },
 	{ "away.hot_reset_tells_of_functions_on_another_host",
 	  "an open that fails uses up what was handed over" },
 	{ "limits.there_is_none_to_the_number_of_mappings", "70000 times the calls of ioas_map.*" },
@@ -70,6 +77,20 @@ static const struct {
 	{ "shadow.*", "ioctl 0x3b86" },
 	/* It counts how often watchers are told, who are told again. */
 	{ "away.watchers_are_told_before_and_after", NULL },
+	/* What the kernel would not tell is told as unknown, and the next scan tells what was written. */
+	{ "dirty.*", "ioctl 0x3b8c" },
+	{ "dirty.*", "ioctl 0x3b75" },
+	/* An estimate that is not to be had is none; and a device that does not say where it is after a failure is in error all the same. */
+	{ "migration.a_device_goes_on_*", "ioctl 0x3b75" },
+	{ "migration.what_is_not_*", "ioctl 0x3b75" },
+	/* What was written halfway is written twice. */
+	{ "migration.a_device_goes_on_*", "write" },
+	/* A device that was there for a moment, and could not be opened, may have written. */
+	{ "dirty.what_went_with_*", NULL },
+	/* A request for which there is no memory is answered with failure. */
+	{ "faultq.*", "allocation" },
+	/* What cannot be mapped when a device asks for it is refused, and the device does not wait. */
+	{ "faultq.a_file_that_was_never_mapped_is_read", NULL },
 	/* Where looking fails, what others did is found one call later. */
 	{ "away.what_others_did_to_command_is_found_when_it_is_read", "pread" },
 	/* They count the library's calls, and see those that are made again. */

@@ -3,6 +3,7 @@
 #include "kernel/info_chain.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,19 @@ static void put_container_info(struct answer *answer, uint32_t ranges_at, uint32
 	answer->len = ranges_at + 16 + 2 * sizeof(struct abi_vfio_iova_range);
 }
 
+/* Behind the ranges at @ranges_at: the sizes of pages that the container tells dirty ones by. */
+static void put_migration(struct answer *answer, uint32_t ranges_at)
+{
+	uint64_t sizes = 0x201000;
+
+	put_cap(answer->bytes, ranges_at, ABI_VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, answer->len);
+	put_cap(answer->bytes, answer->len, ABI_VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, 0);
+	memcpy(answer->bytes + answer->len +
+		       offsetof(struct abi_vfio_iommu_type1_info_cap_migration, pgsize_bitmap),
+	       &sizes, sizeof(sizes));
+	answer->len += sizeof(struct abi_vfio_iommu_type1_info_cap_migration);
+}
+
 /* Kernels before 6.6 put one capability behind the other without regard to alignment: 12 bytes, then the ranges. */
 UNIT(info_chain, a_container_is_understood_however_its_answer_is_laid_out)
 {
@@ -210,10 +224,12 @@ UNIT(info_chain, a_container_is_understood_however_its_answer_is_laid_out)
 
 		t_note(t, "ranges at byte %u", places[i]);
 		put_container_info(&answer, places[i], 2);
+		put_migration(&answer, places[i]);
 		ASSERT_OK(weir_type1_get_info(&with_answer(t, &answer)->table, 5, &info));
 		t_defer(t, free, info.ranges);
 		EXPECT_EQ(0x40201000, info.page_sizes);
 		EXPECT_EQ(1000, info.mappings_left);
+		EXPECT_EQ(0x201000, info.dirty_pages);
 		ASSERT_EQ(2, info.num_ranges);
 		EXPECT_EQ(0xffff, info.ranges[0].last);
 		EXPECT_EQ(0x100000000, info.ranges[1].start);

@@ -134,6 +134,20 @@ UNIT(inval_run, a_call_has_up_to_4096_commands)
 	EXPECT_EQ(rig->num_done, 2 * 4096 + 7);
 }
 
+/* As many as a batch holds. */
+UNIT(inval_run, a_million_entries_go_in_256_calls)
+{
+	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);
+	struct weir_inval *inval = new_batch(t);
+
+	add_pages(t, inval, 1 << 20);
+	EXPECT_EQ(weir_inval_range(inval, 0, 0x1000, 0, 0), -ENOSPC);
+	EXPECT_OK(run_for(rig, inval, NULL));
+	EXPECT_EQ(rig->num_calls, 256);
+	EXPECT_EQ(rig->num_done, 1 << 20);
+	EXPECT_EQ(weir_inval_count(inval), 0);
+}
+
 UNIT(inval_run, commands_of_the_kernels_own_go_by_type_and_length)
 {
 	struct rig *rig = new_inval_rig(t, RIG_VTD, 1);

@@ -11,7 +11,7 @@ static void fake_close(void *arg)
 	nvme_queue_destroy(fake->queue);
 	free(fake->sq);
 	free(fake->cq);
-	free(fake->prp_lists);
+	free(fake->lists);
 	free(fake->disk);
 	free(fake);
 }
@@ -26,10 +26,13 @@ static void *pages(size_t len)
 	return memory;
 }
 
-struct fake *fake_open(struct t *t, uint32_t depth, uint32_t max_transfer, uint64_t num_blocks)
+struct fake *fake_open_with(struct t *t, uint32_t depth, uint32_t max_transfer, uint64_t num_blocks,
+			    uint64_t flags, uint32_t ops)
 {
 	struct fake *fake = calloc(1, sizeof *fake);
-	struct nvme_queue_setup setup = { .depth = depth, .max_transfer = max_transfer, .id = 1 };
+	struct nvme_queue_setup setup = {
+		.depth = depth, .max_transfer = max_transfer, .id = 1, .flags = flags, .ops = ops
+	};
 
 	ASSERT_TRUE(fake);
 	t_defer(t, fake_close, fake);
@@ -37,21 +40,26 @@ struct fake *fake_open(struct t *t, uint32_t depth, uint32_t max_transfer, uint6
 		.ns = { .num_blocks = num_blocks, .nsid = 7, .block_size = 512, .block_shift = 9 },
 		.sq = pages((depth + 1) * sizeof(struct nvme_sqe)),
 		.cq = pages((depth + 1) * sizeof(struct nvme_cqe)),
-		.prp_lists = pages((size_t)depth * NVME_PAGE_SIZE),
+		.lists = pages(nvme_lists_len(depth, max_transfer)),
 		.entries = depth + 1,
 		.id = 1,
 		.phase = 1,
 		.bad_block = FAKE_NO_BAD_BLOCK,
 	};
-	ASSERT_TRUE(fake->sq && fake->cq && fake->prp_lists);
+	ASSERT_TRUE(fake->sq && fake->cq && fake->lists);
 	setup.sq = fake->sq;
 	setup.cq = fake->cq;
-	setup.prp_lists = fake->prp_lists;
-	setup.prp_lists_iova = (uintptr_t)fake->prp_lists;
+	setup.lists = fake->lists;
+	setup.lists_iova = (uintptr_t)fake->lists;
 	setup.sq_doorbell.addr = &fake->doorbells[0];
 	setup.cq_doorbell.addr = &fake->doorbells[1];
 	ASSERT_OK(nvme_queue_create(&setup, &fake->queue));
 	return fake;
+}
+
+struct fake *fake_open(struct t *t, uint32_t depth, uint32_t max_transfer, uint64_t num_blocks)
+{
+	return fake_open_with(t, depth, max_transfer, num_blocks, 0, 0);
 }
 
 void fake_add_disk(struct fake *fake)
@@ -129,6 +137,9 @@ void fake_walk(const struct nvme_sqe *command, uint32_t len,
 		return;
 	}
 	for (list = (const uint64_t *)(uintptr_t)prp2; len > 0; list++, len -= part) {
+		/* "If more PRP entries are needed, the last one of a page is a PRP List pointer." */
+		if (((uintptr_t)(list + 1) & NVME_PAGE_MASK) == 0 && len > NVME_PAGE_SIZE)
+			list = (const uint64_t *)(uintptr_t)le64toh(*list);
 		part = len < NVME_PAGE_SIZE ? len : NVME_PAGE_SIZE;
 		piece(ctx, le64toh(*list), part);
 	}

@@ -15,7 +15,7 @@ struct fake {
 	struct nvme_namespace ns;
 	struct nvme_sqe *sq;
 	struct nvme_cqe *cq;
-	uint64_t *prp_lists;
+	void *lists;
 	uint32_t doorbells[2]; /* submission tail, completion head */
 	uint32_t entries, sq_head, cq_tail;
 	uint16_t id;
@@ -28,6 +28,10 @@ struct fake {
 
 /* A queue of @depth and its other side, with a namespace of @num_blocks of 512 bytes. Ends with the case. */
 struct fake *fake_open(struct t *t, uint32_t depth, uint32_t max_transfer, uint64_t num_blocks);
+
+/* The same; @flags and @ops as in the queue's set-up. */
+struct fake *fake_open_with(struct t *t, uint32_t depth, uint32_t max_transfer, uint64_t num_blocks,
+			    uint64_t flags, uint32_t ops);
 
 /* Give the namespace contents: byte i is a hash of i. */
 void fake_add_disk(struct fake *fake);

@@ -74,7 +74,7 @@ UNIT(nvme_identify, the_transfer_limit_has_no_impossible_value)
 	unsigned int mdts;
 
 	for (mdts = 0; mdts <= 255; mdts++) {
-		uint32_t expected = mdts == 0 || mdts > 9 ? NVME_PRP_MAX_TRANSFER : 4096u << mdts;
+		uint32_t expected = mdts == 0 || mdts > 13 ? NVME_PRP_MAX_TRANSFER : 4096u << mdts;
 
 		id.mdts = (uint8_t)mdts;
 		ASSERT_OK(nvme_parse_controller(&id, &identity));

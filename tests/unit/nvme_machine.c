@@ -64,11 +64,92 @@ static void complete(struct ring *ring, uint16_t qid, const struct nvme_sqe *com
 	}
 }
 
+static void list_namespaces(uint32_t *page, uint32_t after)
+{
+	const uint32_t *nsid;
+
+	for (nsid = machine.nsids; nsid && *nsid; nsid++)
+		if (*nsid > after)
+			*page++ = htole32(*nsid);
+}
+
+static uint16_t get_log(const struct nvme_sqe *command, uint32_t cdw10)
+{
+	if ((cdw10 & 0xff) != NVME_LOG_LID_CHANGED_NS)
+		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_LOG_PAGE;
+	list_namespaces((uint32_t *)(uintptr_t)le64toh(command->qword[3]), 0);
+	return NVME_SC_SUCCESS;
+}
+
+static uint16_t configure_shadows(const struct nvme_sqe *command)
+{
+	machine.shadow = (uint32_t *)(uintptr_t)(le64toh(command->qword[3]) + 8);
+	machine.event = (uint32_t *)(uintptr_t)(le64toh(command->qword[4]) + 8);
+	return NVME_SC_SUCCESS;
+}
+
+static void list_secondaries(struct nvme_secondary_ctrl_list *page, uint32_t from)
+{
+	const struct nvme_secondary_ctrl_list *all = &machine.secondaries;
+	uint32_t i;
+
+	if (all->num > NVME_ID_SECONDARY_CTRL_MAX) {
+		*page = *all;
+		return;
+	}
+	for (i = 0; i < all->num; i++)
+		if (from == 0 || le16toh(all->sc_entry[i].scid) >= from)
+			page->sc_entry[page->num++] = all->sc_entry[i];
+}
+
+static uint16_t manage_secondary(uint32_t cdw10, uint32_t num, uint32_t *ret_result)
+{
+	struct nvme_secondary_ctrl *one = NULL;
+	__le16 *has;
+	uint32_t i;
+
+	if ((cdw10 & 0xf) == NVME_VIRT_MGMT_ACT_PRIM_CTRL_FLEX_ALLOC) {
+		if (cdw10 >> 16 != le16toh(machine.id_ctrl.cntlid))
+			return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_CTRL_ID;
+		machine.keeps[cdw10 >> 8 & 1] = num;
+		return NVME_SC_SUCCESS;
+	}
+	for (i = 0; i < machine.secondaries.num; i++)
+		if (le16toh(machine.secondaries.sc_entry[i].scid) == cdw10 >> 16)
+			one = &machine.secondaries.sc_entry[i];
+	if (!one)
+		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_CTRL_ID;
+	has = (cdw10 >> 8 & 7) == NVME_VIRT_MGMT_RT_VI_RESOURCE ? &one->nvi : &one->nvq;
+	switch (cdw10 & 0xf) {
+	case NVME_VIRT_MGMT_ACT_OFFLINE_SEC_CTRL:
+		one->scs = 0;
+		return NVME_SC_SUCCESS;
+	case NVME_VIRT_MGMT_ACT_ONLINE_SEC_CTRL:
+		if (le16toh(one->nvq) < 2 || one->nvi == 0)
+			return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_SEC_CTRL_STATE;
+		one->scs = 1;
+		return NVME_SC_SUCCESS;
+	case NVME_VIRT_MGMT_ACT_ASSIGN_SEC_CTRL:
+		if (one->scs)
+			return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_SEC_CTRL_STATE;
+		if (num > machine.spare)
+			return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_INVALID_CTRL_RESOURCES;
+		*ret_result = num < machine.stint ? 0 : num - machine.stint;
+		*has = htole16((uint16_t)*ret_result);
+		return NVME_SC_SUCCESS;
+	}
+	return NVME_SC_INVALID_FIELD;
+}
+
 static uint16_t identify(const struct nvme_sqe *command, uint32_t cdw10)
 {
 	void *page = (void *)(uintptr_t)le64toh(command->qword[3]);
 
-	if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_CTRL)
+	if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_SECONDARY_CTRL_LIST)
+		list_secondaries(page, cdw10 >> 16);
+	else if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_NS_ACTIVE_LIST)
+		list_namespaces(page, (uint32_t)(le64toh(command->qword[0]) >> 32));
+	else if ((cdw10 & 0xff) == NVME_IDENTIFY_CNS_CTRL)
 		memcpy(page, &machine.id_ctrl, sizeof machine.id_ctrl);
 	else if (le64toh(command->qword[0]) >> 32 == 1)
 		memcpy(page, &machine.id_ns, sizeof machine.id_ns);
@@ -80,8 +161,11 @@ static uint16_t create(const struct nvme_sqe *command, uint32_t cdw10, bool comp
 {
 	uint32_t qid = cdw10 & 0xffff;
 	struct ring *ring = &machine.rings[qid];
-	void *memory = (void *)(uintptr_t)le64toh(command->qword[3]);
+	uint64_t iova = le64toh(command->qword[3]);
+	void *memory = (void *)(uintptr_t)iova;
 
+	if (iova - machine.cmb_address < sizeof machine.cmb_ram)
+		memory = machine.cmb_ram + (iova - machine.cmb_address);
 	if (qid == 0 || qid > machine.num_queues)
 		return NVME_SCT_CMD_SPECIFIC << 8 | NVME_SC_QID_INVALID;
 	if (completion) {
@@ -106,27 +190,71 @@ static uint16_t remove_queue(uint32_t qid, bool completion)
 	return NVME_SC_SUCCESS;
 }
 
+static uint16_t move_data(void *page, bool to_controller)
+{
+	memcpy(to_controller ? machine.data : page, to_controller ? page : machine.data, sizeof machine.data);
+	return NVME_SC_SUCCESS;
+}
+
 static void admin(struct ring *ring, const struct nvme_sqe *command)
 {
 	uint32_t cdw10 = (uint32_t)le64toh(command->qword[5]), result = 0;
 	unsigned int opcode = le64toh(command->qword[0]) & 0xff;
 	uint16_t status = NVME_SC_INVALID_OPCODE;
 
+	machine.last_admin = *command;
 	if (opcode == machine.mute)
 		return;
+	if (opcode == nvme_admin_async_event) {
+		if (machine.num_aers < 8)
+			machine.aers[machine.num_aers++] = le64toh(command->qword[0]) >> 16 & 0xffff;
+		return;
+	}
 	if (opcode == machine.refused)
 		status = machine.refusal;
 	else if (opcode == nvme_admin_identify)
 		status = identify(command, cdw10);
-	else if (opcode == nvme_admin_set_features)
+	else if (opcode == nvme_admin_set_features || opcode == nvme_admin_abort_cmd)
 		status = NVME_SC_SUCCESS;
 	else if (opcode == nvme_admin_create_cq || opcode == nvme_admin_create_sq)
 		status = create(command, cdw10, opcode == nvme_admin_create_cq);
 	else if (opcode == nvme_admin_delete_cq || opcode == nvme_admin_delete_sq)
 		status = remove_queue(cdw10, opcode == nvme_admin_delete_cq);
-	if (opcode == nvme_admin_set_features)
+	else if (opcode == nvme_admin_get_log_page)
+		status = get_log(command, cdw10);
+	else if (opcode == nvme_admin_dbbuf)
+		status = configure_shadows(command);
+	else if (opcode == nvme_admin_virtual_mgmt)
+		status = manage_secondary(cdw10, (uint32_t)(le64toh(command->qword[5]) >> 32), &result);
+	else if (opcode == nvme_admin_get_features || opcode == nvme_admin_ns_attach)
+		status = move_data((void *)(uintptr_t)le64toh(command->qword[3]),
+				   opcode == nvme_admin_ns_attach);
+	if (opcode == nvme_admin_abort_cmd) {
+		machine.last_abort = cdw10;
+		result = machine.abort_in_vain;
+	}
+	if (opcode == nvme_admin_get_features)
+		result = 0x12345678;
+	if (opcode == nvme_admin_set_features && (cdw10 & 0xff) == NVME_FEAT_FID_NUM_QUEUES)
 		result = (machine.num_queues - 1) << 16 | (machine.num_queues - 1);
 	complete(ring, 0, command, result, status);
+}
+
+bool machine_event(uint32_t dword0)
+{
+	struct nvme_sqe command = { .qword = { htole64((uint64_t)machine.aers[0] << 16) } };
+
+	if (machine.num_aers == 0)
+		return false;
+	memmove(machine.aers, machine.aers + 1, --machine.num_aers * sizeof machine.aers[0]);
+	complete(&machine.rings[0], 0, &command, dword0, NVME_SC_SUCCESS);
+	return true;
+}
+
+static void carry_out(struct ring *ring, uint16_t qid, const struct nvme_sqe *command)
+{
+	machine.tags_seen[machine.num_carried++ % 4] = le64toh(command->qword[5]);
+	complete(ring, qid, command, 0, machine.io_status);
 }
 
 /* A submission doorbell: what is new is carried out before the store has come back. */
@@ -141,8 +269,17 @@ static void ring_doorbell(uint32_t qid, uint32_t tail)
 		if (qid == 0)
 			admin(ring, &command);
 		else if (!machine.io_mute)
-			complete(ring, (uint16_t)qid, &command, 0, NVME_SC_SUCCESS);
+			carry_out(ring, (uint16_t)qid, &command);
 	}
+}
+
+void machine_poll(void)
+{
+	uint32_t tail = le32toh(*machine.shadow);
+
+	if (machine.rings[1].sq)
+		ring_doorbell(1, tail);
+	*machine.event = htole32(tail);
 }
 
 static void write_cc(uint32_t value)
@@ -154,8 +291,11 @@ static void write_cc(uint32_t value)
 	if (!NVME_CC_EN(value)) {
 		machine.csts_rdy = machine.never_stops ? machine.csts_rdy : 0;
 		memset(machine.rings, 0, sizeof machine.rings);
+		machine.num_aers = 0;
+		machine.shadow = NULL;
 	} else if (!was_enabled && !machine.never_ready && !machine.fatal) {
 		machine.csts_rdy = 1;
+		machine.num_enabled++;
 		machine.rings[0] = (struct ring){
 			.sq = (struct nvme_sqe *)(uintptr_t)machine.asq,
 			.cq = (struct nvme_cqe *)(uintptr_t)machine.acq,
@@ -217,6 +357,12 @@ int weir_region_read32(struct weir_region *region, uint64_t offset, uint32_t *re
 		*ret_value = machine.cc;
 	else if (offset == NVME_REG_CSTS)
 		*ret_value = csts();
+	else if (offset == NVME_REG_AQA)
+		*ret_value = machine.aqa;
+	else if (offset == NVME_REG_ASQ || offset == NVME_REG_ASQ + 4)
+		*ret_value = (uint32_t)(machine.asq >> (offset == NVME_REG_ASQ ? 0 : 32));
+	else if (offset == NVME_REG_ACQ || offset == NVME_REG_ACQ + 4)
+		*ret_value = (uint32_t)(machine.acq >> (offset == NVME_REG_ACQ ? 0 : 32));
 	else
 		*ret_value = read_cmb(offset);
 	return 0;
@@ -246,9 +392,21 @@ int weir_region_write32(struct weir_region *region, uint64_t offset, uint32_t va
 	else if (offset == NVME_REG_CMBMSC || offset == NVME_REG_CMBMSC + 4)
 		set_half(&machine.cmbmsc, offset != NVME_REG_CMBMSC, value);
 	else if (offset >= NVME_DOORBELLS && offset % 8 == 0)
+		machine.num_rings += offset > NVME_DOORBELLS;
+	if (offset >= NVME_DOORBELLS && offset % 8 == 0)
 		ring_doorbell((uint32_t)(offset - NVME_DOORBELLS) / 8, value);
 	if (offset == NVME_REG_CMBMSC)
 		write_cmbmsc();
+	return 0;
+}
+
+/* Its memory buffer, which begins at the second MiB of BAR 2. */
+int weir_region_write64(struct weir_region *region, uint64_t offset, uint64_t value)
+{
+	if (fails() || region == stub_region())
+		return -EIO;
+	value = htole64(value);
+	memcpy(machine.cmb_ram + (offset - (1u << 20)), &value, sizeof value);
 	return 0;
 }
 

@@ -22,22 +22,30 @@ static void add_piece(void *ctx, uint64_t iova, uint32_t len)
 	run->total += len;
 }
 
+/* The pointers of a command with that data, as the driver makes them. */
+static void describe(struct nvme_sqe *command, uint64_t iova, uint32_t len, uint64_t *list,
+		     uint64_t list_iova)
+{
+	command->qword[3] = htole64(iova);
+	command->qword[4] =
+		nvme_prp_fits_one(iova, len) ? 0 : htole64(nvme_prp_second(iova, len, list, list_iova));
+}
+
 /*
  * True if a controller would find exactly @len bytes from @iova on, and nothing beyond the list was written.
  */
 static bool walks_right(uint64_t iova, uint32_t len)
 {
-	static uint64_t list[NVME_PRP_LIST_ENTRIES + 1];
+	static uint64_t list[NVME_PRP_LIST_ENTRIES + 1] __attribute__((aligned(4096)));
 	struct nvme_sqe command = { 0 };
 	struct run run = { .next = iova };
-	struct nvme_prp prp;
+	uint32_t room = (len / NVME_PAGE_SIZE + NVME_PRP_AT_ONCE) / NVME_PRP_AT_ONCE * NVME_PRP_AT_ONCE;
 
-	list[NVME_PRP_LIST_ENTRIES] = 0x5a5a;
-	prp = nvme_prp_build(iova, len, list, (uintptr_t)list);
-	command.qword[3] = prp.entry1;
-	command.qword[4] = prp.entry2;
+	room = room < NVME_PRP_LIST_ENTRIES ? room : NVME_PRP_LIST_ENTRIES;
+	list[room] = 0x5a5a;
+	describe(&command, iova, len, list, (uintptr_t)list);
 	fake_walk(&command, len, add_piece, &run);
-	return !run.broken && run.total == len && list[NVME_PRP_LIST_ENTRIES] == 0x5a5a;
+	return !run.broken && run.total == len && list[room] == 0x5a5a;
 }
 
 UNIT(nvme_prp, every_offset_is_found_again)
@@ -56,8 +64,8 @@ UNIT(nvme_prp, every_offset_is_found_again)
 					    12292,
 					    65536,
 					    131072,
-					    NVME_PRP_MAX_TRANSFER - 4,
-					    NVME_PRP_MAX_TRANSFER };
+					    NVME_PRP_LIST_TRANSFER - 4,
+					    NVME_PRP_LIST_TRANSFER };
 	uint32_t offset;
 	size_t i;
 
@@ -74,25 +82,25 @@ UNIT(nvme_prp, every_length_is_found_again)
 	size_t i;
 
 	for (i = 0; i < sizeof offsets / sizeof offsets[0]; i++)
-		for (len = 512; len <= NVME_PRP_MAX_TRANSFER; len += 512)
+		for (len = 512; len <= NVME_PRP_LIST_TRANSFER; len += 512)
 			if (!walks_right(IOVA + offsets[i], len))
 				FAIL("offset %u, length %u", offsets[i], len);
 }
 
 UNIT(nvme_prp, what_fits_two_pages_needs_no_list)
 {
-	uint64_t list[2] = { 0x5a5a, 0x5a5a };
-	struct nvme_prp prp;
+	uint64_t list[NVME_PRP_AT_ONCE] __attribute__((aligned(64))) = { 0x5a5a, 0x5a5a };
+	struct nvme_sqe command = { 0 };
 
-	prp = nvme_prp_build(IOVA, 4096, list, 0x1000);
-	EXPECT_EQ(le64toh(prp.entry1), IOVA);
-	EXPECT_EQ(prp.entry2, 0);
-	prp = nvme_prp_build(IOVA + 512, 4096 + 3584, list, 0x1000);
-	EXPECT_EQ(le64toh(prp.entry1), IOVA + 512);
-	EXPECT_EQ(le64toh(prp.entry2), IOVA + 4096);
+	describe(&command, IOVA, 4096, list, 0x1000);
+	EXPECT_EQ(le64toh(command.qword[3]), IOVA);
+	EXPECT_EQ(command.qword[4], 0);
+	describe(&command, IOVA + 512, 4096 + 3584, list, 0x1000);
+	EXPECT_EQ(le64toh(command.qword[3]), IOVA + 512);
+	EXPECT_EQ(le64toh(command.qword[4]), IOVA + 4096);
 	EXPECT_EQ(list[0], 0x5a5a);
-	prp = nvme_prp_build(IOVA + 512, 4096 + 3588, list, 0x1000);
-	EXPECT_EQ(le64toh(prp.entry2), 0x1000);
+	describe(&command, IOVA + 512, 4096 + 3588, list, 0x1000);
+	EXPECT_EQ(le64toh(command.qword[4]), 0x1000);
 	EXPECT_EQ(le64toh(list[0]), IOVA + 4096);
 	EXPECT_EQ(le64toh(list[1]), IOVA + 8192);
 }

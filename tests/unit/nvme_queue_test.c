@@ -34,7 +34,6 @@ UNIT(nvme_queue, a_read_is_submitted_as_the_specification_has_it)
 	};
 	struct nvme_sqe command;
 
-	memset(fake->sq, 0xff, 5 * sizeof *fake->sq);
 	ASSERT_EQ(nvme_queue_submit(fake->queue, &fake->ns, &request, 1), 1);
 	EXPECT_EQ(le32toh(fake->doorbells[0]), 1);
 	ASSERT_TRUE(fake_fetch(fake, &command));
@@ -58,7 +57,6 @@ UNIT(nvme_queue, writes_and_flushes_have_their_own_opcodes)
 	int i;
 
 	requests[0].op = NVME_OP_WRITE;
-	memset(fake->sq, 0xff, 5 * sizeof *fake->sq);
 	ASSERT_EQ(nvme_queue_submit(fake->queue, &fake->ns, requests, 2), 2);
 	ASSERT_TRUE(fake_fetch(fake, &command));
 	EXPECT_EQ(fake_opcode(&command), 0x01);
@@ -128,13 +126,13 @@ UNIT(nvme_queue, what_cannot_be_is_refused_and_takes_no_place)
 
 UNIT(nvme_queue, the_largest_requests_are_taken)
 {
-	struct fake *fake = fake_open(t, 2, NVME_PRP_MAX_TRANSFER, NUM_BLOCKS);
+	struct fake *fake = fake_open(t, 2, NVME_PRP_LIST_TRANSFER, NUM_BLOCKS);
 	struct nvme_request request = {
-		.op = NVME_OP_READ, .len = NVME_PRP_MAX_TRANSFER, .block = NUM_BLOCKS - 4096, .iova = 4092
+		.op = NVME_OP_READ, .len = NVME_PRP_LIST_TRANSFER, .block = NUM_BLOCKS - 4096, .iova = 4092
 	};
 
 	EXPECT_EQ(nvme_queue_submit(fake->queue, &fake->ns, &request, 1), 1);
-	request.iova = UINT64_MAX - NVME_PRP_MAX_TRANSFER + 1;
+	request.iova = UINT64_MAX - NVME_PRP_LIST_TRANSFER + 1;
 	EXPECT_EQ(nvme_queue_submit(fake->queue, &fake->ns, &request, 1), 1);
 }
 
@@ -229,6 +227,33 @@ UNIT(nvme_queue, a_failed_request_says_how)
 	EXPECT_STREQ(nvme_status_text(done.status), "LBA out of range");
 }
 
+/* Lists of one queue: each long enough, none across a page unless it begins with one, none over another, not all in the same places of a cache. */
+UNIT(nvme_queue, lists_lie_apart_and_within_their_pages)
+{
+	static const uint32_t transfers[] = {
+		4096, 65536, 131072, 524288, NVME_PRP_LIST_TRANSFER, NVME_PRP_LIST_TRANSFER + 4096, 8 << 20
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof transfers / sizeof transfers[0]; i++) {
+		struct fake *fake = fake_open(t, 100, transfers[i], NUM_BLOCKS);
+		const struct nvme_queue *queue = fake->queue;
+		uint32_t need = nvme_prp_list_len(transfers[i]), slot;
+
+		t_note(t, "transfers of %u bytes", transfers[i]);
+		for (slot = 0; slot < 100; slot++) {
+			uint32_t at = queue->list_offsets[slot];
+
+			ASSERT_TRUE(at % NVME_PAGE_SIZE + need <= NVME_PAGE_SIZE || at % NVME_PAGE_SIZE == 0);
+			ASSERT_LE(at + need, nvme_lists_len(100, transfers[i]));
+			ASSERT_EQ(at % 64, 0);
+			if (slot > 0)
+				ASSERT_GE(at, queue->list_offsets[slot - 1] + need);
+		}
+		EXPECT_TRUE(need >= NVME_PAGE_SIZE || queue->list_len / 64 % 2 == 1);
+	}
+}
+
 /* Broken controllers ------------------------------------------------------------------------------------- */
 
 /* The queue has failed: everything says so, and nothing moves any more. */
@@ -281,6 +306,32 @@ UNIT(nvme_queue, a_completion_of_another_queue_is_noticed)
 	in_flight(fake, 1, &command);
 	fake_post(fake, 2, fake_cid(&command), 0);
 	expect_failed(fake);
+}
+
+/* An entry whose phase is that of the round before is none, in whichever round: what lies there is old, or half written. */
+UNIT(nvme_queue, a_completion_with_the_wrong_phase_is_none)
+{
+	struct fake *fake = fake_open(t, 3, MAX_TRANSFER, NUM_BLOCKS);
+	struct nvme_completion done[3];
+	struct nvme_sqe command;
+	uint64_t *word, right;
+	unsigned int i;
+
+	for (i = 0; i < 3 * fake->entries; i++) {
+		t_note(t, "completion %u", i);
+		in_flight(fake, i, &command);
+		word = &fake->cq[fake->cq_tail].qword[1];
+		fake_complete(fake, &command, 0);
+		right = *word;
+		*word = right ^ htole64(1ull << 48);
+		ASSERT_EQ(nvme_queue_reap(fake->queue, done, 3), 0);
+		EXPECT_ERR(-ETIMEDOUT, nvme_queue_wait(fake->queue, done, 3, 0));
+		ASSERT_EQ(nvme_queue_in_flight(fake->queue), 1);
+		*word = right;
+		ASSERT_EQ(nvme_queue_reap(fake->queue, done, 3), 1);
+		EXPECT_EQ(done[0].tag, i);
+		ASSERT_EQ(nvme_queue_reap(fake->queue, done, 3), 0); /* and not a second time */
+	}
 }
 
 UNIT(nvme_queue, what_completed_before_a_fault_is_still_reported)

@@ -252,13 +252,13 @@ UNIT(reach, an_older_caller_gets_what_it_has_room_for)
 
 /* Shadows ---------------------------------------------------------------------------------------------------------- */
 
-static size_t shadows(struct machine *machine, struct weir_iova_range *ranges, size_t num)
+static size_t diverted(struct machine *machine, struct weir_iova_range *ranges, size_t num)
 {
-	ASSERT_OK(weir_reach_shadows(&machine->host, A, ranges, &num));
+	ASSERT_OK(weir_reach_diverted(&machine->host, A, ranges, &num));
 	return num;
 }
 
-UNIT(reach, shadows_ascend_and_lie_apart)
+UNIT(reach, diverted_ranges_ascend_and_lie_apart)
 {
 	struct machine *machine = a_switch(t, 1, 1, OFF, OFF);
 	struct weir_iova_range ranges[8];
@@ -272,7 +272,7 @@ UNIT(reach, shadows_ascend_and_lie_apart)
 	fake_file(machine->fake, "/sys/bus/pci/devices/0000:02:00.0/resource",
 		  "0x2000 0x2fff 0x200\n0x4000 0x7fff 0x102201\n0x9000 0x9fff 0x200\n"
 		  "0xffffffffffff0000 0xffffffffffffffff 0x200\n0x8fff 0x9000 0x200\n");
-	ASSERT_EQ(shadows(machine, ranges, 8), 4);
+	ASSERT_EQ(diverted(machine, ranges, 8), 4);
 	EXPECT_EQ(ranges[0].start, 0x1000);
 	EXPECT_EQ(ranges[0].last, 0x2fff);
 	EXPECT_EQ(ranges[1].start, 0x4000);
@@ -283,17 +283,17 @@ UNIT(reach, shadows_ascend_and_lie_apart)
 	EXPECT_EQ(ranges[3].last, UINT64_MAX);
 }
 
-UNIT(reach, shadows_that_cannot_be_told_are_an_error)
+UNIT(reach, diverted_ranges_that_cannot_be_told_are_an_error)
 {
 	struct machine *machine = a_switch(t, 1, 0, OFF, OFF);
 	struct weir_iova_range range;
 	size_t num = 1;
 
-	EXPECT_ERR(-EOPNOTSUPP, weir_reach_shadows(&machine->host, B, &range, &num));
-	EXPECT_ERR(-ENOENT, weir_reach_shadows(&machine->host, A, &range, &num));
+	EXPECT_ERR(-EOPNOTSUPP, weir_reach_diverted(&machine->host, B, &range, &num));
+	EXPECT_ERR(-ENOENT, weir_reach_diverted(&machine->host, A, &range, &num));
 	fake_dir(machine->fake, "/sys/kernel/iommu_groups/1/devices", A "\0" B);
 	fake_error(machine->fake, "/sys/bus/pci/devices/" B "/resource", -EIO);
-	EXPECT_ERR(-EIO, weir_reach_shadows(&machine->host, A, &range, &num));
+	EXPECT_ERR(-EIO, weir_reach_diverted(&machine->host, A, &range, &num));
 	EXPECT_CONTAINS(weir_error(), B "/resource");
 	EXPECT_EQ(num, 1);
 }

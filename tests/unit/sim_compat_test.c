@@ -201,6 +201,6 @@ UNIT(sim_compat, version_1_cuts_mappings_at_the_borders)
 	EXPECT_OK(unmap_dma(&b, MIB + 5 * PAGE, (len = PAGE, &len), 0));
 	EXPECT_OK(unmap_dma(&b, 0, (len = 0, &len), 2));
 	EXPECT_EQ(len, 4 * PAGE);
-	EXPECT_EQ(b.sim->pinned_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, 0);
 	close_node(b.sim, b.cdev);
 }

@@ -132,10 +132,10 @@ UNIT(sim_container, every_mapping_is_pinned_for_itself)
 
 	ASSERT_OK(map_at(rig, buffer, 0, PAGE));
 	ASSERT_OK(map_at(rig, buffer, PAGE, PAGE));
-	EXPECT_EQ(rig->sim->locked_bytes, 2 * PAGE);
+	EXPECT_EQ(rig->sim->processes[0].locked_bytes, 2 * PAGE);
 	EXPECT_EQ(unmap_at(rig, 0, PAGE), PAGE);
-	EXPECT_EQ(rig->sim->locked_bytes, PAGE);
-	EXPECT_EQ(rig->sim->pinned_bytes, 0); /* which only iommufd counts */
+	EXPECT_EQ(rig->sim->processes[0].locked_bytes, PAGE);
+	EXPECT_EQ(rig->sim->processes[0].pinned_bytes, 0); /* which only iommufd counts */
 }
 
 /* UNMAP (C.4) -------------------------------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ UNIT(sim_container, version_2_never_cuts)
 	EXPECT_EQ(unmap_at(rig, 0x30000, PAGE), 0);          /* [VM] nothing there */
 	EXPECT_EQ(unmap_at(rig, 0x8000, 0x20000), 5 * PAGE); /* holes do not matter */
 	EXPECT_EQ(unmap_at(rig, 0x8000, 0x20000), 0);
-	EXPECT_EQ(rig->sim->pinned_bytes, 0);
+	EXPECT_EQ(rig->sim->processes[0].pinned_bytes, 0);
 }
 
 UNIT(sim_container, version_1_takes_all_or_nothing)

@@ -290,15 +290,15 @@ UNIT(sim_group, the_last_group_takes_everything_with_it)
 	second = group_node(other);
 	ASSERT_OK(set_container(&g, g.container));
 	ASSERT_OK(set_type(&g, ABI_VFIO_TYPE1v2_IOMMU));
-	locked = g.sim->locked_bytes;
+	locked = g.sim->processes[0].locked_bytes;
 	ASSERT_OK(call(g.sim, g.container, ABI_VFIO_IOMMU_MAP_DMA, &map));
 	ASSERT_OK(call(g.sim, second, ABI_VFIO_GROUP_SET_CONTAINER, &g.container));
 	EXPECT_OK(unset_container(&g));
 	EXPECT_TRUE(g.device->group->domain == NULL);
 	EXPECT_ERR(-EEXIST, call(g.sim, g.container, ABI_VFIO_IOMMU_MAP_DMA, &map));
-	EXPECT_EQ(g.sim->locked_bytes, locked + PAGE);
+	EXPECT_EQ(g.sim->processes[0].locked_bytes, locked + PAGE);
 	done(g.sim, second); /* a group leaves when it is closed */
-	EXPECT_EQ(g.sim->locked_bytes, locked);
+	EXPECT_EQ(g.sim->processes[0].locked_bytes, locked);
 	EXPECT_ERR(-EINVAL, call(g.sim, g.container, ABI_VFIO_IOMMU_MAP_DMA, &map));
 }
 

@@ -239,14 +239,14 @@ UNIT(sim_hwpt, one_that_is_made_has_all_mappings)
 
 	ASSERT_OK(map_at(b.sim, b.iommufd, b.ioas, new_memory(t, PAGE), PAGE, MIB));
 	ASSERT_OK(hwpt_alloc(b.sim, b.iommufd, b.dev_id, b.ioas, &mapped));
-	EXPECT_EQ(b.sim->pinned_bytes, PAGE);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, PAGE);
 	ASSERT_OK(hwpt_alloc(b.sim, b.iommufd, b.dev_id, b.ioas, &hwpt));
-	EXPECT_EQ(b.sim->pinned_bytes, PAGE);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, PAGE);
 	ASSERT_OK(attach_to(b.sim, b.cdev, hwpt));
 	EXPECT_TRUE(reaches(b.device, MIB));
 	EXPECT_OK(unmap(b.sim, b.iommufd, b.ioas, 0, &everything));
 	EXPECT_FALSE(reaches(b.device, MIB));
-	EXPECT_EQ(b.sim->pinned_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, 0);
 	EXPECT_OK(destroy(b.sim, b.iommufd, mapped));
 }
 
@@ -261,7 +261,7 @@ UNIT(sim_hwpt, mappings_alone_do_not_hold_a_space)
 	EXPECT_ERR(-EBUSY, destroy(b.sim, b.iommufd, b.ioas));
 	EXPECT_OK(destroy(b.sim, b.iommufd, hwpt));
 	EXPECT_OK(destroy(b.sim, b.iommufd, b.ioas));
-	EXPECT_EQ(b.sim->pinned_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, 0);
 }
 
 /* Dirty tracking, invalidation (A.11, A.12) -------------------------------------------------------------- */

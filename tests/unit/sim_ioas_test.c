@@ -268,22 +268,22 @@ UNIT(sim_ioas, memory_is_charged_when_it_is_pinned)
 	drop_capabilities(t);
 	limit_memlock(t, PAGE);
 	EXPECT_OK(map_at(b.sim, b.iommufd, b.ioas, memory, 2 * PAGE, MIB));
-	EXPECT_EQ(b.sim->pinned_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, 0);
 	EXPECT_ERR(-ENOMEM, attach_to(b.sim, b.cdev, b.ioas));
 	EXPECT_OK(unmap(b.sim, b.iommufd, b.ioas, 0, &everything));
 	ASSERT_OK(attach_to(b.sim, b.cdev, b.ioas));
 	EXPECT_ERR(-ENOMEM, map_at(b.sim, b.iommufd, b.ioas, memory, 2 * PAGE, MIB));
 	EXPECT_OK(map_at(b.sim, b.iommufd, b.ioas, memory, PAGE, MIB));
-	EXPECT_EQ(b.sim->pinned_bytes, PAGE);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, PAGE);
 	/* The user's counter is not the process's. */
-	EXPECT_EQ(b.sim->locked_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].locked_bytes, 0);
 	EXPECT_ERR(-ENOMEM, map_at(b.sim, b.iommufd, b.ioas, memory, PAGE, 0));
 	/* A copy is of the same pages. */
 	EXPECT_OK(copy_at(b.sim, b.iommufd, b.ioas, MIB, PAGE, b.ioas, 0, BOTH));
 	ASSERT_OK(detach(b.sim, b.cdev));
-	EXPECT_EQ(b.sim->pinned_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, 0);
 	ASSERT_OK(attach_to(b.sim, b.cdev, b.ioas));
-	EXPECT_EQ(b.sim->pinned_bytes, PAGE);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, PAGE);
 }
 
 UNIT(sim_ioas, how_memory_is_charged_is_settled_when_it_is_mapped)
@@ -296,11 +296,11 @@ UNIT(sim_ioas, how_memory_is_charged_is_settled_when_it_is_mapped)
 	drop_capabilities(t);
 	limit_memlock(t, PAGE);
 	ASSERT_OK(attach_to(b.sim, b.cdev, b.ioas));
-	EXPECT_EQ(b.sim->pinned_bytes, exempt);
-	EXPECT_EQ(b.sim->user_locked_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, exempt);
+	EXPECT_EQ(b.sim->processes[0].user_locked_bytes, 0);
 	EXPECT_ERR(-ENOMEM, map_file(b.sim, b.iommufd, b.ioas, new_memfd(t, 2 * PAGE), 0, 2 * PAGE, BOTH, 0));
 	EXPECT_OK(map_file(b.sim, b.iommufd, b.ioas, new_memfd(t, 2 * PAGE), PAGE, PAGE, BOTH, 0));
-	EXPECT_EQ(b.sim->user_locked_bytes, PAGE);
+	EXPECT_EQ(b.sim->processes[0].user_locked_bytes, PAGE);
 }
 
 UNIT(sim_ioas, by_option_the_process_is_charged)
@@ -316,7 +316,7 @@ UNIT(sim_ioas, by_option_the_process_is_charged)
 	drop_capabilities(t);
 	limit_memlock(t, PAGE);
 	EXPECT_OK(map_at(sim, fd, 2, new_memory(t, PAGE), PAGE, MIB));
-	EXPECT_EQ(sim->locked_bytes, PAGE);
-	EXPECT_EQ(sim->user_locked_bytes, 0);
+	EXPECT_EQ(sim->processes[0].locked_bytes, PAGE);
+	EXPECT_EQ(sim->processes[0].user_locked_bytes, 0);
 	EXPECT_ERR(-ENOMEM, map_at(sim, fd, 2, new_memory(t, PAGE), PAGE, 0));
 }

@@ -18,7 +18,7 @@ UNIT(sim_machine, wrong_options_are_refused)
 	struct weir_sim *sim = NULL;
 
 	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .age = 5), &sim));
-	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = 1u << 6), &sim));
+	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .flags = 1u << 30), &sim));
 	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .iommu = 4), &sim));
 	EXPECT_ERR(-EINVAL, weir_sim_open(&WEIR_OPTS(weir_sim_opts, .address_bits = 31), &sim));
 	EXPECT_ERR(-EINVAL, weir_sim_open(&(struct weir_sim_opts){ .size = 0 }, &sim));

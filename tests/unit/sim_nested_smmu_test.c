@@ -374,7 +374,7 @@ UNIT(sim_smmu, interrupts_are_translated_like_anything)
 {
 	struct smmu smmu = new_smmu(t);
 	struct nest *nest = &smmu.nest;
-	struct sim_requester device = { nest->b.device, SIM_NO_PASID };
+	struct sim_requester device = { nest->b.device, SIM_NO_PASID, NULL };
 	struct sim_domain *domain = nest->b.device->group->domain;
 
 	EXPECT_FALSE(sim_domain_interrupts(domain, &device));

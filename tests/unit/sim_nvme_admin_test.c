@@ -54,7 +54,7 @@ UNIT(sim_nvme_admin, identifies_itself)
 	EXPECT_EQ(le32toh(id->ver), 0x10400);
 	EXPECT_EQ(id->sqes, 0x66);
 	EXPECT_EQ(id->cqes, 0x44);
-	EXPECT_EQ(le32toh(id->sgls), 0);
+	EXPECT_EQ(le32toh(id->sgls), 1);
 	EXPECT_CONTAINS(id->subnqn, "nqn.2014-08.org.nvmexpress:uuid:");
 	EXPECT_EQ(strlen(id->subnqn), 68);
 }
@@ -457,7 +457,8 @@ UNIT(sim_nvme_admin, aborts_what_is_outstanding)
 
 UNIT(sim_nvme_admin, unknown_commands_are_refused)
 {
-	static const uint8_t known[] = { 0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0a, 0x0c };
+	static const uint8_t known[] = { 0x00, 0x01, 0x02, 0x04, 0x05, 0x06,
+					 0x08, 0x09, 0x0a, 0x0c, 0x15, 0x7c };
 	struct rig *rig = rig_open(t, NULL);
 
 	for (unsigned int opcode = 0; opcode < 256; opcode++) {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <nvme/nvme.h>
+#include <nvme/manage.h>
 
 #include "sim_host.h"
 
@@ -315,6 +315,63 @@ UNIT(sim_nvme_trouble, completion_that_never_comes)
 	expect_ok(nvme_queue_read(disk->queue, &disk->ns, 0, disk->iova, PAGE, TIMEOUT_MS));
 	expect_ok(nvme_queue_close(disk->queue));
 	expect_ok(nvme_queue_open(disk->controller, DEPTH, &disk->queue));
+	expect_ok(nvme_queue_read(disk->queue, &disk->ns, 0, disk->iova, PAGE, TIMEOUT_MS));
+}
+
+/* Of eight writes, one is lost; the reset tells which. The other seven are reported as done, and each of the eight once. */
+UNIT(sim_nvme_trouble, after_a_reset_what_was_lost_is_known_by_its_tag)
+{
+	struct disk *disk = a_disk(t, NVME_WAIT_POLLING, NULL, close_controller);
+	struct nvme_completion done[8];
+	unsigned int seen = 0;
+	int num;
+
+	memset(disk->buffer, 0x77, PAGE);
+	for (uint64_t i = 0; i < 8; i++) {
+		struct nvme_request request = {
+			.op = NVME_OP_WRITE, .block = i * 8, .iova = disk->iova, .len = PAGE, .tag = i
+		};
+
+		ASSERT_OK(weir_sim_nvme_swallow(disk->model, i == 5));
+		ASSERT_EQ(nvme_queue_submit(disk->queue, &disk->ns, &request, 1), 1);
+		for (int tries = 0; i != 5 && tries < 1000; tries++) {
+			num = nvme_queue_wait(disk->queue, done, 1, TIMEOUT_MS);
+			ASSERT_EQ(num, 1);
+			EXPECT_EQ(done[0].error, 0);
+			seen |= 1u << done[0].tag;
+			break;
+		}
+		if (i == 5)
+			EXPECT_ERR(-ETIMEDOUT, nvme_queue_wait(disk->queue, done, 1, 20));
+	}
+	EXPECT_EQ(seen, 0xdf);
+	EXPECT_ERR(-EBUSY, nvme_queue_abort(disk->queue, 5));
+	EXPECT_ERR(-ENOENT, nvme_queue_abort(disk->queue, 4));
+	expect_ok(nvme_controller_reset(disk->controller));
+	ASSERT_EQ(nvme_queue_reap(disk->queue, done, 8), 1);
+	EXPECT_EQ(done[0].tag, 5);
+	EXPECT_EQ(done[0].error, -ECONNRESET);
+	expect_ok(nvme_queue_write(disk->queue, &disk->ns, 40, disk->iova, PAGE, TIMEOUT_MS));
+	memset(disk->buffer, 0, BUFFER);
+	expect_ok(nvme_queue_read(disk->queue, &disk->ns, 0, disk->iova, 8 * PAGE, TIMEOUT_MS));
+	for (size_t i = 0; i < 8 * PAGE; i++)
+		ASSERT_EQ(disk->buffer[i], 0x77);
+}
+
+UNIT(sim_nvme_trouble, a_controller_that_hung_goes_on_after_a_reset)
+{
+	struct disk *disk = a_disk(t, NVME_WAIT_POLLING, NULL, close_controller);
+	struct nvme_request request = { .iova = disk->iova, .len = PAGE, .tag = 1 };
+	struct nvme_completion done;
+
+	weir_sim_hang(disk->model, true);
+	ASSERT_EQ(nvme_queue_submit(disk->queue, &disk->ns, &request, 1), 1);
+	EXPECT_ERR(-ETIMEDOUT, nvme_controller_reset(disk->controller));
+	EXPECT_EQ(nvme_queue_in_flight(disk->queue), 1);
+	weir_sim_hang(disk->model, false);
+	expect_ok(nvme_controller_reset(disk->controller));
+	ASSERT_EQ(nvme_queue_reap(disk->queue, &done, 1), 1);
+	EXPECT_EQ(done.tag, 1);
 	expect_ok(nvme_queue_read(disk->queue, &disk->ns, 0, disk->iova, PAGE, TIMEOUT_MS));
 }
 

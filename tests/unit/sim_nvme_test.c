@@ -27,7 +27,7 @@ UNIT(sim_nvme, is_what_qemu_calls_nvme)
 	EXPECT_EQ(model->vendor_id, 0x1b36);
 	EXPECT_EQ(model->device_id, 0x0010);
 	EXPECT_EQ(model->class_code, 0x010802);
-	EXPECT_EQ(model->flags, WEIR_SIM_FLR | WEIR_SIM_PCIE | WEIR_SIM_INTX);
+	EXPECT_EQ(model->flags, WEIR_SIM_FLR | WEIR_SIM_PCIE | WEIR_SIM_INTX | WEIR_SIM_WAITS);
 	EXPECT_EQ(model->msix_vectors, 65);
 	EXPECT_EQ(model->bars[0].len, 0x4000);
 	EXPECT_EQ(model->bars[2].len, 0);

@@ -88,7 +88,7 @@ UNIT(sim_pages, memory_must_be_there_and_allow_what_is_asked)
 		EXPECT_EQ(can_pin(of_memory(t, sim, memory + rows[i].offset, rows[i].len, rows[i].writable)),
 			  rows[i].error);
 	}
-	EXPECT_EQ(sim->pinned_bytes, 0);
+	EXPECT_EQ(sim->processes[0].pinned_bytes, 0);
 }
 
 UNIT(sim_pages, memory_of_nobody_is_refused)
@@ -250,16 +250,16 @@ UNIT(sim_pages, whole_pages_are_charged_once)
 	EXPECT_OK(sim_pages_pin(pages));
 	EXPECT_OK(sim_pages_pin(pages));
 	EXPECT_OK(sim_pages_pin(file));
-	EXPECT_EQ(sim->user_locked_bytes, 3 * PAGE);
-	EXPECT_EQ(sim->locked_bytes, PAGE);
-	EXPECT_EQ(sim->pinned_bytes, 4 * PAGE);
+	EXPECT_EQ(sim->processes[0].user_locked_bytes, 3 * PAGE);
+	EXPECT_EQ(sim->processes[0].locked_bytes, PAGE);
+	EXPECT_EQ(sim->processes[0].pinned_bytes, 4 * PAGE);
 	sim_pages_unpin(pages);
-	EXPECT_EQ(sim->user_locked_bytes, 3 * PAGE);
+	EXPECT_EQ(sim->processes[0].user_locked_bytes, 3 * PAGE);
 	sim_pages_unpin(pages);
 	sim_pages_unpin(file);
-	EXPECT_EQ(sim->user_locked_bytes, 0);
-	EXPECT_EQ(sim->locked_bytes, 0);
-	EXPECT_EQ(sim->pinned_bytes, 0);
+	EXPECT_EQ(sim->processes[0].user_locked_bytes, 0);
+	EXPECT_EQ(sim->processes[0].locked_bytes, 0);
+	EXPECT_EQ(sim->processes[0].pinned_bytes, 0);
 }
 
 UNIT(sim_pages, the_limit_is_the_callers)
@@ -269,13 +269,14 @@ UNIT(sim_pages, the_limit_is_the_callers)
 
 	limit_memlock(t, 2 * PAGE - 1);
 	EXPECT_ERR(-ENOMEM, can_pin(file));
-	EXPECT_TRUE(!file->mapping && !sim->pinned_bytes);
+	EXPECT_TRUE(!file->mapping && !sim->processes[0].pinned_bytes);
 	limit_memlock(t, 2 * PAGE);
 	EXPECT_OK(can_pin(file));
-	EXPECT_EQ(sim_charge_now(SIM_CHARGE_MM), sim_capable(CAP_IPC_LOCK) ? SIM_CHARGE_NONE : SIM_CHARGE_MM);
+	EXPECT_EQ(sim_charge_now(sim, SIM_CHARGE_MM),
+		  sim_capable(CAP_IPC_LOCK) ? SIM_CHARGE_NONE : SIM_CHARGE_MM);
 	drop_capabilities(t);
-	EXPECT_EQ(sim_charge_now(SIM_CHARGE_MM), SIM_CHARGE_MM);
-	EXPECT_EQ(sim_charge_now(SIM_CHARGE_USER), SIM_CHARGE_USER);
+	EXPECT_EQ(sim_charge_now(sim, SIM_CHARGE_MM), SIM_CHARGE_MM);
+	EXPECT_EQ(sim_charge_now(sim, SIM_CHARGE_USER), SIM_CHARGE_USER);
 }
 
 /* BARs (B.10) -------------------------------------------------------------------------------------------- */
@@ -305,7 +306,7 @@ UNIT(sim_pages, a_bar_is_reached_while_its_device_has_memory)
 	ASSERT_OK(sim_pages_bar(b.device, 1, PAGE, PAGE, &pages));
 	t_defer(t, put, pages);
 	EXPECT_OK(sim_pages_pin(pages));
-	EXPECT_EQ(b.sim->pinned_bytes, 0);
+	EXPECT_EQ(b.sim->processes[0].pinned_bytes, 0);
 	EXPECT_OK(sim_pages_write(pages, 5, "z", 1));
 	EXPECT_OK(sim_pages_read(pages, 5, &byte, 1));
 	EXPECT_EQ(byte, 'z');

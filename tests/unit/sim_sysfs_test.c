@@ -186,12 +186,12 @@ UNIT(sim_sysfs, pinned_and_locked_memory_is_in_the_status)
 	uint64_t before, after;
 
 	ASSERT_EQ(sscanf(strstr(text_of(sim, "/proc/self/status"), "VmPin:"), "VmPin: %" SCNu64, &before), 1);
-	sim->pinned_bytes = 65536;
-	sim->locked_bytes = 4096;
+	sim->processes[0].pinned_bytes = 65536;
+	sim->processes[0].locked_bytes = 4096;
 	ASSERT_EQ(sscanf(strstr(text_of(sim, "/proc/self/status"), "VmPin:"), "VmPin: %" SCNu64, &after), 1);
 	EXPECT_EQ(after - before, 64);
 	EXPECT_CONTAINS(text_of(sim, "/proc/self/status"), "\nCapEff:");
-	sim->pinned_bytes = sim->locked_bytes = 0;
+	sim->processes[0].pinned_bytes = sim->processes[0].locked_bytes = 0;
 }
 
 /* Which kernel ------------------------------------------------------------------------------------------ */

@@ -294,6 +294,7 @@ UNIT(stage1, what_cannot_be_replaced_stays)
 	EXPECT_ERR(-ERANGE, weir_stage1_replace(rig->tables, MIB, (uint64_t)1 << 60, PAGE, RW, rig->changes));
 	EXPECT_ERR(-EINVAL, weir_stage1_replace(rig->tables, MIB, 0, PAGE, 8, rig->changes));
 	EXPECT_ERR(-EINVAL, weir_stage1_replace(rig->tables, MIB, 0, PAGE, RW, NULL));
+	EXPECT_ERR(-EINVAL, weir_stage1_replace(rig->tables, MIB, 0, 0, RW, rig->changes));
 	ASSERT_OK(weir_stage1_map(arm->tables, MIB, 0, PAGE, RW, NULL));
 	EXPECT_ERR(-EOPNOTSUPP, weir_stage1_replace(arm->tables, MIB, 8 * MIB, PAGE, RW, arm->changes));
 	EXPECT_EQ(walk_to(arm, MIB), 0);

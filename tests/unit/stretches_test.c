@@ -107,43 +107,43 @@ UNIT(stretches, of_too_many_ranges_are_the_longest)
 			EXPECT_EQ(0x7fffff, weir_stretch_last(&stretches, i) - stretches.all[i].start);
 }
 
-UNIT(stretches, keep_clear_of_shadows)
+UNIT(stretches, keep_clear_of_what_is_diverted)
 {
 	struct weir_stretches stretches;
 	struct weir_iova_range ranges[] = { { 0, 0x8ffff }, { 0x100000, UINT64_MAX } };
 	/* Across a hole, with odd ends, across 4 GiB, and to the top. */
-	struct weir_iova_range shadows[] = { { 0x80000, 0x10ffff },
-					     { 0x200100, 0x2000ff + 0x1000 },
-					     { four_gib - 0x1000, four_gib + 0xfff },
-					     { 0xfffffffff0000000, UINT64_MAX } };
+	struct weir_iova_range diverted[] = { { 0x80000, 0x10ffff },
+					      { 0x200100, 0x2000ff + 0x1000 },
+					      { four_gib - 0x1000, four_gib + 0xfff },
+					      { 0xfffffffff0000000, UINT64_MAX } };
 
-	weir_stretches_choose(&stretches, &(struct weir_choice){ ranges, 2, 4, shadows }, PAGE);
+	weir_stretches_choose(&stretches, &(struct weir_choice){ ranges, 2, 4, diverted }, PAGE);
 	EXPECT_STRETCHES(&stretches, { 0, false }, { PAGE, true }, { 0x80000, false }, { 0x110000, true },
 			 { 0x200000, false }, { 0x202000, true }, { four_gib - 0x1000, false },
 			 { four_gib + 0x1000, true }, { 0xfffffffff0000000, false });
-	shadows[0] = (struct weir_iova_range){ 0, UINT64_MAX };
-	weir_stretches_choose(&stretches, &(struct weir_choice){ ranges, 2, 1, shadows }, PAGE);
+	diverted[0] = (struct weir_iova_range){ 0, UINT64_MAX };
+	weir_stretches_choose(&stretches, &(struct weir_choice){ ranges, 2, 1, diverted }, PAGE);
 	EXPECT_STRETCHES(&stretches, { 0, false });
 }
 
-/* Each range and each shadow takes its share of the room. */
-UNIT(stretches, of_very_many_ranges_with_shadows_find_room)
+/* Each range and each that is diverted takes its share of the room. */
+UNIT(stretches, of_very_many_ranges_some_of_them_diverted_find_room)
 {
 	struct weir_stretches stretches;
-	struct weir_iova_range ranges[100], shadows[16];
+	struct weir_iova_range ranges[100], diverted[16];
 	uint32_t usable = 0;
 
 	for (uint64_t i = 0; i < 100; i++)
 		ranges[i] = (struct weir_iova_range){ (i + 1) << 20, ((i + 1) << 20) + 0xfffff - (i << 12) };
 	for (uint64_t i = 0; i < 16; i++)
-		shadows[i] = (struct weir_iova_range){ ((i + 1) << 20) + 0x8000, ((i + 1) << 20) + 0x8fff };
-	weir_stretches_choose(&stretches, &(struct weir_choice){ ranges, 100, 16, shadows }, PAGE);
+		diverted[i] = (struct weir_iova_range){ ((i + 1) << 20) + 0x8000, ((i + 1) << 20) + 0x8fff };
+	weir_stretches_choose(&stretches, &(struct weir_choice){ ranges, 100, 16, diverted }, PAGE);
 	EXPECT_LE(stretches.num, WEIR_MOST_STRETCHES);
 	for (uint32_t i = 0; i < stretches.num; i++) {
 		usable += stretches.all[i].usable;
 		for (uint64_t j = 0; j < 16 && stretches.all[i].usable; j++)
-			EXPECT_TRUE(weir_stretch_last(&stretches, i) < shadows[j].start ||
-				    stretches.all[i].start > shadows[j].last);
+			EXPECT_TRUE(weir_stretch_last(&stretches, i) < diverted[j].start ||
+				    stretches.all[i].start > diverted[j].last);
 	}
 	EXPECT_EQ(2 * (MOST_RANGES - 16), usable);
 }

@@ -148,7 +148,7 @@ static void fill_context(const struct nest *nest)
 static void fill(const struct nest *nest)
 {
 	for (uint32_t i = 0; i < NEST_PAGES; i++)
-		*page_of(nest, i) = i;
+		*page_of(nest, i) = i + 1;
 	for (uint32_t table = TOP; table < LEAVES; table++)
 		*page_of(nest, table) = table_entry(nest, table + 1);
 	for (uint32_t i = 0; i < NEST_PAGES; i++)
@@ -224,11 +224,11 @@ int nest_read(struct t *t, const struct nest *nest, uint32_t page)
 	uint64_t *landing = page_of(nest, LANDING);
 	const uint64_t nothing = UINT64_MAX;
 
-	/* What the device cannot read it does not write either: its buffer is known before. */
+	/* What the device cannot read leaves its buffer as it was, which is known, or makes it zero. */
 	*landing = nothing;
 	raw_dma(t, nest->edu.fd, (uint64_t)NEST_LANDING * PAGE, (uint64_t)NEST_LANDING * PAGE, 8);
 	raw_dma(t, nest->edu.fd, (uint64_t)page * PAGE, (uint64_t)NEST_LANDING * PAGE, 8);
-	return *landing == nothing ? -1 : (int)*landing;
+	return *landing == nothing ? -1 : (int)*landing - 1;
 }
 
 int nest_invalidate(struct t *t, const struct nest *nest, const union nest_entry *entries, uint32_t *num)

@@ -3,7 +3,7 @@
  * Nested page tables of either kind, written by hand: x86-64's in a nesting parent (VT-d), AArch64's behind a stream table entry of a
  * virtual IOMMU (SMMUv3). EDU0 is on them. NEEDS(NESTING), or of one kind.
  *
- * A few pages of memory ("data", each filled with its number, then the tables) lie in stage 2 at NEST_DATA. Of the addresses that the
+ * A few pages of memory ("data", each begins with its number plus one, then the tables) lie in stage 2 at NEST_DATA. Of the addresses that the
  * device uses the first 2 MiB have a table; page NEST_LANDING of them is where it writes what it has read.
  */
 #ifndef TESTS_CONFORMANCE_RAW_NESTED_H

@@ -124,7 +124,7 @@ UNIT(shim, a_case_that_hangs_is_named_and_ends_the_program)
 		run_program(t, "weir-shim-victim", "--timeout=1 --gtest_filter=leak.hang");
 
 	EXPECT_TRUE(WIFSIGNALED(outcome->status));
-	EXPECT_CONTAINS(outcome->output, "HUNG: leak.hang did not finish within 1 s (");
+	EXPECT_CONTAINS(outcome->output, "HUNG: leak.hang did not finish within twice 1 s (");
 }
 
 UNIT(shim, hooks_run_around_the_case_and_can_fail_it)

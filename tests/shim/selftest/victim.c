@@ -178,7 +178,8 @@ UNIT(leak, closes_what_is_not_its_own)
 UNIT(leak, hang)
 {
 	t_timeout(t, 1);
-	pause();
+	for (;;)
+		pause();
 }
 
 UNIT(hooks, are_called)

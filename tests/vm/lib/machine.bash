@@ -5,11 +5,15 @@
 #   tables   the program in tests/vm/lib that mends the firmware's ACPI tables, if that is called for
 #   append   kernel arguments of the machine
 #   hardware QEMU arguments of the machine
+#   processors how many of them
 #   accel    how QEMU runs the processors
+#   outside  "no" if QEMU itself is not to be at the network card's wire, where it resets every TCP connection that it sees
+#   monitor  "yes" if the guest is to have QEMU's monitor, as the virtio port weir.monitor
 #   binding  "refused" if the devices cannot be bound to vfio-pci
 # and calls the functions below for what sits in it.
 arch=x86_64
 kernel=kernel
+processors=2
 tables=''
 # One host thread for all processors. With one for each, a register access can get lost in QEMU 10.0 while another processor
 # changes the map of memory (BARs and bridge windows come and go with resets and power states): ends of interrupts were lost,
@@ -18,6 +22,8 @@ accel=tcg,thread=single
 append=()
 hardware=()
 devices=()
+outside=yes
+monitor=no
 binding=required
 variables=()
 
