@@ -10,10 +10,11 @@
 
 /* What is kept --------------------------------------------------------------------------------------------- */
 
-/* FNV-1a by words: any change of one word shows. */
+/* As FNV-1a, by words: any change of one word shows; folded, so that two changes do not undo one another. */
 static uint32_t add(uint32_t sum, uint32_t word)
 {
-	return (sum ^ word) * 0x01000193;
+	sum = (sum ^ word) * 0x01000193;
+	return sum ^ sum >> 16;
 }
 
 static uint64_t with_check(uint32_t word, uint32_t check)

@@ -181,7 +181,10 @@ static int read_all(const struct weir_sys *sys, int fd, struct weir_description 
 	return 0;
 }
 
-/* FNV-1a, by words of eight bytes, which all structs are made of. Each step is reversible: what differs after one word differs in the end. */
+/*
+ * As FNV-1a, by words of eight bytes, which all structs are made of. Each step is reversible: what differs after one word differs in the end.
+ * A product carries upwards alone, so that a word's top bits would reach only those of the sum, where those of another word undo them: they are folded down.
+ */
 static uint64_t add_words(uint64_t sum, const void *start, uint64_t len)
 {
 	const uint64_t prime = 0x100000001b3;
@@ -189,6 +192,7 @@ static uint64_t add_words(uint64_t sum, const void *start, uint64_t len)
 	for (uint64_t at = 0, word; at < len; at += sizeof(word)) {
 		memcpy(&word, (const char *)start + at, sizeof(word));
 		sum = (sum ^ word) * prime;
+		sum ^= sum >> 32;
 	}
 	return sum;
 }
