@@ -5,13 +5,14 @@
  * received goes through the library's own reader, and if that takes it, through the drivers'.
  *
  * Whatever comes, it is refused with a text, or makes a host that can be looked at and let go of; no descriptor is left; and a sum that is not
- * that of the description is refused before anything is done.
+ * that of the description is refused before anything is done. The giver can take back what was charged.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "fuzz/input.h"
+#include "handover/handover.h"
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_abi.h"
 #include "support/handover_rig.h"
@@ -92,8 +93,8 @@ static void open_bench(enum weir_backend backend)
 }
 
 /*
- * Of what was spoilt, not all can be closed in order. The other one goes, too: a fuzzer opens descriptors of its own between inputs, and none of them
- * is to be where one of the other's was.
+ * Of what was spoilt, not all can be closed in order: its process is killed, and its devices do no more, for their DMA may go where a successor's memory
+ * was. The other one goes, too: a fuzzer opens descriptors of its own between inputs, and none of them is to be where one of the other's was.
  */
 static void close_benches(void)
 {
@@ -101,8 +102,7 @@ static void close_benches(void)
 		now = &benches[i];
 		if (!now->is_open)
 			continue;
-		rig_resume(&now->rig);
-		rig_close(&now->rig);
+		rig_die(&now->rig);
 		rig_drop(&now->description);
 		rig_end_machine(&now->rig);
 		now->is_open = false;
@@ -314,6 +314,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(error && !now->spoilt);
 	if (!error)
 		look_at(host, how >> 5 == 7);
+	/* As the giver does who finds that nobody follows. */
+	CHECK(now->spoilt || weir_handover_take(now->rig.host) == 0);
 	free(bytes);
 	/* A kernel that was told to unmap closes files of its own. */
 	CHECK(now->spoilt || lowest_fd() == fd);
