@@ -66,10 +66,11 @@ unsigned char *new_pages(struct t *t, size_t num)
 
 	/*
 	 * Whoever maps memory is given the highest that is free. So what is taken away here, far below all the rest, stays a hole; and giving
-	 * back what is left takes nothing from others.
+	 * back what is left takes nothing from others. Each is below the one before: where there is something, the hint would count for nothing.
 	 */
 	if (!elsewhere)
 		elsewhere = (char *)new_memory(t, PAGE, 0) - ((uintptr_t)1 << FAR_BELOW_SHIFT);
+	elsewhere -= (num + 1) * PAGE;
 	return new_memory_near(t, elsewhere, num * PAGE, 0x33);
 }
 
