@@ -10,7 +10,7 @@
 size_t nvme_queue_kept_len(uint32_t depth)
 {
 	return sizeof(struct nvme_queue_kept) + (nvme_index_mask(depth) + 1) * sizeof(struct nvme_slot) +
-	       2 * depth * sizeof(struct nvme_slot *) + depth * sizeof(struct nvme_completion);
+	       depth * sizeof(struct nvme_completion);
 }
 
 struct nvme_slot *nvme_queue_kept_slots(struct nvme_queue_kept *kept)
@@ -18,15 +18,9 @@ struct nvme_slot *nvme_queue_kept_slots(struct nvme_queue_kept *kept)
 	return (struct nvme_slot *)(kept + 1);
 }
 
-struct nvme_slot **nvme_queue_kept_stack(struct nvme_queue_kept *kept, uint32_t depth, uint32_t which)
-{
-	return (struct nvme_slot **)(nvme_queue_kept_slots(kept) + nvme_index_mask(depth) + 1) +
-	       which * depth;
-}
-
 struct nvme_completion *nvme_queue_kept_left(struct nvme_queue_kept *kept, uint32_t depth)
 {
-	return (struct nvme_completion *)nvme_queue_kept_stack(kept, depth, 2);
+	return (struct nvme_completion *)(nvme_queue_kept_slots(kept) + nvme_index_mask(depth) + 1);
 }
 
 static int senseless(const struct nvme_queue *q, const char *what)
@@ -58,66 +52,52 @@ static int check_slots(const struct nvme_queue *q)
 	return 0;
 }
 
-static int check_numbers(struct nvme_queue *q, const struct nvme_queue_state *left)
+static int check_place(struct nvme_queue *q)
 {
-	_Static_assert(offsetof(struct nvme_queue_state, phase) ==
-			       offsetof(struct nvme_queue_state, cq_head) + 4,
-		       "they are kept together");
-	memcpy(&q->state.cq_head, &left->acked, sizeof left->acked);
-	q->state.acked = left->acked;
-	q->state.sq_tail = left->sq_tail;
-	q->state.num_free = left->num_free;
-	if (q->state.sq_tail >= q->state.entries || q->state.cq_head >= q->state.entries ||
-	    q->state.phase > 1)
+	q->place.word = q->kept->place;
+	q->phase = (uint64_t)q->place.phase << 48;
+	if (q->place.sq_tail >= q->state.entries || q->place.cq_head >= q->state.entries ||
+	    q->place.phase > 1)
 		return senseless(q, "a place in a ring");
-	if (q->state.num_free > q->state.depth)
+	if (q->place.num_free > q->state.depth)
 		return senseless(q, "how many places are free");
 	return 0;
 }
 
-/* The stack, each of it once, as ours. */
-static int check_stack(struct nvme_queue *q, bool *in_stack)
+static uint32_t count(const struct nvme_queue *q, uint64_t flag)
 {
-	uint32_t which = q->kept->stack & 1, i;
-	struct nvme_slot *const *stack = nvme_queue_kept_stack(q->kept, q->state.depth, which);
-	uint64_t base = q->kept->bases[which];
+	uint32_t num = 0, i;
 
-	for (i = 0; i < q->state.num_free; i++) {
-		uint64_t offset = (uintptr_t)stack[i] - base, index = offset / sizeof(struct nvme_slot);
+	for (i = 0; i < q->state.depth; i++)
+		num += has(q, i, flag);
+	return num;
+}
 
-		if (offset % sizeof(struct nvme_slot) || index >= q->state.depth || in_stack[index] ||
-		    has(q, (uint32_t)index, NVME_SLOT_DROPPED))
+/* The slot of the command in the ring at @at, which is in flight; NULL: there is none. */
+static struct nvme_slot *slot_of_entry(const struct nvme_queue *q, uint32_t at)
+{
+	uint64_t what = (le64toh(q->sq[at % q->state.entries].qword[0]) & 0xffff0000u) | q->state.id;
+	struct nvme_slot *slot = &q->slots[nvme_slot_index(q, what)];
+
+	return slot->expected == what ? slot : NULL;
+}
+
+/*
+ * What is marked beyond num_free is of the entries from the tail on, and was not submitted: it waits for the next command under the same identifier. The last first,
+ * so that whoever is killed here leaves the rest as it was.
+ */
+static int take_back_unfinished(struct nvme_queue *q)
+{
+	uint32_t idle = count(q, NVME_SLOT_IDLE), last = q->place.sq_tail + q->place.num_free - idle - 1;
+
+	for (; idle < q->place.num_free; idle++) {
+		struct nvme_slot *slot = slot_of_entry(q, last--);
+
+		if (!slot)
 			return senseless(q, "its free places");
-		in_stack[index] = true;
-		q->free_slots[i] = &q->slots[index];
+		block_set(slot->expected, slot->expected | NVME_SLOT_IDLE);
 	}
 	return 0;
-}
-
-/* Has the tail moved on beyond commands whose slots are still in the stack? */
-static bool tail_is_ahead(const struct nvme_queue *q, const bool *in_stack)
-{
-	uint32_t before = (q->state.sq_tail == 0 ? q->state.entries : q->state.sq_tail) - 1;
-	uint64_t what = (le64toh(q->sq[before].qword[0]) & 0xffff0000u) | q->state.id;
-	uint32_t index = nvme_slot_index(q, what);
-
-	return index < q->state.depth && in_stack[index] && q->slots[index].expected == what;
-}
-
-/* What was taken from the stack, from its top: it goes out of it, or back into it, under the same identifier. */
-static void settle_taken(struct nvme_queue *q, bool *in_stack)
-{
-	bool ahead = tail_is_ahead(q, in_stack);
-	uint32_t i;
-
-	for (i = q->state.num_free; i-- > 0 && nvme_slot_in_flight(q->free_slots[i]);) {
-		if (!ahead) {
-			block_set(q->free_slots[i]->expected, q->free_slots[i]->expected | NVME_SLOT_IDLE);
-			continue;
-		}
-		in_stack[q->free_slots[i] - q->slots] = false;
-		q->state.num_free = i;
-	}
 }
 
 /* Whether the next new entry was settled by the predecessor. Returns 1, 0, or -EPROTO. */
@@ -142,19 +122,18 @@ static int find_left(struct nvme_queue *q)
 	uint32_t i;
 
 	for (i = 0; i < q->state.entries; i++) {
-		uint64_t qword1 = le64toh(load64(&q->cq[q->state.cq_head].qword[1]));
+		uint64_t qword1 = le64toh(load64(&q->cq[q->place.cq_head].qword[1]));
 		uint16_t status = nvme_cqe_status(qword1);
 		int r;
 
-		if (nvme_cqe_phase(qword1) != q->state.phase)
+		if (!nvme_queue_is_new(q, qword1))
 			return 0;
 		r = was_settled(q, qword1);
 		if (r <= 0)
 			return r;
-		if (++q->state.cq_head == q->state.entries) {
-			q->state.cq_head = 0;
-			q->state.phase ^= 1;
-		}
+		q->place.word += NVME_PLACE_HEAD;
+		if (q->place.cq_head == q->state.entries)
+			q->place.word = nvme_queue_turn(q, q->place.word);
 		if (q->num_left == q->state.depth)
 			return senseless(q, "more completions than commands");
 		q->left[q->num_left++] = (struct nvme_completion){
@@ -173,77 +152,43 @@ static int find_doubtful(struct nvme_queue *q)
 
 	if (num == 0)
 		return 0;
-	if (num > q->state.depth || first > num || q->num_left > 0 || q->state.num_free < q->state.depth)
+	if (num > q->state.depth || first > num || q->num_left > 0 ||
+	    count(q, NVME_SLOT_IDLE) < q->state.depth)
 		return senseless(q, "what a reset left");
 	q->num_left = num - first;
 	memcpy(q->left, nvme_queue_kept_left(q->kept, q->state.depth) + first, q->num_left * sizeof *q->left);
 	return 0;
 }
 
-/* Slots of what has completed, and that had not found their way into the stack. */
-static void gather_free(struct nvme_queue *q, const bool *in_stack)
+/* What is written down stays, until the caller is here again to submit. */
+static void gather_free(struct nvme_queue *q)
 {
 	uint32_t i;
 
-	for (i = 0; i < q->state.depth; i++) {
-		q->state.num_dropped += has(q, i, NVME_SLOT_DROPPED);
-		if (!in_stack[i] && has(q, i, NVME_SLOT_IDLE))
-			q->free_slots[q->state.num_free++] = &q->slots[i];
-	}
+	q->place.num_free = 0;
+	for (i = 0; i < q->state.depth; i++)
+		if (has(q, i, NVME_SLOT_IDLE))
+			q->free_slots[q->place.num_free++] = &q->slots[i];
+	q->state.num_dropped = count(q, NVME_SLOT_DROPPED);
 }
 
-/* Below the top no slot can be in flight. */
-static int check_rest(const struct nvme_queue *q)
+int nvme_queue_adopt(struct nvme_queue *q)
 {
-	uint32_t i;
-
-	for (i = 0; i < q->state.num_free; i++)
-		if (!(q->free_slots[i]->expected & NVME_SLOT_IDLE))
-			return senseless(q, "its free places");
-	return 0;
-}
-
-static int adopt(struct nvme_queue *q, const struct nvme_queue_state *left, bool *in_stack)
-{
-	int r = check_numbers(q, left);
+	int r = check_place(q);
 
 	if (r == 0)
 		r = check_slots(q);
 	if (r == 0)
-		r = check_stack(q, in_stack);
-	if (r < 0)
-		return r;
-	settle_taken(q, in_stack);
-	r = check_rest(q);
+		r = take_back_unfinished(q);
 	if (r == 0)
 		r = find_left(q);
 	if (r == 0)
 		r = find_doubtful(q);
-	if (r == 0)
-		gather_free(q, in_stack);
-	return r;
-}
-
-/* The new stack begins as the old one did, so that it may count before the rest does. */
-int nvme_queue_adopt(struct nvme_queue *q, struct nvme_queue_state *left)
-{
-	bool *in_stack = calloc(q->state.depth, sizeof *in_stack);
-	uint32_t ours = !(q->kept->stack & 1);
-	int r;
-
-	if (!in_stack)
-		return fail(-ENOMEM, "no memory for what a queue of depth %u left", q->state.depth);
-	q->free_slots = nvme_queue_kept_stack(q->kept, q->state.depth, ours);
-	q->kept->bases[ours] = (uintptr_t)q->slots;
-	r = adopt(q, left, in_stack);
-	free(in_stack);
 	if (r < 0)
 		return r;
+	gather_free(q);
 	q->state.failed = NVME_QUEUE_ADOPTED;
 	q->ring_first = !q->kept->quiet;
-	block_set(q->kept->stack, ours);
-	block_set(left->num_free, q->state.num_free);
-	*left = q->state;
 	return 0;
 }
 
@@ -258,10 +203,10 @@ static int ring_again(struct nvme_queue *q)
 		return 0;
 	q->ring_first = false;
 	q->state.failed = 0;
-	if (q->state.num_free < q->state.depth)
-		nvme_queue_ring(q, &q->sq_doorbell, q->state.sq_tail, 0);
+	if (q->place.num_free < q->state.depth)
+		nvme_queue_ring(q, &q->sq_doorbell, q->place.sq_tail, 0);
 	if (!q->state.failed)
-		nvme_queue_ring(q, &q->cq_doorbell, q->state.cq_head, 0);
+		nvme_queue_ring(q, &q->cq_doorbell, q->place.cq_head, 0);
 	if (q->state.failed)
 		return q->state.failed;
 	q->state.failed = NVME_QUEUE_ADOPTED;

@@ -40,7 +40,7 @@ static void clear_doorbell(const struct nvme_doorbell *doorbell)
 }
 
 /* For a successor: what is not delivered here is so there. */
-static void write_down(struct nvme_queue *q)
+static void keep_left(struct nvme_queue *q)
 {
 	uint32_t num = q->num_left - q->next_left;
 
@@ -48,7 +48,6 @@ static void write_down(struct nvme_queue *q)
 	q->kept->first_left = 0;
 	q->kept->num_left = num;
 	q->ring_first = false;
-	nvme_queue_acknowledge(q);
 }
 
 void nvme_queue_reset(struct nvme_queue *q)
@@ -65,15 +64,10 @@ void nvme_queue_reset(struct nvme_queue *q)
 	clear_doorbell(&q->sq_doorbell);
 	clear_doorbell(&q->cq_doorbell);
 	q->sq_cmb.copied = 0;
-	q->state.sq_tail = 0;
-	q->state.cq_head = 0;
-	q->state.phase = 1;
-	q->state.num_free = q->state.depth;
-	q->state.num_dropped = 0;
 	q->state.failed = q->next_left < q->num_left ? NVME_QUEUE_RESET : 0;
 	q->ended = false;
-	nvme_queue_fill_slots(q);
-	write_down(q);
+	keep_left(q);
+	nvme_queue_begin(q);
 }
 
 void nvme_queue_end(struct nvme_queue *q, int error)

@@ -43,7 +43,7 @@ struct nvme_controller {
 	uint32_t max_events, num_event_requests, num_events;
 	uint32_t events[NVME_MAX_EVENTS];
 
-	struct nvme_queue_own *own; /* of all its queues */
+	struct nvme_queue *all_queues; /* of those, and the admin queue */
 	struct nvme_kept *kept; /* for a successor: kept.h. NULL: for more queues than it has places for */
 };
 

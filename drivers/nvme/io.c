@@ -30,7 +30,7 @@ static int check_idle(struct nvme_queue *q)
 	r = nvme_queue_reap(q, &none, 1);
 	if (r < 0)
 		return r;
-	if (q->state.num_free == 0)
+	if (q->place.num_free == 0)
 		return fail(-EBUSY, "queue %u: every place is held by a request that timed out", q->state.id);
 	return 0;
 }
@@ -67,7 +67,7 @@ static struct nvme_request piece(const struct transfer *t, uint64_t tag)
 static int submit_some(struct nvme_queue *q, struct transfer *t)
 {
 	struct nvme_request requests[BATCH];
-	uint32_t room = q->state.num_free < BATCH ? q->state.num_free : BATCH, num = 0;
+	uint32_t room = q->place.num_free < BATCH ? q->place.num_free : BATCH, num = 0;
 	int r;
 
 	for (; num < room && t->next + num < t->num; num++)
@@ -116,7 +116,7 @@ static int run(struct nvme_queue *q, struct transfer *t, int timeout_ms)
 	int r = 0;
 
 	while (r == 0 && (t->next < t->num || nvme_queue_in_flight(q) > 0)) {
-		if (t->next < t->num && q->state.num_free > 0)
+		if (t->next < t->num && q->place.num_free > 0)
 			r = submit_some(q, t);
 		if (r == 0)
 			r = reap_some(q, t, deadline);

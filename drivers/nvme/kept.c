@@ -136,38 +136,33 @@ void nvme_kept_cmb(struct nvme_controller *c, bool enabled)
 
 /* Pause and resume --------------------------------------------------------------------------------------- */
 
-/* A successor that fails may have made the queue its own before: so this process's view of it is set aside. */
-static void pause_queue(struct nvme_queue_own *own)
+static void pause_queue(struct nvme_queue *q)
 {
-	struct nvme_queue *q = own->queue;
-
-	if (own->is_paused)
+	if (q->is_paused)
 		return;
-	own->is_paused = true;
+	q->is_paused = true;
 	if (q->state.failed != NVME_QUEUE_ADOPTED)
 		nvme_queue_acknowledge(q);
 	if (q->kept->num_left > 0)
 		block_set(q->kept->first_left, q->kept->num_left - (q->num_left - q->next_left));
-	own->set_aside = *q;
-	own->stack = q->kept->stack;
+	q->failed_before = q->state.failed;
 	if (!q->ring_first)
 		block_set(q->kept->quiet, 1); /* every doorbell has been rung: no call is under way */
 	q->state.failed = NVME_QUEUE_PAUSED;
 }
 
-static void resume_queue(struct nvme_queue_own *own)
+static void resume_queue(struct nvme_queue *q)
 {
-	if (!own->is_paused)
+	if (!q->is_paused)
 		return;
-	own->is_paused = false;
-	*own->queue = own->set_aside;
-	own->queue->kept->stack = own->stack;
-	block_set(own->queue->kept->quiet, 0);
+	q->is_paused = false;
+	q->state.failed = q->failed_before;
+	block_set(q->kept->quiet, 0);
 }
 
 int nvme_controller_pause(struct nvme_controller *c)
 {
-	struct nvme_queue_own *own;
+	struct nvme_queue *q;
 	int r = nvme_kept_carried(c->flags, c->cmb_enabled);
 
 	if (r < 0)
@@ -175,36 +170,36 @@ int nvme_controller_pause(struct nvme_controller *c)
 	if (!c->kept)
 		return fail(-EOPNOTSUPP, "of a controller for more than %u queues nothing is kept",
 			    NVME_KEPT_QUEUES);
-	for (own = c->own; own; own = own->next)
-		pause_queue(own);
+	for (q = c->all_queues; q; q = q->next)
+		pause_queue(q);
 	return 0;
 }
 
 int nvme_controller_check_paused(const struct nvme_controller *c)
 {
-	if (c->own && c->own->is_paused)
+	if (c->all_queues && c->all_queues->is_paused)
 		return fail(-EBUSY, "the controller is paused: nvme_controller_resume() first");
 	return 0;
 }
 
 void nvme_controller_resume(struct nvme_controller *c)
 {
-	struct nvme_queue_own *own;
+	struct nvme_queue *q;
 
-	for (own = c->own; own; own = own->next)
-		resume_queue(own);
+	for (q = c->all_queues; q; q = q->next)
+		resume_queue(q);
 }
 
-/* Its queues lay in the host's journal, and are gone with it. */
+/* What its queues had in the host's journal is gone with that. */
 void nvme_controller_forget(struct nvme_controller *c)
 {
-	struct nvme_queue_own *own, *next;
+	struct nvme_queue *q, *next;
 
 	if (!c)
 		return;
-	for (own = c->own; own; own = next) {
-		next = own->next;
-		nvme_queue_forget(own);
+	for (q = c->all_queues; q; q = next) {
+		next = q->next;
+		nvme_queue_destroy(q);
 	}
 	free(c->queues);
 	free(c);
@@ -212,19 +207,19 @@ void nvme_controller_forget(struct nvme_controller *c)
 
 void nvme_queue_own_by(struct nvme_controller *c, struct nvme_queue *q)
 {
-	q->own->next = c->own;
-	c->own = q->own;
+	q->next = c->all_queues;
+	c->all_queues = q;
 }
 
 /* End a queue, with its block. */
 void nvme_queue_release(struct nvme_controller *c, struct nvme_queue *q)
 {
-	struct nvme_queue_own **link = &c->own;
-	struct nvme_queue_kept *kept = q->own->kept ? NULL : q->kept;
+	struct nvme_queue_kept *kept = q->kept_alone ? NULL : q->kept;
+	struct nvme_queue **link = &c->all_queues;
 
-	while (*link != q->own)
+	while (*link != q)
 		link = &(*link)->next;
-	*link = q->own->next;
+	*link = q->next;
 	nvme_queue_destroy(q);
 	block_close(c->device, kept);
 }

@@ -4,14 +4,13 @@
  *
  * Its writer may be killed between any two stores, so each row of these leaves it right:
  *
- *     submitting   acked; slots and entries of the batch; sq_tail; num_free; the doorbell
- *     reaping      slots of what has completed, and their places in the stack; num_free; the doorbell
+ *     submitting   place, with where the caller has come to; of each command the entry, and then its slot; place, with the new tail; the doorbell
+ *     reaping      slots of what has completed; the doorbell
  *
- * A slot that is in the stack and yet in flight is of a batch that did not get to sq_tail: the controller knows nothing of it. (Unless the entry
- * before sq_tail is of such a slot: then it is num_free that was not got to.) A slot that is
- * neither in the stack nor in flight has completed. (There are two stacks: a successor writes its own into the other, and then says that it counts.) What lies in the completion queue from acked on, and whose slot waits for the next command,
- * was perhaps on its way to the caller: it is delivered again. It is still there, because the controller gets no new command
- * before the caller's next call, which is when acked moves on.
+ * When a submission begins, as many slots are idle as place says are free. If fewer are, as many entries from its tail on are of a batch that did not get so far that
+ * the tail was written, and the controller knows nothing of it. If more are, these have completed. What lies in the completion queue from its head on, and
+ * whose slot waits for the next command, was perhaps on its way to the caller: it is delivered again. It is still there, because the controller
+ * gets no new command before the caller's next call, which is when the head moves on.
  */
 #ifndef NVME_KEPT_H
 #define NVME_KEPT_H
@@ -20,7 +19,7 @@
 #include "nvme/nvme.h"
 #include "nvme/queue.h"
 
-#define NVME_KEPT_VERSION 2u
+#define NVME_KEPT_VERSION 3u
 #define NVME_KEPT_QUEUES  256u /* a controller for more is not kept */
 
 enum nvme_kept_stage {
@@ -50,17 +49,16 @@ struct nvme_kept {
 	} queues[NVME_KEPT_QUEUES];
 };
 
-/* How long a queue's block is, and where in it slots and stack are. */
+/* How long a queue's block is, and where its parts are. */
 size_t nvme_queue_kept_len(uint32_t depth);
 struct nvme_slot *nvme_queue_kept_slots(struct nvme_queue_kept *kept);
-struct nvme_slot **nvme_queue_kept_stack(struct nvme_queue_kept *kept, uint32_t depth, uint32_t which);
 struct nvme_completion *nvme_queue_kept_left(struct nvme_queue_kept *kept, uint32_t depth);
 
 /*
- * adopt.c: take up where a predecessor left @queue->kept, whose state is @left; it is believed only as far as it makes sense; rings and lists are in place. Returns 0,
+ * adopt.c: take up where a predecessor left @queue->kept; it is believed only as far as it makes sense; rings and lists are in place. Returns 0,
  * -EPROTO, or -ENOMEM. Nothing is rung before the first call that submits or reaps.
  */
-int nvme_queue_adopt(struct nvme_queue *queue, struct nvme_queue_state *left);
+int nvme_queue_adopt(struct nvme_queue *queue);
 
 /* For who submits to a queue in whose state failed is set: it was adopted or reset, and goes on. Returns 0, -EAGAIN while completions are left, or why not. */
 int nvme_queue_take_up(struct nvme_queue *queue);

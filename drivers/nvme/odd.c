@@ -38,9 +38,8 @@ static int check_data(const struct nvme_queue *q, const struct nvme_request *rq)
 /* The last free slot, of which there is one, is for a command. It is taken with nvme_queue_advance(), as the entry is. */
 struct nvme_slot *nvme_queue_take_slot(struct nvme_queue *q, uint64_t tag)
 {
-	struct nvme_slot *slot = q->free_slots[q->state.num_free - 1];
+	struct nvme_slot *slot = q->free_slots[q->place.num_free - 1];
 
-	slot->expected = (uint32_t)slot->expected;
 	slot->tag = tag;
 	return slot;
 }
@@ -51,15 +50,16 @@ static uint64_t first_qword(const struct nvme_slot *slot, uint64_t opcode_and_fl
 }
 
 /* The words that the commands of the short way leave zero stay so. */
-void nvme_queue_put_words(struct nvme_queue *q, const struct nvme_slot *slot, uint64_t opcode_and_flags,
+void nvme_queue_put_words(struct nvme_queue *q, struct nvme_slot *slot, uint64_t opcode_and_flags,
 			  uint32_t nsid, const uint64_t qwords3to6[4])
 {
-	struct nvme_sqe *entry = &q->sq[q->state.sq_tail];
+	struct nvme_sqe *entry = &q->sq[q->place.sq_tail];
 	unsigned int i;
 
 	entry->qword[0] = first_qword(slot, opcode_and_flags, nsid);
 	for (i = 0; i < 4; i++)
 		entry->qword[3 + i] = htole64(qwords3to6[i]);
+	nvme_queue_mark(slot);
 	nvme_queue_advance(q, 1);
 }
 
@@ -68,7 +68,7 @@ static int put_data(struct nvme_queue *q, const struct nvme_namespace *ns, const
 		    uint64_t opcode)
 {
 	uint64_t qwords[4] = { rq->iova, 0, rq->block, (rq->len >> ns->block_shift) - 1 };
-	const struct nvme_slot *slot;
+	struct nvme_slot *slot;
 	int r = check_data(q, rq);
 
 	if (r == 0)
@@ -111,8 +111,8 @@ static int put_zeroes(struct nvme_queue *q, const struct nvme_namespace *ns, con
 /* Dataset Management, deallocate (NVM Command Set 1.0, 3.2.3): one range, which lies where a list would. */
 static int put_discard(struct nvme_queue *q, const struct nvme_namespace *ns, const struct nvme_request *rq)
 {
-	const struct nvme_slot *slot;
 	struct nvme_dsm_range *range;
+	struct nvme_slot *slot;
 	uint64_t iova;
 	int r = nvme_queue_check_blocks(ns, rq);
 
@@ -151,6 +151,7 @@ int nvme_queue_put(struct nvme_queue *q, const struct nvme_namespace *ns, const 
 
 int nvme_queue_submit_raw(struct nvme_queue *q, const struct nvme_sqe *command, uint64_t tag)
 {
+	struct nvme_slot *slot;
 	struct nvme_sqe *entry;
 	unsigned int i;
 	int r = 0;
@@ -160,13 +161,15 @@ int nvme_queue_submit_raw(struct nvme_queue *q, const struct nvme_sqe *command, 
 	if (r < 0)
 		return r;
 	nvme_queue_acknowledge(q);
-	if (q->state.num_free == 0)
+	if (q->place.num_free == 0)
 		return fail(-EAGAIN, "queue %u is full: %u commands are in flight", q->state.id,
 			    q->state.depth);
-	entry = &q->sq[q->state.sq_tail];
-	entry->qword[0] = command->qword[0] | htole64(nvme_queue_take_slot(q, tag)->expected & 0xffff0000u);
+	entry = &q->sq[q->place.sq_tail];
+	slot = nvme_queue_take_slot(q, tag);
+	entry->qword[0] = command->qword[0] | htole64(slot->expected & 0xffff0000u);
 	for (i = 1; i < 8; i++)
 		entry->qword[i] = command->qword[i];
+	nvme_queue_mark(slot);
 	nvme_queue_advance(q, 1);
-	return nvme_queue_ring(q, &q->sq_doorbell, q->state.sq_tail, 0);
+	return nvme_queue_ring(q, &q->sq_doorbell, q->place.sq_tail, 0);
 }

@@ -53,43 +53,51 @@ size_t nvme_lists_len(uint32_t depth, uint32_t max_transfer)
 	return ((size_t)list_offset(len, depth - 1) + len + NVME_PAGE_MASK) & ~(size_t)NVME_PAGE_MASK;
 }
 
-void nvme_queue_fill_slots(struct nvme_queue *q)
+void nvme_queue_begin(struct nvme_queue *q)
 {
 	uint32_t i;
 
+	q->place = (union nvme_place){ .phase = 1, .num_free = (uint16_t)q->state.depth };
+	q->phase = 1ull << 48;
+	q->state.num_dropped = 0;
 	for (i = 0; i <= q->state.index_mask; i++)
 		q->slots[i].expected = (i << 16 | q->state.id) | NVME_SLOT_IDLE;
 	for (i = 0; i < q->state.depth; i++)
 		q->free_slots[i] = &q->slots[q->state.depth - 1 - i]; /* so that slot 0 is taken first */
-	q->sq[q->state.entries - 1].qword[0] = UINT64_MAX; /* no command's: adopt.c looks before the tail */
+	nvme_queue_acknowledge(q);
 }
 
-/* Where the queue, its slots and its stack are going to lie: what is kept. And what is this process's own. */
-static int find_room(const struct nvme_queue_setup *setup, struct nvme_queue_kept **ret_kept,
-		     struct nvme_queue_own **ret_own)
+static size_t round_up(size_t len)
 {
-	size_t len = (nvme_queue_kept_len(setup->depth) + LINE - 1) & ~(size_t)(LINE - 1);
-	struct nvme_queue_own *own = calloc(1, sizeof *own + setup->depth * sizeof own->list_offsets[0]);
-	struct nvme_queue_kept *kept = setup->kept;
-	uint32_t i;
+	return (len + LINE - 1) & ~(size_t)(LINE - 1);
+}
 
-	if (own)
-		own->left = calloc(setup->depth, sizeof *own->left);
-	if (own && own->left && !kept)
-		own->kept = kept = aligned_alloc(LINE, len);
-	if (!own || !own->left || !kept) {
-		if (own)
-			nvme_queue_forget(own);
-		return fail(-ENOMEM, "no memory for a queue of depth %u", setup->depth);
-	}
-	if (own->kept)
-		memset(kept, 0, len);
-	for (i = 0; i < setup->depth; i++)
-		own->list_offsets[i] = list_offset(list_len(setup->max_transfer), i);
-	own->queue = &kept->queue;
-	*ret_kept = kept;
-	*ret_own = own;
-	return 0;
+static void *alloc_lines(size_t len)
+{
+	void *lines = aligned_alloc(LINE, round_up(len));
+
+	if (lines)
+		memset(lines, 0, round_up(len));
+	return lines;
+}
+
+/* A queue with room for all that there is of it. */
+static struct nvme_queue *alloc_queue(const struct nvme_queue_setup *setup)
+{
+	size_t slots = nvme_index_mask(setup->depth) + 1;
+	struct nvme_queue *q = alloc_lines(sizeof *q + slots * sizeof q->list_offsets[0]);
+
+	if (!q)
+		return NULL;
+	q->left = calloc(setup->depth, sizeof *q->left);
+	q->free_slots = calloc(setup->depth, sizeof(struct nvme_slot *));
+	q->kept = setup->kept;
+	if (!q->kept)
+		q->kept = q->kept_alone = alloc_lines(nvme_queue_kept_len(setup->depth));
+	if (q->left && q->free_slots && q->kept)
+		return q;
+	nvme_queue_destroy(q);
+	return NULL;
 }
 
 static int check_kept(const struct nvme_queue_kept *kept, const struct nvme_queue_setup *setup)
@@ -99,112 +107,87 @@ static int check_kept(const struct nvme_queue_kept *kept, const struct nvme_queu
 	return fail(-EPROTO, "queue %u: what was kept is of another queue", setup->id);
 }
 
-/* All but the state, which may be a predecessor's. */
-static void fill_in(struct nvme_queue *q, const struct nvme_queue *from)
+static void begin(struct nvme_queue *q)
 {
-	memcpy((char *)q + sizeof q->state, (const char *)from + sizeof from->state,
-	       sizeof *q - sizeof q->state);
-}
+	struct nvme_queue_kept *kept = q->kept;
 
-static void begin(struct nvme_queue_kept *kept, const struct nvme_queue *fresh)
-{
-	kept->depth = fresh->state.depth;
-	kept->id = fresh->state.id;
-	kept->max_transfer = fresh->max_transfer;
-	kept->bases[0] = (uintptr_t)fresh->slots;
-	kept->stack = 0;
+	kept->depth = q->state.depth;
+	kept->id = q->state.id;
+	kept->max_transfer = q->max_transfer;
 	kept->quiet = 0;
 	kept->num_left = kept->first_left = 0;
-	kept->queue = *fresh;
-	nvme_queue_fill_slots(&kept->queue);
-	nvme_queue_acknowledge(&kept->queue);
+	nvme_queue_begin(q);
 }
 
-/* @q is what the queue will be; it is put where it is kept. */
-static int install(struct nvme_queue *q, const struct nvme_queue_setup *setup)
+/* All that is worked out from the setup. */
+static void fill_in(struct nvme_queue *q, const struct nvme_queue_setup *setup)
 {
-	int r;
+	uint32_t i;
 
-	if (!setup->adopt) {
-		begin(q->kept, q);
-		return 0;
-	}
-	r = check_kept(q->kept, setup);
-	if (r == 0)
-		r = nvme_queue_adopt(q, &q->kept->queue.state);
-	if (r == 0)
-		fill_in(&q->kept->queue, q);
-	return r;
+	q->state = (struct nvme_queue_state){ .entries = setup->depth + 1,
+					      .depth = setup->depth,
+					      .index_mask = nvme_index_mask(setup->depth),
+					      .id = setup->id };
+	q->ops = setup->ops | 1u << NVME_OP_READ | 1u << NVME_OP_WRITE | 1u << NVME_OP_FLUSH;
+	q->flags = setup->flags;
+	q->sq = setup->sq;
+	q->cq = setup->cq;
+	q->slots = nvme_queue_kept_slots(q->kept);
+	q->lists = setup->lists;
+	q->lists_iova = setup->lists_iova;
+	q->iovas = (UINT64_MAX - setup->max_transfer) / 4;
+	q->one_page = setup->flags & NVME_SQE_SGL ? 0 : NVME_PAGE_SIZE;
+	q->one_list = setup->flags & NVME_SQE_SGL ? 0 : NVME_PRP_LIST_TRANSFER;
+	q->list_len = list_len(setup->max_transfer);
+	q->max_transfer = setup->max_transfer;
+	q->sq_doorbell = setup->sq_doorbell;
+	q->cq_doorbell = setup->cq_doorbell;
+	q->offset_mask = q->state.index_mask * sizeof *q->slots;
+	q->step = ((uint64_t)(q->state.index_mask + 1) << 16) + NVME_SLOT_IDLE;
+	q->read = q->flags + nvme_cmd_read - q->state.id;
+	for (i = 0; i < setup->depth; i++)
+		q->list_offsets[i] = list_offset(q->list_len, i);
 }
 
 int nvme_queue_create(const struct nvme_queue_setup *setup, struct nvme_queue **ret_queue)
 {
-	struct nvme_queue_kept *kept;
-	struct nvme_queue_own *own;
-	struct nvme_queue q;
-	int r;
+	struct nvme_queue *q;
+	int r = 0;
 
 	if (setup->depth == 0 || setup->depth > NVME_MAX_DEPTH || setup->max_transfer > NVME_PRP_MAX_TRANSFER)
 		return fail(-EINVAL, "a queue of depth %u for transfers of %u bytes", setup->depth,
 			    setup->max_transfer);
-	r = find_room(setup, &kept, &own);
-	if (r < 0)
-		return r;
-	q = (struct nvme_queue){
-		.state = { .entries = setup->depth + 1,
-			   .phase = 1,
-			   .depth = setup->depth,
-			   .num_free = setup->depth,
-			   .index_mask = nvme_index_mask(setup->depth),
-			   .id = setup->id },
-		.ops = setup->ops | 1u << NVME_OP_READ | 1u << NVME_OP_WRITE | 1u << NVME_OP_FLUSH,
-		.flags = setup->flags,
-		.sq = setup->sq,
-		.cq = setup->cq,
-		.slots = nvme_queue_kept_slots(kept),
-		.free_slots = nvme_queue_kept_stack(kept, setup->depth, 0),
-		.kept = kept,
-		.own = own,
-		.left = own->left,
-		.lists = setup->lists,
-		.lists_iova = setup->lists_iova,
-		.list_offsets = own->list_offsets,
-		.iovas = (UINT64_MAX - setup->max_transfer) / 4,
-		.one_page = setup->flags & NVME_SQE_SGL ? 0 : NVME_PAGE_SIZE,
-		.one_list = setup->flags & NVME_SQE_SGL ? 0 : NVME_PRP_LIST_TRANSFER,
-		.list_len = list_len(setup->max_transfer),
-		.max_transfer = setup->max_transfer,
-		.sq_doorbell = setup->sq_doorbell,
-		.cq_doorbell = setup->cq_doorbell,
-	};
-	q.offset_mask = q.state.index_mask * sizeof *q.slots;
-	q.step = ((uint64_t)(q.state.index_mask + 1) << 16) + NVME_SLOT_IDLE;
-	q.read = q.flags + nvme_cmd_read - q.state.id;
-	r = install(&q, setup);
+	q = alloc_queue(setup);
+	if (!q)
+		return fail(-ENOMEM, "no memory for a queue of depth %u", setup->depth);
+	fill_in(q, setup);
+	if (!setup->adopt)
+		begin(q);
+	else
+		r = check_kept(q->kept, setup);
+	if (r == 0 && setup->adopt)
+		r = nvme_queue_adopt(q);
 	if (r < 0) {
-		nvme_queue_forget(own);
+		nvme_queue_destroy(q);
 		return r;
 	}
-	*ret_queue = &kept->queue;
+	*ret_queue = q;
 	return 0;
-}
-
-void nvme_queue_forget(struct nvme_queue_own *own)
-{
-	free(own->kept);
-	free(own->left);
-	free(own);
 }
 
 void nvme_queue_destroy(struct nvme_queue *q)
 {
-	if (q)
-		nvme_queue_forget(q->own);
+	if (!q)
+		return;
+	free(q->kept_alone);
+	free(q->free_slots);
+	free(q->left);
+	free(q);
 }
 
 uint32_t nvme_queue_in_flight(const struct nvme_queue *q)
 {
-	return q->state.depth - q->state.num_free - q->state.num_dropped + q->num_left - q->next_left;
+	return q->state.depth - q->place.num_free - q->state.num_dropped + q->num_left - q->next_left;
 }
 
 uint32_t nvme_queue_depth(const struct nvme_queue *q)

@@ -64,8 +64,13 @@ struct nvme_sq_cmb {
  */
 struct nvme_slot {
 	uint64_t tag; /* the caller's */
-	uint64_t expected;
+	union {
+		uint64_t expected;
+		uint32_t halves[2]; /* of that */
+	};
 };
+
+#define NVME_SLOT_UPPER_HALF (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 #define NVME_SLOT_IDLE                                                                                       \
 	(1ull                                                                                                \
@@ -74,21 +79,36 @@ struct nvme_slot {
 	(1ull << 49) /* in flight, but nobody waits for it any more; below, what it expects */
 
 /*
- * Where a queue is: with the slots, all that who goes on with it has to know. Nothing in it is an address of this process.
+ * Where a queue is, in one word, so that one store writes it down for a successor. Its parts are read; it is written as a whole, for a load that
+ * follows stores to parts of it has to wait for them.
  */
+union nvme_place {
+	uint64_t word;
+	struct {
+		uint16_t cq_head;  /* where the next completion comes */
+		uint16_t phase;    /* of a new completion: 1 in the first round */
+		uint16_t sq_tail;  /* where the next command goes */
+		uint16_t num_free; /* slots */
+	};
+};
+
+/* One more in a part. */
+#define NVME_PLACE(part)                                                                                     \
+	(1ull << (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 16 * (part) : 48 - 16 * (part)))
+#define NVME_PLACE_HEAD  NVME_PLACE(0)
+#define NVME_PLACE_PHASE NVME_PLACE(1)
+#define NVME_PLACE_TAIL  NVME_PLACE(2)
+#define NVME_PLACE_FREE  NVME_PLACE(3)
+
+/* What else there is to it. */
 struct nvme_queue_state {
 	uint32_t entries;     /* of either ring */
-	uint32_t sq_tail;     /* where the next command goes */
-	uint32_t cq_head;     /* where the next completion comes; with phase, aligned to 8 */
-	uint32_t phase;       /* of a new completion: 1 in the first round */
 	uint32_t depth;       /* slots: one less than entries, so that neither ring can overflow */
-	uint32_t num_free;    /* of them */
-	uint32_t num_dropped; /* in flight, and nobody waits for them */
+	uint32_t num_dropped; /* slots in flight, and nobody waits for them */
 	uint32_t
 		index_mask; /* of a command identifier: more than any index, so that identifier 0xffff does not occur */
 	uint32_t id;    /* of both queues; 0: admin */
 	int32_t failed; /* 0, or the error that ended its use */
-	uint64_t acked; /* cq_head and phase, as they were when the caller last submitted */
 };
 
 /* What a read or a write of a namespace is compared with. Kept in memory: registers are few. */
@@ -106,13 +126,16 @@ struct nvme_kept_buffer {
 
 struct nvme_queue {
 	/* Used with every command. What is in it twice, in other forms, saves working it out. */
+	union nvme_place place;
+	struct nvme_queue_kept *kept; /* kept.h */
 	struct nvme_queue_state state;
 	struct nvme_sqe *sq;
 	const struct nvme_cqe *cq;
-	struct nvme_slot *slots;       /* one for each index that there could be, index_mask too */
+	struct nvme_slot *slots; /* behind kept: one for each index that there could be, index_mask too */
 	struct nvme_slot **free_slots; /* a stack */
 	struct nvme_doorbell sq_doorbell;
 	struct nvme_doorbell cq_doorbell;
+	uint64_t phase;       /* place.phase, where an entry has it */
 	uint64_t offset_mask; /* of an identifier that has been shifted: offset of its slot */
 	uint64_t
 		step; /* added to what a slot expected when its command has completed: the next identifier, and idle */
@@ -127,7 +150,6 @@ struct nvme_queue {
 	struct nvme_limits limits; /* of the batch that is being put */
 	unsigned char *lists;      /* one for each slot, see nvme_lists_len() */
 	uint64_t lists_iova;       /* where the controller sees them */
-	uint32_t *list_offsets;    /* where, by slot */
 
 	/* Used when something goes wrong or is set up. */
 	uint32_t ops; /* 1 << each operation that the controller has */
@@ -139,43 +161,33 @@ struct nvme_queue {
 	struct nvme_controller *controller; /* NULL in tests on plain memory */
 	struct weir_irq *irq;               /* NULL: polled */
 	uint32_t vector;
-	struct weir_buffer memory;    /* all of the above that the controller sees */
-	uint64_t sq_iova, cq_iova;    /* where it sees the rings */
-	struct nvme_queue_kept *kept; /* this, and all that follows it there: kept.h */
-	struct nvme_queue_own *own;
-	bool lost;       /* closed, but the controller may still use its memory */
+	struct weir_buffer memory; /* all of the above that the controller sees */
+	uint64_t sq_iova, cq_iova; /* where it sees the rings */
+	void *kept_alone;          /* what is kept, if it lies in no journal */
+	struct nvme_queue *next;   /* of the same controller */
+	bool lost;                 /* closed, but the controller may still use its memory */
 	bool ring_first; /* adopted, and the doorbells may not have been rung with what was published */
+	bool is_paused;
+	int32_t failed_before; /* while it is paused: what state.failed was */
 	struct nvme_completion *
 		left; /* adopted, or of before a reset: num_left of depth, to be delivered from next_left on */
 	uint32_t num_left, next_left;
-};
-
-/* What is a process's own of a queue. The rest lies where a successor finds it, and is gone with the host. */
-struct nvme_queue_own {
-	struct nvme_queue_own *next; /* of the same controller */
-	struct nvme_queue *queue;
-	void *kept; /* if it is kept by nobody */
-	struct nvme_completion *left;
-	struct nvme_queue set_aside; /* while it is paused */
-	uint32_t stack;              /* and which one counts */
-	bool is_paused;
-	uint32_t list_offsets[];
+	uint32_t list_offsets[]; /* where in lists, by slot */
 };
 
 /*
- * Of one queue pair: the block "nvme ADDRESS queue ID", admin queue included. Slots, two stacks and what a reset left follow. The queue is there itself, so that
- * what it does is written down by being done; a successor reads its state, and never what are addresses of another process.
+ * Of one queue pair: the block "nvme ADDRESS queue ID", admin queue included. Slots, and what a reset left, follow. Values
+ * only. Whoever else has the block mapped can write into it, and so have commands be lost, or end one for the other; but nothing in it says where this
+ * process reads or writes.
  */
 struct nvme_queue_kept {
 	uint32_t quiet; /* both doorbells are known to have been rung */
 	uint32_t depth, id, max_transfer;
-	uint64_t bases[2];   /* where the writer of a stack saw the slots: its entries are relative to that */
-	uint32_t stack;      /* which of the two counts */
+	uint64_t
+		place; /* union nvme_place, as it was after the last submission: so cq_head is where the caller had come to */
+	struct nvme_kept_buffer memory; /* I/O queues: rings and lists */
 	uint32_t num_left;   /* completions that a reset left, and that the caller has not taken note of: */
 	uint32_t first_left; /* from this one on */
-	uint32_t reserved;
-	struct nvme_kept_buffer memory; /* I/O queues: rings and lists */
-	_Alignas(64) struct nvme_queue queue;
 };
 
 _Static_assert(sizeof(struct nvme_queue_kept) % 64 == 0, "slots are aligned");
@@ -219,9 +231,6 @@ int nvme_queue_create(const struct nvme_queue_setup *setup, struct nvme_queue **
 /* End a queue made by nvme_queue_create(): forget it, without telling anybody. NULL is allowed. */
 void nvme_queue_destroy(struct nvme_queue *queue);
 
-/* The same for one that is gone with its host: only what was this process's own is left. */
-void nvme_queue_forget(struct nvme_queue_own *own);
-
 /*
  * Submit one command as it stands, except for its identifier, and ring: the admin queue's way. Errors as for
  * nvme_queue_submit().
@@ -264,25 +273,33 @@ int nvme_queue_ring_slowly(struct nvme_queue *queue, const struct nvme_doorbell 
 /* Before the first slot is taken: what was delivered before has been taken note of, for its caller is here again. */
 static inline void nvme_queue_acknowledge(struct nvme_queue *q)
 {
-	uint64_t acked;
-
-	memcpy(&acked, &q->state.cq_head, sizeof acked);
-	block_set(q->state.acked, acked);
+	block_set(q->kept->place, q->place.word);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/*
- * @num entries have been filled, and belong to the last slots of the stack. In this order: whoever is killed in between has a tail beyond an entry
- * whose slot is in the stack, which cannot be otherwise. Returns the new tail.
- */
+/* @num entries have been filled, and belong to the last slots of the stack: one store tells a successor. Returns the new tail. */
 static inline uint32_t nvme_queue_advance(struct nvme_queue *q, uint32_t num)
 {
-	uint32_t tail = q->state.sq_tail + num;
+	uint64_t word = q->place.word + num * (NVME_PLACE_TAIL - NVME_PLACE_FREE);
+	uint32_t tail = q->place.sq_tail + num;
 
-	tail = tail == q->state.entries ? 0 : tail;
-	block_set(q->state.sq_tail, tail);
-	block_set(q->state.num_free, q->state.num_free - num);
+	if (unlikely(tail == q->state.entries)) {
+		word -= tail * NVME_PLACE_TAIL;
+		tail = 0;
+	}
+	q->place.word = word;
+	block_set(q->kept->place, word);
 	return tail;
+}
+
+/*
+ * A slot is of a command whose identifier is in its entry by now; never before, for a successor finds unfinished commands by their entries. (The order
+ * of instructions is enough: whoever looks finds what a killed process has done.)
+ */
+static inline void nvme_queue_mark(struct nvme_slot *slot)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	slot->halves[NVME_SLOT_UPPER_HALF] = 0;
 }
 
 #ifdef __SANITIZE_THREAD__
@@ -316,10 +333,13 @@ int nvme_queue_put(struct nvme_queue *queue, const struct nvme_namespace *ns,
 uint64_t nvme_queue_second_pointer(const struct nvme_queue *queue, const struct nvme_slot *slot,
 				   uint64_t iova, uint32_t len);
 
-/* All slots free, each with its first identifier. */
-void nvme_queue_fill_slots(struct nvme_queue *queue);
+/* Rings at their beginning, all slots free, each with its first identifier. */
+void nvme_queue_begin(struct nvme_queue *queue);
 
-/* Take the entry at the head, if it is new, without ringing. Returns as nvme_queue_settle(); @ret_new tells whether there was something. */
+/*
+ * Take the entry at the head, if it is new, without ringing. Returns 1 with a completion to report, 0 without, or -EPROTO; @ret_new tells whether there
+ * was something.
+ */
 int nvme_queue_take_odd(struct nvme_queue *queue, struct nvme_completion *ret, bool *ret_new);
 
 /* Whether a request with data could be submitted, but for where its data is. Returns 0 or an error of nvme_queue_submit(). */
@@ -327,7 +347,7 @@ int nvme_queue_check_blocks(const struct nvme_namespace *ns, const struct nvme_r
 
 /* The last free slot, of which there is one, is for a command; it is taken when the next entry is filled for it: words 3 to 6, and 0. */
 struct nvme_slot *nvme_queue_take_slot(struct nvme_queue *queue, uint64_t tag);
-void nvme_queue_put_words(struct nvme_queue *queue, const struct nvme_slot *slot, uint64_t opcode_and_flags,
+void nvme_queue_put_words(struct nvme_queue *queue, struct nvme_slot *slot, uint64_t opcode_and_flags,
 			  uint32_t nsid, const uint64_t qwords3to6[4]);
 
 /* Two threads at once are an error of the program's, looked for where that costs nothing that counts. */
@@ -353,8 +373,18 @@ static inline void nvme_queue_leave(struct nvme_queue *q)
 /* -EBUSY, in words. */
 int nvme_queue_intruder(const struct nvme_queue *queue);
 
-/* Settle entry @qword1, which is new. Returns 1 with a completion to report, 0 without, or -EPROTO. */
-int nvme_queue_settle(struct nvme_queue *queue, uint64_t qword1, struct nvme_completion *ret);
+/* An entry that says @qword1 is a new completion. */
+static inline bool nvme_queue_is_new(const struct nvme_queue *q, uint64_t qword1)
+{
+	return nvme_cqe_phase(qword1) == q->place.phase;
+}
+
+/* The end of the completion ring: @word is where the queue would be beyond it. */
+static inline uint64_t nvme_queue_turn(struct nvme_queue *q, uint64_t word)
+{
+	q->phase ^= 1ull << 48;
+	return (word & ~(UINT16_MAX * NVME_PLACE_HEAD)) ^ NVME_PLACE_PHASE;
+}
 
 /* The index that an identifier leads to; @what as a slot expects it. */
 static inline uint32_t nvme_slot_index(const struct nvme_queue *q, uint64_t what)

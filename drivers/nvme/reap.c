@@ -9,32 +9,18 @@
 #include "nvme/kept.h"
 #include "nvme/queue.h"
 
-/* Returns the new head. */
+/* @num completions are taken, and their slots in the stack. Returns the new head. */
 static inline uint32_t advance(struct nvme_queue *q, uint32_t num)
 {
-	uint32_t head = q->state.cq_head + num;
+	uint64_t word = q->place.word + num * (NVME_PLACE_HEAD + NVME_PLACE_FREE);
+	uint32_t head = q->place.cq_head + num;
 
-	q->state.cq_head = head;
-	if (likely(head < q->state.entries))
-		return head;
-	q->state.cq_head = 0;
-	q->state.phase ^= 1;
-	return 0;
-}
-
-/* It is in the stack before that says so. */
-static inline void push(struct nvme_queue *q, struct nvme_slot *slot)
-{
-	q->free_slots[q->state.num_free] = slot;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	q->state.num_free++;
-}
-
-/* A command has completed: its slot waits for the next, under its next identifier. */
-static inline void give_slot(struct nvme_queue *q, uint32_t index)
-{
-	q->slots[index].expected += q->step;
-	push(q, &q->slots[index]);
+	if (unlikely(head >= q->state.entries)) {
+		word = nvme_queue_turn(q, word);
+		head = 0;
+	}
+	q->place.word = word;
+	return head;
 }
 
 /* What a slot would expect of this entry: its status and phase left out. */
@@ -43,35 +29,37 @@ static inline uint64_t meant(uint64_t qword1)
 	return (uint32_t)(qword1 >> 16);
 }
 
-/* A completion that is not what its slot expects: of a command that was given up, or of none at all. */
+/* How many slots are not free. They say so themselves; but they lie where somebody else may write (queue.h). */
+static inline uint32_t num_taken(const struct nvme_queue *q)
+{
+	return q->state.depth - q->place.num_free;
+}
+
+/* A completion that is not what its slot expects: of none at all, unless it is of a command that was given up. */
 static int unexpected(struct nvme_queue *q, uint64_t qword1)
 {
-	uint32_t index = nvme_slot_index(q, meant(qword1));
-	struct nvme_slot *slot = &q->slots[index];
-
-	if (slot->expected == (meant(qword1) | NVME_SLOT_DROPPED)) {
-		q->state.num_dropped--;
-		block_set(slot->expected, meant(qword1) + q->step);
-		push(q, slot);
-		return 0;
-	}
 	q->bad_entry = qword1;
 	q->state.failed = -EPROTO;
 	return -EPROTO;
 }
 
-int nvme_queue_settle(struct nvme_queue *q, uint64_t qword1, struct nvme_completion *ret)
+/* Settle entry @qword1, which is new: its slot waits for the next command. Returns 1 with a completion to report, 0 without, or -EPROTO. */
+static int settle(struct nvme_queue *q, uint64_t qword1, struct nvme_completion *ret)
 {
-	uint32_t index = nvme_slot_index(q, meant(qword1));
+	struct nvme_slot *slot = &q->slots[nvme_slot_index(q, meant(qword1))];
 	uint16_t status = nvme_cqe_status(qword1);
+	bool dropped = slot->expected == (meant(qword1) | NVME_SLOT_DROPPED);
 
-	if (unlikely(q->slots[index].expected != meant(qword1)))
+	if ((slot->expected != meant(qword1) && !dropped) || num_taken(q) == 0)
 		return unexpected(q, qword1);
-	*ret = (struct nvme_completion){ .tag = q->slots[index].tag,
+	*ret = (struct nvme_completion){ .tag = slot->tag,
 					 .error = nvme_status_error(status),
 					 .status = status };
-	give_slot(q, index);
-	return 1;
+	block_set(slot->expected, meant(qword1) + q->step);
+	q->free_slots[q->place.num_free] = slot;
+	advance(q, 1);
+	q->state.num_dropped -= dropped;
+	return !dropped;
 }
 
 /*
@@ -95,49 +83,45 @@ static inline struct nvme_slot *take(const struct nvme_queue *q, const struct nv
 /* Take up to @num entries from the head on, before the end of the ring, as long as they are such. Returns how many. */
 static inline uint32_t take_run(struct nvme_queue *q, struct nvme_completion *ret, uint32_t num)
 {
-	const uint64_t phase = (uint64_t)q->state.phase << 48;
-	const struct nvme_cqe *entry = &q->cq[q->state.cq_head];
-	struct nvme_slot **free_slot = &q->free_slots[q->state.num_free], *slot;
+	const uint64_t phase = q->phase;
+	const struct nvme_cqe *entry = &q->cq[q->place.cq_head];
+	struct nvme_slot **free_slot = &q->free_slots[q->place.num_free], *slot;
 	const struct nvme_completion *begin = ret, *end = ret + num;
 	uint32_t taken;
 
 	for (; ret != end && (slot = take(q, entry, phase, ret)); ret++, entry++)
 		*free_slot++ = slot;
 	taken = (uint32_t)(ret - begin);
-	block_set(q->state.num_free, q->state.num_free + taken);
 	advance(q, taken);
 	return taken;
 }
 
 _Static_assert(sizeof(struct nvme_slot) == 1 << 4, "an identifier's place is found by a shift");
 
-/* How many of @num entries lie before the end of the ring. */
+/* How many of @num entries lie before the end of the ring, and can be completions. */
 static inline uint32_t to_end(const struct nvme_queue *q, size_t num)
 {
-	uint32_t left = q->state.entries - q->state.cq_head;
+	uint32_t left = q->state.entries - q->place.cq_head, most = num_taken(q);
 
+	left = most < left ? most : left;
 	return num < left ? (uint32_t)num : left;
 }
 
 int nvme_queue_take_odd(struct nvme_queue *q, struct nvme_completion *ret, bool *ret_new)
 {
-	uint64_t qword1 = le64toh(load64(&q->cq[q->state.cq_head].qword[1]));
-	int r;
+	uint64_t qword1 = le64toh(load64(&q->cq[q->place.cq_head].qword[1]));
 
-	*ret_new = nvme_cqe_phase(qword1) == q->state.phase;
+	*ret_new = nvme_queue_is_new(q, qword1);
 	if (!*ret_new)
 		return 0;
-	r = nvme_queue_settle(q, qword1, ret);
-	if (r >= 0)
-		advance(q, 1);
-	return r;
+	return settle(q, qword1, ret);
 }
 
 /* Entries go back when they have been read, and the caller's loads of data come after ours of the completion. */
 static inline int give_back(struct nvme_queue *q, size_t num)
 {
 	dma_rmb();
-	return nvme_queue_ring(q, &q->cq_doorbell, q->state.cq_head, (int)num);
+	return nvme_queue_ring(q, &q->cq_doorbell, q->place.cq_head, (int)num);
 }
 
 /*
@@ -157,7 +141,7 @@ static __attribute__((noinline)) int reap_batch(struct nvme_queue *q, struct nvm
 
 		num += taken;
 		left -= taken;
-		if (taken == run)
+		if (taken == run && run > 0)
 			continue;
 		r = nvme_queue_take_odd(q, &ret[num], &more);
 		if (r < 0)
@@ -186,12 +170,12 @@ static inline int reap(struct nvme_queue *q, struct nvme_completion *ret_complet
 
 	if (unlikely(q->state.failed))
 		return reap_first(q, ret_completions, max);
-	if (max != 1)
+	if (max != 1 || unlikely(q->place.num_free >= q->state.depth))
 		return reap_batch(q, ret_completions, max);
-	slot = take(q, &q->cq[q->state.cq_head], (uint64_t)q->state.phase << 48, ret_completions);
+	slot = take(q, &q->cq[q->place.cq_head], q->phase, ret_completions);
 	if (unlikely(!slot))
 		return reap_batch(q, ret_completions, max);
-	push(q, slot);
+	q->free_slots[q->place.num_free] = slot;
 	head = advance(q, 1);
 	dma_rmb();
 	return nvme_queue_ring(q, &q->cq_doorbell, head, 1);
@@ -210,7 +194,7 @@ int nvme_queue_reap(struct nvme_queue *q, struct nvme_completion *ret_completion
 
 int nvme_queue_reap_raw(struct nvme_queue *q, struct nvme_completion *ret_completion, uint32_t *ret_result)
 {
-	const struct nvme_cqe *entry = &q->cq[q->state.cq_head];
+	const struct nvme_cqe *entry = &q->cq[q->place.cq_head];
 	uint64_t qword1;
 	int r = 0;
 
@@ -219,13 +203,12 @@ int nvme_queue_reap_raw(struct nvme_queue *q, struct nvme_completion *ret_comple
 	if (r < 0)
 		return r;
 	qword1 = le64toh(load64(&entry->qword[1]));
-	if (nvme_cqe_phase(qword1) != q->state.phase)
+	if (!nvme_queue_is_new(q, qword1))
 		return 0;
 	dma_rmb();
 	*ret_result = (uint32_t)le64toh(load64(&entry->qword[0]));
-	r = nvme_queue_settle(q, qword1, ret_completion);
+	r = settle(q, qword1, ret_completion);
 	if (r < 0)
 		return nvme_queue_explain(q);
-	advance(q, 1);
-	return nvme_queue_ring(q, &q->cq_doorbell, q->state.cq_head, r);
+	return nvme_queue_ring(q, &q->cq_doorbell, q->place.cq_head, r);
 }

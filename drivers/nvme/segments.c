@@ -124,7 +124,7 @@ static int submit(struct nvme_queue *q, const struct nvme_namespace *ns, const s
 					   [NVME_OP_WRITE] = nvme_cmd_write,
 					   [NVME_OP_COMPARE] = nvme_cmd_compare };
 	uint64_t words[4] = { 0, 0, rq->block, (rq->len >> ns->block_shift) - 1 }, list_iova;
-	const struct nvme_slot *slot;
+	struct nvme_slot *slot;
 	void *list;
 	int r;
 
@@ -133,7 +133,7 @@ static int submit(struct nvme_queue *q, const struct nvme_namespace *ns, const s
 	r = check(q, ns, rq, segments, num);
 	if (r < 0)
 		return r;
-	if (q->state.num_free == 0)
+	if (q->place.num_free == 0)
 		return fail(-EAGAIN, "queue %u is full: %u requests are in flight", q->state.id,
 			    q->state.depth);
 	nvme_queue_acknowledge(q);
@@ -144,7 +144,7 @@ static int submit(struct nvme_queue *q, const struct nvme_namespace *ns, const s
 	else
 		put_prps(segments, num, list, list_iova, words);
 	nvme_queue_put_words(q, slot, opcodes[rq->op] | q->flags, ns->nsid, words);
-	return nvme_queue_ring(q, &q->sq_doorbell, q->state.sq_tail, 0);
+	return nvme_queue_ring(q, &q->sq_doorbell, q->place.sq_tail, 0);
 }
 
 int nvme_queue_submit_segments(struct nvme_queue *q, const struct nvme_namespace *ns,

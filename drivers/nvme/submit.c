@@ -83,15 +83,15 @@ static inline bool in_one_page(const struct nvme_queue *q, const struct nvme_req
 static inline void put(const struct nvme_request *rq, const uint64_t *first, uint64_t last,
 		       struct nvme_slot *slot, struct nvme_sqe *entry)
 {
-	uint64_t expected = (uint32_t)slot->expected, block = rq->block, iova = rq->iova;
+	uint64_t block = rq->block, iova = rq->iova;
 
-	slot->expected = expected;
 	slot->tag = rq->tag;
-	entry->qword[0] = htole64(*first + expected);
+	entry->qword[0] = htole64(*first + (uint32_t)slot->expected);
 	entry->qword[3] = htole64(iova);
 	entry->qword[4] = 0;
 	entry->qword[5] = htole64(block);
 	entry->qword[6] = htole64(last);
+	nvme_queue_mark(slot);
 }
 
 /*
@@ -100,16 +100,17 @@ static inline void put(const struct nvme_request *rq, const uint64_t *first, uin
 static inline uint32_t put_run(struct nvme_queue *q, uint32_t shift, const struct nvme_request *requests,
 			       uint32_t num)
 {
-	struct nvme_slot **free_slot = &q->free_slots[q->state.num_free];
-	struct nvme_sqe *entry = &q->sq[q->state.sq_tail];
+	struct nvme_slot **free_slot = &q->free_slots[q->place.num_free];
+	struct nvme_sqe *entry = &q->sq[q->place.sq_tail];
 	const struct nvme_request *rq = requests, *end = requests + num;
 	uint64_t last;
 
 	for (; rq != end && is_short(q, &q->limits, shift, rq, &last); rq++, entry++) {
 		struct nvme_slot *slot = *--free_slot;
+		bool one_page = in_one_page(q, rq);
 
 		put(rq, &q->limits.first[rq->op], last, slot, entry);
-		if (!in_one_page(q, rq))
+		if (!one_page)
 			entry->qword[4] = htole64(nvme_queue_second_pointer(q, slot, rq->iova, rq->len));
 	}
 	return (uint32_t)(rq - requests);
@@ -118,7 +119,7 @@ static inline uint32_t put_run(struct nvme_queue *q, uint32_t shift, const struc
 /* How many of @num commands go before the end of the ring. */
 static inline uint32_t to_end(const struct nvme_queue *q, size_t num)
 {
-	uint32_t left = q->state.entries - q->state.sq_tail;
+	uint32_t left = q->state.entries - q->place.sq_tail;
 
 	return num < left ? (uint32_t)num : left;
 }
@@ -127,7 +128,7 @@ static inline uint32_t to_end(const struct nvme_queue *q, size_t num)
 static __attribute__((noinline)) int submit_batch(struct nvme_queue *q, const struct nvme_namespace *ns,
 						  const struct nvme_request *requests, size_t num)
 {
-	size_t max = num < q->state.num_free ? num : q->state.num_free, done = 0;
+	size_t max = num < q->place.num_free ? num : q->place.num_free, done = 0;
 	int r = 0;
 
 	set_limits(&q->limits, q, ns);
@@ -144,7 +145,7 @@ static __attribute__((noinline)) int submit_batch(struct nvme_queue *q, const st
 		done++;
 	}
 	if (done > 0) {
-		return nvme_queue_ring(q, &q->sq_doorbell, q->state.sq_tail, (int)done);
+		return nvme_queue_ring(q, &q->sq_doorbell, q->place.sq_tail, (int)done);
 	}
 	if (r == 0 && num > 0)
 		r = fail(-EAGAIN, "queue %u is full: %u requests are in flight", q->state.id, q->state.depth);
@@ -173,13 +174,13 @@ static inline int submit(struct nvme_queue *q, const struct nvme_namespace *ns,
 	if (unlikely(q->state.failed))
 		return submit_first(q, ns, requests, num);
 	nvme_queue_acknowledge(q);
-	if (num != 1 || unlikely(q->state.num_free == 0))
+	if (num != 1 || unlikely(q->place.num_free == 0))
 		return submit_batch(q, ns, requests, num);
 	set_limits(&limits, q, ns);
 	if (unlikely(!is_short(q, &limits, ns->block_shift, requests, &last) || !in_one_page(q, requests)))
 		return submit_batch(q, ns, requests, num);
 	first = limits.first[NVME_OP_READ] - requests->op;
-	put(requests, &first, last, q->free_slots[q->state.num_free - 1], &q->sq[q->state.sq_tail]);
+	put(requests, &first, last, q->free_slots[q->place.num_free - 1], &q->sq[q->place.sq_tail]);
 	return nvme_queue_ring(q, &q->sq_doorbell, nvme_queue_advance(q, 1), 1);
 }
 

@@ -317,3 +317,98 @@ UNIT(nvme_kept, killed_after_any_store_it_is_followed)
 	}
 	EXPECT_GE(stores, 150);
 }
+
+/* What is written down ------------------------------------------------------------------------------------- */
+
+static bool is_near(uint64_t word, const void *what)
+{
+	return word - (uintptr_t)what + (1u << 30) < 1ull << 31;
+}
+
+UNIT(nvme_kept, no_address_is_written_down)
+{
+	struct shared *shared = new_shared(t, MAP_PRIVATE);
+	struct nvme_queue *q = make(shared, false);
+	unsigned int words = 0;
+
+	ASSERT_TRUE(q != NULL);
+	submit(q, shared, 0, 3);
+	serve(shared, 1);
+	reap(q, shared, 1);
+	submit(q, shared, 3, 2);
+	for (size_t at = 0; at + 8 <= nvme_queue_kept_len(DEPTH); at += 8) {
+		uint64_t word;
+
+		memcpy(&word, shared->kept + at, sizeof word);
+		words += word != 0;
+		if (is_near(word, q) || is_near(word, shared) || is_near(word, t) || is_near(word, &the_ns))
+			FAIL("at %zu: %#llx", at, (unsigned long long)word);
+	}
+	EXPECT_GE(words, 2 * DEPTH);
+	nvme_queue_destroy(q);
+}
+
+static uint32_t chance(uint32_t *seed)
+{
+	return (*seed = *seed * 1664525 + 1013904223) >> 8;
+}
+
+/* Somebody who has the block and the rings writes into them: a bit, or what the queue itself would write. */
+static void meddle(struct shared *shared, uint32_t *seed)
+{
+	struct nvme_slot *slots = nvme_queue_kept_slots((struct nvme_queue_kept *)shared->kept);
+	struct nvme_slot *slot = &slots[chance(seed) % (nvme_index_mask(DEPTH) + 1)];
+	struct nvme_cqe *entry = &shared->cq[chance(seed) % ENTRIES];
+
+	switch (chance(seed) % 4) {
+	case 0:
+		shared->kept[chance(seed) % nvme_queue_kept_len(DEPTH)] ^= 1u << chance(seed) % 8;
+		break;
+	case 1: /* in flight, it says */
+		slot->expected = (uint32_t)slot->expected;
+		break;
+	case 2: /* and complete */
+		slot->expected = (uint32_t)slot->expected;
+		entry->qword[1] = (slot->expected << 16) | (uint64_t)(chance(seed) % 2) << 48;
+		break;
+	case 3:
+		slot->expected ^= NVME_SLOT_DROPPED;
+		break;
+	}
+}
+
+/* Commands may be lost, and end for one another; memory is in order (AddressSanitizer and valgrind look), and so is what is counted in it. */
+UNIT(nvme_kept, who_writes_into_it_decides_nothing_in_the_process)
+{
+	struct shared *shared = new_shared(t, MAP_PRIVATE);
+	struct nvme_queue *q = make(shared, false);
+	uint32_t seed = 1, ended = 0;
+
+	ASSERT_TRUE(q != NULL);
+	for (int step = 0; step < 20000; step++) {
+		struct nvme_request requests[DEPTH] = { 0 };
+		struct nvme_completion done[DEPTH];
+		int num = (int)(chance(&seed) % DEPTH) + 1, r;
+
+		meddle(shared, &seed);
+		for (int i = 0; i < num; i++)
+			requests[i] = (struct nvme_request){ .op = NVME_OP_READ, .len = 8192, .iova = 0x800 };
+		r = nvme_queue_submit(q, &the_ns, requests, (size_t)num);
+		EXPECT_LE(r, num);
+		if (shared->sq_head < ENTRIES && shared->doorbells[0] < ENTRIES)
+			serve(shared, chance(&seed) % ENTRIES);
+		r = nvme_queue_reap(q, done, (size_t)num);
+		EXPECT_LE(r, num);
+		EXPECT_LE(q->place.num_free, DEPTH);
+		ended += r == -EPROTO;
+		if (r != -EPROTO && chance(&seed) % 16)
+			continue;
+		nvme_queue_reset(q);
+		shared->sq_head = shared->cq_tail = shared->doorbells[0] = 0;
+		shared->cq_phase = 1;
+		while (nvme_queue_reap(q, done, DEPTH) > 0)
+			continue;
+	}
+	EXPECT_GE(ended, 300);
+	nvme_queue_destroy(q);
+}
