@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/faultq.h"
 #include "backend/note.h"
 #include "error.h"
-#include "faultq/queue.h"
 #include "kernel/iommufd.h"
 
 struct weir_attachment *weir_attachment_find(const struct weir_function *function, uint32_t pasid)

@@ -233,9 +233,10 @@ int weir_domain_open(struct weir_device *device, const struct weir_domain_opts *
 	if (error)
 		return error;
 	pthread_mutex_lock(&device->host->lock);
-	error = device->ioas->space.layer
+	error = device->function->ioas->space.layer
 			? weir_fail_nested_space(device)
-			: weir_domain_make(device->ioas, device->function, o.flags, o.faultq, ret_domain);
+			: weir_domain_make(device->function->ioas, device->function, o.flags, o.faultq,
+					   ret_domain);
 	pthread_mutex_unlock(&device->host->lock);
 	return error;
 }
@@ -365,7 +366,7 @@ static int attach_waiting(struct weir_domain *domain, struct weir_device *device
 
 	if (old && old->table != own->table)
 		weir_faultq_wait(device->host, device->function, pasid);
-	if (own->ioas != device->ioas)
+	if (own->ioas != device->function->ioas)
 		return weir_fail(-EXDEV, "%s is in another address space than the domain",
 				 device->function->address);
 	return weir_domain_join(domain, device->function, pasid);
@@ -411,7 +412,7 @@ int weir_domain_detach(struct weir_device *device, uint32_t pasid)
 	int error = 0;
 
 	pthread_mutex_lock(&device->host->lock);
-	if (device->ioas->space.layer)
+	if (device->function->ioas->space.layer)
 		error = weir_fail_nested_space(device);
 	else if (ops_of(device->host))
 		error = detach_by_rule(device, pasid);
