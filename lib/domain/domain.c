@@ -203,7 +203,8 @@ int weir_domain_make(struct weir_ioas *ioas, struct weir_function *function, uin
 	return 0;
 }
 
-int weir_fail_nested_space(const struct weir_device *device)
+/* The device's domains are its space's. */
+static int fail_nested_space(const struct weir_device *device)
 {
 	return weir_fail(-EINVAL, "%s is in a nested space, which has the domains that it takes",
 			 device->function->address);
@@ -234,7 +235,7 @@ int weir_domain_open(struct weir_device *device, const struct weir_domain_opts *
 		return error;
 	pthread_mutex_lock(&device->host->lock);
 	error = device->function->ioas->space.layer
-			? weir_fail_nested_space(device)
+			? fail_nested_space(device)
 			: weir_domain_make(device->function->ioas, device->function, o.flags, o.faultq,
 					   ret_domain);
 	pthread_mutex_unlock(&device->host->lock);
@@ -413,7 +414,7 @@ int weir_domain_detach(struct weir_device *device, uint32_t pasid)
 
 	pthread_mutex_lock(&device->host->lock);
 	if (device->function->ioas->space.layer)
-		error = weir_fail_nested_space(device);
+		error = fail_nested_space(device);
 	else if (ops_of(device->host))
 		error = detach_by_rule(device, pasid);
 	pthread_mutex_unlock(&device->host->lock);
