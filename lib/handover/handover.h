@@ -12,7 +12,8 @@
  *     take.c          what is charged becomes this process's
  *     give.c          the giver's side
  *     receive.c       the taker's side
- *     kept.c          a keeper's
+ *     entrust.c       a keeper named, who gets all there is
+ *     keeper.c        the keeper's side
  *     exec.c          another program in this process's place
  *     find.c          what was received, by kind and number
  */
