@@ -81,7 +81,7 @@ def lines(machine, lanes):
 
 
 LANES = [
-    Lane("style", "format, lengths, headers that stand alone, clang-tidy, shellcheck, exported symbols",
+    Lane("style", "format, lengths, includes, headers that stand alone, clang-tidy, shellcheck, exported symbols",
          budget=1200, packages=["build", "check"], build="plain",
          steps=[junit("style", "python3 tests/style/check.py --build {build} --junit {results}/style.xml")]),
 

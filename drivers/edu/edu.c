@@ -254,14 +254,14 @@ static int wait_for_bit(struct edu *edu, uint32_t bit, deadline_t deadline)
 	return 0;
 }
 
-int edu_check_use(const struct edu *edu)
+static int check_use(const struct edu *edu)
 {
 	return edu->paused ? fail(-EBUSY, "paused: edu_resume() first") : 0;
 }
 
 static int check_way(const struct edu *edu, enum edu_completion how)
 {
-	int r = edu_check_use(edu);
+	int r = check_use(edu);
 
 	if (r < 0)
 		return r;
@@ -380,7 +380,7 @@ int edu_dma_start(struct edu *edu, enum edu_direction direction, uint64_t iova, 
 int edu_dma_wait(struct edu *edu, int timeout_ms)
 {
 	deadline_t deadline = deadline_in(timeout_ms);
-	int r = edu_check_use(edu);
+	int r = check_use(edu);
 
 	if (r == 0 && edu->dma_waits == EDU_BY_INTERRUPT)
 		r = wait_for_bit(edu, EDU_IRQ_DMA, deadline);
@@ -410,7 +410,7 @@ struct weir_irq *edu_irq(struct edu *edu)
 
 int edu_raise(struct edu *edu, uint32_t bits)
 {
-	int r = edu_check_use(edu);
+	int r = check_use(edu);
 
 	if (r < 0)
 		return r;

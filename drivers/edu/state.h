@@ -77,9 +77,6 @@ void edu_kept_dma(struct edu *edu, enum edu_dma dma);
 /* The liveness register is about to be told @value. */
 void edu_kept_asks(struct edu *edu, uint32_t value);
 
-/* It may be used, being not paused. Returns 0 or -EBUSY. */
-int edu_check_use(const struct edu *edu);
-
 extern _Thread_local char edu_detail[DETAIL_SIZE];
 
 #define fail(error, ...) detail_fail(edu_detail, error, __VA_ARGS__)

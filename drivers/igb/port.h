@@ -71,7 +71,6 @@ int igb_wake_phy(struct igb_port *port);
 
 /* setup.c: after a reset, all but the queues. */
 int igb_set_up(struct igb_port *port);
-int igb_set_up_filters(struct igb_port *port);
 int igb_set_up_rctl(struct igb_port *port);
 int igb_write_all(struct igb_port *port, uint32_t offset, const uint32_t *values, uint32_t num);
 

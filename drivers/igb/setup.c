@@ -32,7 +32,7 @@ int igb_write_address(struct igb_port *port, uint32_t index, const uint8_t *mac,
 	return r < 0 ? r : igb_write(port, IGB_RAH + 8 * index, high);
 }
 
-int igb_set_up_filters(struct igb_port *port)
+static int set_up_filters(struct igb_port *port)
 {
 	uint32_t i;
 	int r;
@@ -100,7 +100,7 @@ int igb_port_set_multicast(struct igb_port *port, const uint8_t (*macs)[6], size
 		hash = igb_group_hash(macs[i]);
 		port->groups[hash >> 5] |= 1u << (hash & 31);
 	}
-	return igb_set_up_filters(port);
+	return set_up_filters(port);
 }
 
 int igb_port_set_vlan(struct igb_port *port, uint16_t vlan, bool receive)
@@ -205,7 +205,7 @@ int igb_set_up(struct igb_port *port)
 		return igb_virtual_set_up(port);
 	r = set_up_link(port);
 	if (r == 0)
-		r = port->num_vfs ? igb_vfs_set_up(port) : igb_set_up_filters(port);
+		r = port->num_vfs ? igb_vfs_set_up(port) : set_up_filters(port);
 	if (r == 0)
 		r = set_up_rss(port);
 	if (r == 0)

@@ -106,7 +106,8 @@ struct weir_function {
 	int fd;                              /* the VFIO device */
 	uint32_t dev_id;                     /* iommufd */
 	uint32_t number;                     /* in the journal */
-	struct weir_device *device;          /* whose it is; for the floor above */
+	struct weir_device *device;          /* whose it is; for the floors above */
+	struct weir_ioas *ioas;              /* that this is in; likewise, guarded by the host's lock */
 };
 
 /* What a space can do: the backend's, or, of a space made of others (lib/nested), its own. */

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/faultq.h"
 #include "backend/follow.h"
 #include "backend/note.h"
 #include "error.h"
-#include "faultq/queue.h"
 #include "kernel/iommufd_abi.h"
 #include "kernel/vfio_device.h"
 

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/faultq.h"
 #include "backend/follow.h"
 #include "backend/iommufd.h"
 #include "error.h"
-#include "faultq/queue.h"
 #include "journal/journal.h"
 #include "kernel/iommufd.h"
 #include "kernel/vfio_device.h"

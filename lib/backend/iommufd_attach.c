@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/faultq.h"
 #include "backend/note.h"
 #include "error.h"
-#include "faultq/queue.h"
 #include "kernel/vfio_device.h"
 
 /* Book-keeping ----------------------------------------------------------------------------------------------------- */

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/faultq.h"
 #include "backend/note.h"
 #include "error.h"
-#include "faultq/queue.h"
 #include "kernel/iommufd.h"
 
 struct weir_attachment *weir_attachment_find(const struct weir_function *function, uint32_t pasid)
@@ -259,7 +259,8 @@ int weir_iommufd_number(struct weir_viommu *viommu, struct weir_function *functi
 	return 0;
 }
 
-int weir_viommu_free(struct weir_viommu *viommu)
+/* Nothing is nested in it: it ends in the kernel. Runs to its end. */
+static int end_viommu(struct weir_viommu *viommu)
 {
 	struct weir_table *parent = viommu->parent;
 	struct weir_first first = { 0 };
@@ -311,7 +312,7 @@ static int undo_viommu(struct weir_table *parent, struct weir_function *function
 	if (numbered)
 		weir_iommufd_unnumber(function);
 	if (!parent->viommu->num_nested)
-		weir_viommu_free(parent->viommu);
+		end_viommu(parent->viommu);
 	return weir_first_error(&first);
 }
 
@@ -385,7 +386,7 @@ static int close_table(struct weir_table *table)
 	if (parent)
 		parent->num_nested--;
 	if (viommu && !--viommu->num_nested)
-		weir_first_note(&first, weir_viommu_free(viommu));
+		weir_first_note(&first, end_viommu(viommu));
 	if (!parent && space->live)
 		weir_first_note(&first, weir_iommufd_read_geometry(space));
 	return weir_first_error(&first);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "backend/note.h"
 
-#include "faultq/queue.h"
+#include "backend/faultq.h"
 
 static struct weir_journal *journal_of(const struct weir_table *table)
 {

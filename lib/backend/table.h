@@ -138,9 +138,6 @@ struct weir_table *weir_table_new(struct weir_space *space, uint32_t flags, stru
 void weir_table_enlist(struct weir_table *table);
 void weir_table_delist(struct weir_table *table);
 
-/* iommufd_domain.c: nothing is nested in it: it ends in the kernel. Runs to its end. */
-int weir_viommu_free(struct weir_viommu *viommu);
-
 /* iommufd_attach.c: an attachment that the kernel knows, or will, is one of its function's and its table's; of that table no more. */
 void weir_attachment_link(struct weir_attachment *attachment);
 void weir_attachment_unlink(struct weir_attachment *attachment);

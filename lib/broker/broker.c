@@ -217,7 +217,7 @@ static int open_host(const struct weir_host_opts *callers, const struct weir_sys
 	if (error)
 		return weir_fail_within(error, "with the broker's descriptors");
 	answer->num_fds = 0;
-	error = weir_host_keep(host, connection);
+	error = weir_host_own_fd(host, connection);
 	if (error) {
 		weir_host_close(host);
 		return error;

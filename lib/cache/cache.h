@@ -118,18 +118,6 @@ static inline uint64_t weir_entry_bytes(const struct weir_cache *cache, const st
 	return (entry->last - entry->first + 1) << cache->page_shift;
 }
 
-/* Frames of a range: as large as the largest power of two that is no longer than it, so that it touches three at most. */
-static inline uint32_t weir_cache_class(uint64_t first, uint64_t last)
-{
-	return 63 - (uint32_t)__builtin_clzll(last - first + 1);
-}
-
-/* The hash of a page's frame, of which the upper bits say where it belongs. */
-static inline uint32_t weir_cache_tag(uint64_t page, uint32_t class)
-{
-	return (uint32_t)(((page >> class) + ((uint64_t) class << 56)) * 0x9e3779b97f4a7c15 >> 32);
-}
-
 /* table.c: take hold of the entry that has the range, if the hints lead to it; or NULL. Without the lock. */
 struct weir_entry *weir_cache_find(struct weir_cache *cache, const struct weir_cache_range *range);
 

@@ -15,7 +15,7 @@ struct wanted {
 	uint64_t within; /* where in its first page it begins */
 	uint32_t file;
 	int fd;
-	bool keep; /* what is found, or made, may be what others find */
+	bool findable; /* what is found, or made, may be what others find */
 };
 
 /* What is to be mapped for it: more than it, where that takes the place of others. */
@@ -139,24 +139,25 @@ static int enter(struct weir_cache *cache, const struct wanted *wanted, struct p
 	int error = 0;
 
 	while (!error) {
-		entry = wanted->keep ? weir_cache_first_in(cache, wanted->range.first, wanted->range.last)
-				     : NULL;
+		entry = wanted->findable ? weir_cache_first_in(cache, wanted->range.first, wanted->range.last)
+					 : NULL;
 		if (entry && weir_entry_hold(cache, entry, &wanted->range)) {
 			*ret_entry = entry;
 			return 0;
 		}
-		if (wanted->keep && is_being_filled(cache, &plan->range)) {
+		if (wanted->findable && is_being_filled(cache, &plan->range)) {
 			pthread_cond_wait(&cache->changed, &cache->lock);
 			continue;
 		}
-		if (wanted->keep)
+		if (wanted->findable)
 			replace_others(cache, wanted, plan);
 		if (cache->dead) {
 			weir_cache_reap(cache);
 			continue;
 		}
 		if (bytes_of(cache, &plan->range) <= cache->limit - cache->info.bytes) {
-			*ret_entry = weir_cache_new_entry(cache, &plan->range, wanted->file, wanted->keep);
+			*ret_entry =
+				weir_cache_new_entry(cache, &plan->range, wanted->file, wanted->findable);
 			if (*ret_entry)
 				return 0;
 		}
@@ -180,7 +181,7 @@ static int fill(struct weir_cache *cache, const struct wanted *wanted, struct we
 	if (wanted->fd >= 0) {
 		error = weir_ioas_map_own_file(cache->ioas, wanted->fd, at, len, &opts, &map);
 	} else {
-		if (wanted->keep && cache->watch_fd >= 0)
+		if (wanted->findable && cache->watch_fd >= 0)
 			told = registered = weir_cache_register(cache, first, last);
 		error = weir_ioas_map_own(cache->ioas, (void *)(uintptr_t)at, len, &opts, &map);
 	}
@@ -257,8 +258,8 @@ int weir_cache_get(struct weir_cache *cache, const void *addr, uint64_t len, uin
 
 	if (error)
 		return error;
-	wanted.keep = cache->watch_fd < 0 || weir_cache_settle(cache);
-	if (wanted.keep)
+	wanted.findable = cache->watch_fd < 0 || weir_cache_settle(cache);
+	if (wanted.findable)
 		entry = weir_cache_find(cache, &wanted.range);
 	if (!entry)
 		return get_slowly(cache, &wanted, ret_cached);
@@ -310,7 +311,7 @@ int weir_cache_get_file(struct weir_cache *cache, int fd, uint64_t offset, uint6
 		weir_cache_file_use(cache, file, 1);
 	pthread_mutex_unlock(&cache->lock);
 	error = read_request(cache, offset, len, flags, file, &wanted);
-	wanted.keep = file;
+	wanted.findable = file;
 	if (!error) {
 		struct weir_entry *entry = file ? weir_cache_find(cache, &wanted.range) : NULL;
 

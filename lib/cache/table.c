@@ -3,6 +3,18 @@
 #include "cache/cache.h"
 #include "error.h"
 
+/* Frames of a range: as large as the largest power of two that is no longer than it, so that it touches three at most. */
+static uint32_t class_of(uint64_t first, uint64_t last)
+{
+	return 63 - (uint32_t)__builtin_clzll(last - first + 1);
+}
+
+/* The hash of a page's frame, of which the upper bits say where it belongs. */
+static uint32_t tag_of(uint64_t page, uint32_t class)
+{
+	return (uint32_t)(((page >> class) + ((uint64_t) class << 56)) * 0x9e3779b97f4a7c15 >> 32);
+}
+
 static uint32_t num_slots(const struct weir_cache *cache)
 {
 	return (uint32_t)1 << (32 - cache->slot_shift);
@@ -34,7 +46,7 @@ bool weir_entry_hold(struct weir_cache *cache, struct weir_entry *entry, const s
 static struct weir_entry *find_in_frame(struct weir_cache *cache, const struct weir_cache_range *range,
 					uint32_t class)
 {
-	uint32_t tag = weir_cache_tag(range->first, class), mask = num_slots(cache) - 1;
+	uint32_t tag = tag_of(range->first, class), mask = num_slots(cache) - 1;
 
 	for (uint32_t i = tag >> cache->slot_shift;; i++) {
 		uint64_t slot = atomic_load_explicit(&cache->slots[i & mask], memory_order_acquire);
@@ -55,7 +67,7 @@ struct weir_entry *weir_cache_find(struct weir_cache *cache, const struct weir_c
 	uint64_t classes = atomic_load_explicit(&cache->classes, memory_order_acquire);
 
 	/* An entry that has the range is no shorter; most often it is as long. */
-	classes &= ~(uint64_t)0 << weir_cache_class(range->first, range->last);
+	classes &= ~(uint64_t)0 << class_of(range->first, range->last);
 	for (; classes; classes &= classes - 1) {
 		struct weir_entry *entry = find_in_frame(cache, range, (uint32_t)__builtin_ctzll(classes));
 
@@ -98,17 +110,16 @@ static void remove_hint(struct weir_cache *cache, uint32_t tag, uint32_t number)
 static void change_hints(struct weir_cache *cache, const struct weir_entry *entry,
 			 void (*change)(struct weir_cache *cache, uint32_t tag, uint32_t number))
 {
-	uint32_t class = weir_cache_class(entry->first, entry->last);
+	uint32_t class = class_of(entry->first, entry->last);
 	uint64_t frames = (entry->last >> class) - (entry->first >> class) + 1;
 
 	for (uint64_t i = 0; i < frames; i++)
-		change(cache, weir_cache_tag(entry->first + (i << class), class),
-		       weir_cache_number(cache, entry));
+		change(cache, tag_of(entry->first + (i << class), class), weir_cache_number(cache, entry));
 }
 
 void weir_cache_publish(struct weir_cache *cache, struct weir_entry *entry)
 {
-	uint32_t class = weir_cache_class(entry->first, entry->last);
+	uint32_t class = class_of(entry->first, entry->last);
 
 	atomic_fetch_or_explicit(&entry->state, WEIR_ENTRY_LIVE, memory_order_release);
 	change_hints(cache, entry, add_hint);
@@ -118,7 +129,7 @@ void weir_cache_publish(struct weir_cache *cache, struct weir_entry *entry)
 
 static void remove_hints(struct weir_cache *cache, const struct weir_entry *entry)
 {
-	uint32_t class = weir_cache_class(entry->first, entry->last);
+	uint32_t class = class_of(entry->first, entry->last);
 
 	change_hints(cache, entry, remove_hint);
 	if (!--cache->in_class[class])

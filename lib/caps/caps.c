@@ -182,7 +182,7 @@ int weir_caps_check(struct weir_device *device, enum weir_cap cap)
 	case WEIR_CAP_DIRTY:
 	case WEIR_CAP_DIRTY_PAGES:
 		pthread_mutex_lock(&device->host->lock);
-		error = weir_dirty_can(device->ioas, device->function, cap == WEIR_CAP_DIRTY_PAGES);
+		error = weir_dirty_can(device->function->ioas, device->function, cap == WEIR_CAP_DIRTY_PAGES);
 		pthread_mutex_unlock(&device->host->lock);
 		return error;
 	case WEIR_CAP_FAULT:

@@ -124,9 +124,9 @@ static int read_diverted(struct weir_device *device)
 }
 
 /* The host's lock is held. */
-static int open_function(struct weir_device *device, const char *address, const char *vf_token)
+static int open_function(struct weir_device *device, struct weir_ioas *ioas, const char *address,
+			 const char *vf_token)
 {
-	struct weir_ioas *ioas = device->ioas;
 	int error =
 		weir_function_open(&device->host->kernel, address, vf_token, &ioas->space, &device->function);
 
@@ -134,6 +134,7 @@ static int open_function(struct weir_device *device, const char *address, const 
 		return error;
 	/* From the moment that it is attached somewhere, it may be asked whose it is. */
 	device->function->device = device;
+	device->function->ioas = ioas;
 	error = read_diverted(device);
 	if (!error)
 		error = weir_ioas_attach(ioas, device->function, device->address_bits);
@@ -194,10 +195,9 @@ int weir_device_open(struct weir_ioas *ioas, const char *address, const struct w
 	if (!device)
 		return weir_fail(-ENOMEM, "no memory for a device");
 	device->host = ioas->host;
-	device->ioas = ioas;
 	device->address_bits = o.address_bits;
 	pthread_mutex_lock(&device->host->lock);
-	error = open_function(device, normal, o.vf_token);
+	error = open_function(device, ioas, normal, o.vf_token);
 	if (!error)
 		pthread_mutex_init(&device->lock, NULL);
 	pthread_mutex_unlock(&device->host->lock);
@@ -240,7 +240,8 @@ int weir_device_close(struct weir_device *device)
 	weir_first_note(&first, weir_away_begin(&device, 1, WEIR_AWAY_CLOSING));
 	weir_first_note(&first, weir_device_drop_irqs(device));
 	weir_first_note(&first, weir_device_drop_regions(device));
-	weir_first_note(&first, weir_ioas_detach(device->ioas, device->function, device->address_bits));
+	weir_first_note(&first,
+			weir_ioas_detach(device->function->ioas, device->function, device->address_bits));
 	weir_function_close(device->function);
 	pthread_mutex_unlock(&host->lock);
 	pthread_mutex_destroy(&device->lock);
@@ -260,7 +261,6 @@ int weir_device_adopt(struct weir_ioas *ioas, struct weir_function *function, ui
 	if (!device)
 		return weir_fail(-ENOMEM, "no memory for a device");
 	device->host = ioas->host;
-	device->ioas = ioas;
 	device->function = function;
 	device->address_bits = address_bits;
 	error = ask_kernel(device);
@@ -273,6 +273,7 @@ int weir_device_adopt(struct weir_ioas *ioas, struct weir_function *function, ui
 		return error;
 	}
 	function->device = device;
+	function->ioas = ioas;
 	pthread_mutex_init(&device->lock, NULL);
 	weir_ioas_adopt_function(ioas, address_bits);
 	weir_away_end(&device, 1, 0, 0);
@@ -302,17 +303,17 @@ int weir_device_attach(struct weir_device *device, struct weir_ioas *ioas)
 		return weir_fail(-EXDEV, "the address space belongs to another host than %s",
 				 device->function->address);
 	pthread_mutex_lock(&device->host->lock);
-	if (device->ioas != ioas)
+	if (device->function->ioas != ioas)
 		weir_faultq_wait(device->host, device->function, WEIR_NO_PASID);
-	if (device->ioas == ioas) {
+	if (device->function->ioas == ioas) {
 		pthread_mutex_unlock(&device->host->lock);
 		return 0;
 	}
 	for (member = device->function->group->functions; member && num < MOST_MEMBERS; member = member->next)
 		bits[num++] = member->device->address_bits;
-	error = weir_ioas_move(device->ioas, ioas, device->function, bits, num);
+	error = weir_ioas_move(device->function->ioas, ioas, device->function, bits, num);
 	for (member = device->function->group->functions; member && !error; member = member->next)
-		member->device->ioas = ioas;
+		member->ioas = ioas;
 	pthread_mutex_unlock(&device->host->lock);
 	return error;
 }
@@ -322,7 +323,7 @@ struct weir_ioas *weir_device_ioas(struct weir_device *device)
 	struct weir_ioas *ioas;
 
 	pthread_mutex_lock(&device->host->lock);
-	ioas = device->ioas;
+	ioas = device->function->ioas;
 	pthread_mutex_unlock(&device->host->lock);
 	return ioas;
 }

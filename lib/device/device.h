@@ -16,7 +16,6 @@ enum { WEIR_NUM_IRQ_KINDS = WEIR_IRQ_REQ + 1 };
 
 struct weir_device {
 	struct weir_host *host;
-	struct weir_ioas *ioas;         /* guarded by the host's lock */
 	struct weir_function *function; /* the backend's part of it */
 	uint32_t address_bits;
 	uint32_t flags; /* ABI_VFIO_DEVICE_FLAGS_... */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "mapped.h"
+#include "ioas/mapped.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t installs;       /* guarded by the lock, as is who changes what follows */

@@ -11,9 +11,9 @@
 
 #include "device/away.h"
 #include "error.h"
+#include "ioas/mapped.h"
 #include "kernel/info_chain.h"
 #include "kernel/vfio_device.h"
-#include "mapped.h"
 
 static int read_areas(struct weir_region *region, const struct weir_info_cap *cap)
 {

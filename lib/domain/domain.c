@@ -203,7 +203,8 @@ int weir_domain_make(struct weir_ioas *ioas, struct weir_function *function, uin
 	return 0;
 }
 
-int weir_fail_nested_space(const struct weir_device *device)
+/* The device's domains are its space's. */
+static int fail_nested_space(const struct weir_device *device)
 {
 	return weir_fail(-EINVAL, "%s is in a nested space, which has the domains that it takes",
 			 device->function->address);
@@ -233,9 +234,10 @@ int weir_domain_open(struct weir_device *device, const struct weir_domain_opts *
 	if (error)
 		return error;
 	pthread_mutex_lock(&device->host->lock);
-	error = device->ioas->space.layer
-			? weir_fail_nested_space(device)
-			: weir_domain_make(device->ioas, device->function, o.flags, o.faultq, ret_domain);
+	error = device->function->ioas->space.layer
+			? fail_nested_space(device)
+			: weir_domain_make(device->function->ioas, device->function, o.flags, o.faultq,
+					   ret_domain);
 	pthread_mutex_unlock(&device->host->lock);
 	return error;
 }
@@ -365,7 +367,7 @@ static int attach_waiting(struct weir_domain *domain, struct weir_device *device
 
 	if (old && old->table != own->table)
 		weir_faultq_wait(device->host, device->function, pasid);
-	if (own->ioas != device->ioas)
+	if (own->ioas != device->function->ioas)
 		return weir_fail(-EXDEV, "%s is in another address space than the domain",
 				 device->function->address);
 	return weir_domain_join(domain, device->function, pasid);
@@ -411,8 +413,8 @@ int weir_domain_detach(struct weir_device *device, uint32_t pasid)
 	int error = 0;
 
 	pthread_mutex_lock(&device->host->lock);
-	if (device->ioas->space.layer)
-		error = weir_fail_nested_space(device);
+	if (device->function->ioas->space.layer)
+		error = fail_nested_space(device);
 	else if (ops_of(device->host))
 		error = detach_by_rule(device, pasid);
 	pthread_mutex_unlock(&device->host->lock);

@@ -179,7 +179,7 @@ int weir_domain_open_nested(struct weir_domain *parent, struct weir_device *devi
 		return weir_fail(-EXDEV, "the parent belongs to another host than %s",
 				 device->function->address);
 	pthread_mutex_lock(&parent->host->lock);
-	if (own->ioas != device->ioas)
+	if (own->ioas != device->function->ioas)
 		error = weir_fail(-EXDEV, "%s is in another address space than the parent",
 				  device->function->address);
 	else

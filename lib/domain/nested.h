@@ -7,11 +7,6 @@
 
 extern const struct weir_domain_type weir_paging_type, weir_parent_type, weir_nested_type;
 
-struct weir_device;
-
-/* -EINVAL: the device's domains are its space's. */
-int weir_fail_nested_space(const struct weir_device *device);
-
 /* -EXDEV: the queue (or NULL) is another host's. */
 int weir_check_faultq(const struct weir_faultq *faultq, const struct weir_host *host);
 

@@ -8,7 +8,7 @@
 #include <weir/events.h>
 
 #include "backend/table.h"
-#include "inval/inval.h"
+#include "inval/run.h"
 
 enum { WEIR_NESTED_DATA_SIZE = 32 };
 
@@ -16,14 +16,6 @@ enum { WEIR_NESTED_DATA_SIZE = 32 };
 struct weir_nested_data {
 	uint32_t type, len;
 	_Alignas(8) unsigned char bytes[WEIR_NESTED_DATA_SIZE];
-};
-
-/* One thing to invalidate, of one or several entries of a batch. */
-struct weir_inval_item {
-	uint64_t iova, last;
-	uint32_t id;   /* RANGE: ASID; CONTEXT: PASID */
-	uint8_t kind;  /* enum weir_inval_kind */
-	uint8_t flags; /* WEIR_INVAL_LEAF */
 };
 
 /* What commands depend on, beside the item. The table's lock is held for reading. */

@@ -137,6 +137,7 @@ int weir_faultq_open(struct weir_host *host, const struct weir_faultq_opts *opts
 	if (!queue)
 		return weir_fail(-ENOMEM, "no memory for a queue of page requests");
 	queue->host = host;
+	queue->kernel = &host->kernel;
 	queue->sys = host->kernel.sys;
 	queue->opts = o;
 	queue->number = weir_faultq_next_number(0);

@@ -51,6 +51,7 @@ int weir_faultq_adopt(struct weir_host *host, const struct weir_slot_faultq *slo
 	if (!queue)
 		return weir_fail(-ENOMEM, "no memory for a queue of page requests");
 	queue->host = host;
+	queue->kernel = &host->kernel;
 	queue->sys = host->kernel.sys;
 	queue->opts = (struct weir_faultq_opts){ .size = sizeof(queue->opts),
 						 .leave = slot->leave,

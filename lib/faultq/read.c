@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/device.h"
 #include "error.h"
 #include "faultq/queue.h"
 
@@ -94,7 +93,7 @@ static void enter(struct weir_faultq *queue, struct weir_faultq_group *group, co
 	group->by_cookie.key = first->cookie;
 	group->by_serial.key = ++queue->last_serial;
 	fault->device = group->member->function->device;
-	fault->ioas = fault->device->ioas;
+	fault->ioas = group->member->function->ioas;
 	fault->token = (struct weir_fault_token){ .serial = queue->last_serial,
 						  .queue = queue->number,
 						  .device = first->dev_id,

@@ -77,7 +77,8 @@ static void wait_for_waiters(struct weir_ioas *ioas)
 	pthread_mutex_unlock(&ioas->gate.mutex);
 }
 
-void weir_handover_end(struct weir_host *host)
+/* The host is the successor's. */
+static void end_giving(struct weir_host *host)
 {
 	host->kernel.journal->stale = true;
 	for (struct weir_ioas *ioas = host->spaces; ioas; ioas = ioas->next)
@@ -141,7 +142,7 @@ int weir_handover_give(struct weir_host *host, int socket, const struct weir_han
 	giver = weir_handover_giver(host, socket, weir_handover_timeout(&o));
 	error = weir_handover_pass(&giver);
 	if (!error) {
-		weir_handover_end(host);
+		end_giving(host);
 		return 0;
 	}
 	weir_first_note(&first, error);

@@ -12,7 +12,8 @@
  *     take.c          what is charged becomes this process's
  *     give.c          the giver's side
  *     receive.c       the taker's side
- *     kept.c          a keeper's
+ *     entrust.c       a keeper named, who gets all there is
+ *     keeper.c        the keeper's side
  *     exec.c          another program in this process's place
  *     find.c          what was received, by kind and number
  */
@@ -110,14 +111,10 @@ struct weir_giver {
 int weir_handover_pass(const struct weir_giver *giver);
 int weir_handover_check_socket(int socket); /* -EINVAL with a text */
 
-/*
- * give.c: the steps of giving. After begin, the host's lock is held, and all that maps is held up; end has let go of the host; cancel goes on as
- * before.
- */
+/* give.c: the steps of giving. After begin, the host's lock is held, and all that maps is held up; cancel goes on as before. */
 int weir_handover_read_options(const struct weir_handover_opts *opts, struct weir_handover_opts *o);
 int weir_handover_begin(struct weir_host *host, uint32_t flags);
 struct weir_giver weir_handover_giver(struct weir_host *host, int socket, int timeout_ms);
-void weir_handover_end(struct weir_host *host);
 int weir_handover_cancel(struct weir_host *host);
 
 /* check.c: what can be said before all is held up. The host's lock is held. */

@@ -116,18 +116,18 @@ struct weir_host *weir_host_adopt(enum weir_backend kind, const struct weir_sys 
 }
 
 /* The last of what is closed of it. */
-static void close_kept(struct weir_host *host)
+static void close_own_fds(struct weir_host *host)
 {
-	for (uint32_t i = 0; i < host->num_kept; i++)
-		host->kernel.sys->close(host->kernel.sys->ctx, host->kept[i]);
-	free(host->kept);
-	host->kept = NULL;
-	host->num_kept = 0;
+	for (uint32_t i = 0; i < host->num_own_fds; i++)
+		host->kernel.sys->close(host->kernel.sys->ctx, host->own_fds[i]);
+	free(host->own_fds);
+	host->own_fds = NULL;
+	host->num_own_fds = 0;
 }
 
 static void free_host(struct weir_host *host)
 {
-	close_kept(host);
+	close_own_fds(host);
 	pthread_mutex_destroy(&host->lock);
 	free(host);
 }
@@ -139,7 +139,7 @@ static void park(struct weir_host *host)
 {
 	struct weir_journal *journal = host->kernel.journal;
 
-	close_kept(host);
+	close_own_fds(host);
 	weir_journal_part(journal);
 	journal->sys->close(journal->sys->ctx, journal->fd);
 	journal->fd = -1;
@@ -161,14 +161,14 @@ void weir_host_let_go(struct weir_host *host)
 	free_host(host);
 }
 
-int weir_host_keep(struct weir_host *host, int fd)
+int weir_host_own_fd(struct weir_host *host, int fd)
 {
-	int *more = realloc(host->kept, (host->num_kept + 1) * sizeof(*more));
+	int *more = realloc(host->own_fds, (host->num_own_fds + 1) * sizeof(*more));
 
 	if (!more)
 		return weir_fail(-ENOMEM, "no memory for a descriptor");
-	more[host->num_kept++] = fd;
-	host->kept = more;
+	more[host->num_own_fds++] = fd;
+	host->own_fds = more;
 	return 0;
 }
 

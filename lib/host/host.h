@@ -21,8 +21,8 @@ struct weir_host {
 	struct weir_ioas *spaces;         /* all, the parts of others, too; likewise */
 	struct weir_memory *memories;     /* likewise */
 	struct weir_faultq *faultqs;      /* likewise */
-	int *kept;                        /* descriptors that are closed with the host */
-	uint32_t num_kept;
+	int *own_fds;                     /* descriptors that are closed with the host */
+	uint32_t num_own_fds;
 	struct weir_plain_block *blocks; /* without a journal */
 	struct weir_taken *taken;        /* received, and not finished */
 	_Atomic bool is_given;           /* a hand-over is under way */
@@ -46,6 +46,6 @@ void weir_host_let_go(struct weir_host *host);
 void weir_host_drop_blocks(struct weir_host *host);
 
 /* Close @fd together with the host. Returns 0 or -ENOMEM. */
-int weir_host_keep(struct weir_host *host, int fd);
+int weir_host_own_fd(struct weir_host *host, int fd);
 
 #endif

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* A batch in order: what touches or is there twice becomes one. */
-#include <stdlib.h>
-
-#include "domain/vendor.h"
 #include "inval/run.h"
+
+#include <stdlib.h>
 
 /* Where an entry stands among those between two commands of the kernel's own. */
 static int rank(const struct weir_inval_entry *entry)

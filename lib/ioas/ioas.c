@@ -289,7 +289,8 @@ static void forget_maps(struct weir_ioas *ioas)
 		weir_map_forget(ioas, map, false);
 }
 
-int weir_ioas_check_unused(const struct weir_ioas *ioas)
+/* -EBUSY, with a text that says who has it open still. The host's lock is held. */
+static int check_unused(const struct weir_ioas *ioas)
 {
 	if (ioas->space.num_functions)
 		return weir_fail(-EBUSY, "%s is attached to this address space: close it first",
@@ -329,7 +330,7 @@ int weir_ioas_close(struct weir_ioas *ioas)
 	host = ioas->host;
 	inner = ioas->inner;
 	pthread_mutex_lock(&host->lock);
-	error = weir_ioas_check_unused(ioas);
+	error = check_unused(ioas);
 	if (!error)
 		leave_host(ioas);
 	pthread_mutex_unlock(&host->lock);

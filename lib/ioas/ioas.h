@@ -144,9 +144,6 @@ int weir_ioas_adopt_map(struct weir_ioas *ioas, const struct weir_backing *backi
 /* ioas.c: it is somebody else's: forget it without a kernel call. The host's lock is held. */
 void weir_ioas_let_go(struct weir_ioas *ioas);
 
-/* ioas.c: 0, or -EBUSY with a text that says who keeps it open. The host's lock is held. */
-int weir_ioas_check_unused(const struct weir_ioas *ioas);
-
 /* ioas.c: the mapping that follows @map upwards, or the lowest, or NULL. The lock is held, or a transition is under way. */
 struct weir_map *weir_ioas_next_map(const struct weir_ioas *ioas, const struct weir_map *map);
 

@@ -7,8 +7,8 @@
 #include "error.h"
 #include "ioas/flaw.h"
 #include "ioas/map.h"
+#include "ioas/mapped.h"
 #include "ioas/window.h"
-#include "mapped.h"
 #include "spans.h"
 
 /* Memory of a device of ours: it is mapped as that. */

@@ -16,9 +16,7 @@ struct weir_nodes {
 	struct weir_node *left; /* with paths of our own */
 };
 
-/*
- * Copies the list. The descriptors become the nodes' with weir_nodes_keep(), when nothing can fail any more.
- */
+/* Copies the list. The descriptors are the nodes' from then on, unless weir_nodes_finish() is to close none. */
 int weir_nodes_init(struct weir_nodes *nodes, const struct weir_sys *sys, const struct weir_node *given,
 		    uint32_t num);
 

@@ -95,8 +95,8 @@ static void mark(const struct weir_memory *memory, enum weir_slot_state state)
 		weir_journal_mark(weir_memory_journal(memory), WEIR_JOURNAL_MEMORIES, memory->number, state);
 }
 
-/* It is one of its host's from now on. */
-void weir_memory_join(struct weir_memory *memory)
+/* It is in order, and one of its host's from now on. */
+static void join(struct weir_memory *memory)
 {
 	struct weir_host *host = memory->spaces[0]->host;
 
@@ -144,7 +144,7 @@ int weir_memory_open(struct weir_ioas *ioas, const struct weir_memory_opts *opts
 		free_memory(memory);
 		return error;
 	}
-	weir_memory_join(memory);
+	join(memory);
 	use_space(ioas, true);
 	*ret_memory = memory;
 	return 0;
@@ -397,7 +397,7 @@ int weir_memory_adopt(struct weir_ioas *ioas, const struct weir_slot_memory *slo
 	if (!memory)
 		return weir_fail(-ENOMEM, "no memory for DMA memory");
 	memory->number = number;
-	weir_memory_join(memory);
+	join(memory);
 	use_space(ioas, true);
 	*ret_memory = memory;
 	return 0;

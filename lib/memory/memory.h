@@ -82,7 +82,6 @@ int weir_memory_grow(struct weir_memory *memory, uint64_t len);
 
 /* note.c: what the journal says of a memory: opened (-ENOSPC), as @error says; closed; put into a space; taken out. Nothing without a journal. */
 int weir_memory_note(struct weir_memory *memory);
-void weir_memory_join(struct weir_memory *memory); /* memory.c: it is in order, and one of its host's */
 void weir_memory_forget(struct weir_memory *memory);
 int weir_memory_note_share(struct weir_memory *memory, const struct weir_ioas *ioas, uint32_t *ret_number);
 void weir_memory_forget_share(struct weir_memory *memory, const struct weir_ioas *ioas);

@@ -146,7 +146,8 @@ int weir_nested_space_open(struct weir_host *host, const struct weir_nested_spac
 	return weir_first_error(&first);
 }
 
-struct weir_nested_space *weir_nested_space_of(struct weir_ioas *ioas)
+/* NULL, with a text: it is an ordinary one. */
+static struct weir_nested_space *nested_of(struct weir_ioas *ioas)
 {
 	if (ioas->space.ops == &weir_nested_ops)
 		return ioas->space.layer;
@@ -156,7 +157,7 @@ struct weir_nested_space *weir_nested_space_of(struct weir_ioas *ioas)
 
 int weir_nested_space_keep(struct weir_ioas *ioas, void *addr, size_t len)
 {
-	struct weir_nested_space *nested = weir_nested_space_of(ioas);
+	struct weir_nested_space *nested = nested_of(ioas);
 	int error = nested ? weir_map_check_memory(nested->stage2, addr, len) : -EINVAL;
 
 	return error ? error : weir_pieces_keep(&nested->pieces, addr, len);
@@ -164,7 +165,7 @@ int weir_nested_space_keep(struct weir_ioas *ioas, void *addr, size_t len)
 
 int weir_nested_space_unkeep(struct weir_ioas *ioas, void *addr)
 {
-	struct weir_nested_space *nested = weir_nested_space_of(ioas);
+	struct weir_nested_space *nested = nested_of(ioas);
 
 	return nested ? weir_pieces_unkeep(&nested->pieces, addr) : -EINVAL;
 }
@@ -173,7 +174,7 @@ int weir_nested_space_info(struct weir_ioas *ioas, struct weir_nested_space_info
 {
 	struct weir_nested_space_info info = { 0 };
 	struct weir_stage1_info tables = { 0 };
-	struct weir_nested_space *nested = weir_nested_space_of(ioas);
+	struct weir_nested_space *nested = nested_of(ioas);
 
 	if (!nested)
 		return -EINVAL;

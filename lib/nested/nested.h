@@ -58,9 +58,6 @@ int weir_nested_space_follow_geometry(struct weir_nested_space *nested);
 void weir_nested_space_note(const struct weir_space *space);
 void weir_nested_space_note_tables(const struct weir_nested_space *nested);
 
-/* NULL, with a text: it is an ordinary one. */
-struct weir_nested_space *weir_nested_space_of(struct weir_ioas *ioas);
-
 /*
  * adopt.c: a space that was handed over: of parts that were adopted; its device has come; its mappings, those of the second stage and its domains have, too. Then what was only begun is taken out of
  * the tables, and forgotten by devices. -EPROTO, -ENOMEM, with texts. let_go: without a kernel call.

@@ -356,6 +356,7 @@ static void add_to_sum(uint64_t *sum, uint64_t from, uint64_t len)
 	for (uint64_t at = from; at - from < len && at + sizeof(word) <= captured.len; at += sizeof(word)) {
 		memcpy(&word, captured.bytes + at, sizeof(word));
 		*sum = (*sum ^ word) * 0x100000001b3;
+		*sum ^= *sum >> 32;
 	}
 }
 

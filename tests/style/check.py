@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent.parent / "lib"))
 
 import compiled
+import floors
 import source
 import symbols
 from results import FAILED, PASSED, Test, write
@@ -31,6 +32,8 @@ def checks(files, build):
     yield "length", lambda: source.length(files)
     yield "shellcheck", lambda: source.shellcheck(files)
     yield "docs_name_every_lane", source.docs_name_every_lane
+    yield "lib_includes_what_is_below", lambda: floors.lib_includes_what_is_below(files)
+    yield "drivers_and_samples_include_what_is_public", lambda: floors.drivers_and_samples_include_what_is_public(files)
     for header in (file for file in files if file.is_relative_to("include") and file.suffix == ".h"):
         for language in ("c", "c++"):
             yield f"{header}_stands_alone_in_{language}", lambda h=header, l=language: compiled.stands_alone(h, l)

@@ -13,7 +13,7 @@
 
 #include <weir/guard.h>
 
-#include "mapped.h"
+#include "ioas/mapped.h"
 #include "shim/test.h"
 
 enum { PAGE = 4096 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Where regions are mapped: looked up, while others come and go. */
-#include "mapped.h"
+#include "ioas/mapped.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -3,7 +3,7 @@
  * The list of mapped regions. Its entries are never given back, only used again, so that whoever reads one while it changes reads an
  * entry still: its sequence number, odd during the change, tells.
  */
-#include "mapped.h"
+#include "ioas/mapped.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Running a batch for several domains, of which none is skipped because another failed. */
-#include "inval/run.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "domain/domain.h"
 #include "error.h"
+#include "inval/run.h"
 
 enum { USUAL_TRIES = 3, MOST_TRIES = 1000 };
 

@@ -5,8 +5,8 @@
  * Looked up without a lock, from any thread and from a signal handler. An answer is true at the time it is given: what keeps the
  * region from going is the caller's business.
  */
-#ifndef WEIR_LIB_MAPPED_H
-#define WEIR_LIB_MAPPED_H
+#ifndef WEIR_IOAS_MAPPED_H
+#define WEIR_IOAS_MAPPED_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What is outstanding in a queue, and who may ask. */
-#include "faultq/queue.h"
+#include "backend/faultq.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "backend/backend.h"
 #include "error.h"
 
 enum { NS = 1000000000 };

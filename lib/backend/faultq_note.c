@@ -5,12 +5,12 @@
  */
 #include <string.h>
 
-#include "faultq/queue.h"
-#include "host/host.h"
+#include "backend/faultq.h"
+#include "journal/journal.h"
 
 static struct weir_journal *journal_of(const struct weir_faultq *queue)
 {
-	return queue->host->kernel.journal;
+	return queue->kernel->journal;
 }
 
 static struct weir_slot_faultq *slot_of(const struct weir_faultq *queue)
