@@ -37,7 +37,7 @@ static int check_prot(const struct weir_map *map, struct weir_map_opts *o)
 		return weir_fail(-EACCES, "the mapping that is to be shared lets devices %s the memory only",
 				 map->prot & WEIR_MAP_READ ? "read" : "write");
 	if (!asked)
-		o->flags |= map->prot & ~WEIR_MAP_OWN;
+		o->flags |= map->prot & ~WEIR_MAP_KEPT;
 	return 0;
 }
 
