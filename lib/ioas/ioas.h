@@ -120,6 +120,12 @@ static inline struct weir_map *weir_map_last_piece(struct weir_map *map)
 	return map->held && map->held->last ? map->held->last : map;
 }
 
+/* It is, or was until its host was given away, of a device's window. */
+static inline bool weir_map_is_of_window(const struct weir_map *map)
+{
+	return map->held && map->held->map;
+}
+
 /* ioas.c: weir_ioas_open() of a space that is not the backend's. */
 int weir_ioas_open_with(struct weir_host *host, const struct weir_ioas_opts *opts,
 			const struct weir_space_ops *ops, void *layer, struct weir_ioas **ret_ioas);

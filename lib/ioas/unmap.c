@@ -441,17 +441,16 @@ static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error
 
 static __attribute__((noinline)) int close_held(struct weir_map *map)
 {
-	struct weir_window *window = map->held->window;
+	/* Of a host that is being given away it may go meanwhile. */
+	struct weir_window *window = weir_window_of(map);
 	struct weir_ioas *ioas = map->ioas;
 	struct weir_first first = { 0 };
 	bool block;
 	int error;
 
 	/* Whoever withdraws or restores it has claimed it meanwhile. */
-	if (window) {
-		weir_window_get(window);
+	if (window)
 		pthread_mutex_lock(&window->lock);
-	}
 	close_run(&map, 1, &error, &block);
 	if (!window)
 		return block ? weir_ioas_block(ioas, error) : error;
@@ -501,7 +500,7 @@ int weir_map_close_batch(struct weir_map **maps, size_t num)
 		bool block = false;
 		int error;
 
-		if (maps[at]->held && maps[at]->held->window)
+		if (weir_map_is_of_window(maps[at]))
 			error = close_held(maps[at++]);
 		else
 			at += close_run(maps + at, num - at, &error, &block);
