@@ -9,7 +9,7 @@
  *
  * A *rule* says what is behind a range of IOVAs: a file in memory, or memory of this process, as of a weir_memory. Nothing is mapped, and pinned, before a device asks;
  * then a window around what it asked for is (read-ahead), into the address space that the device is in: an ordinary one, whose device is attached
- * to a paging domain, or a nested one.
+ * to a paging domain, or a nested one. It stays until the demand is closed: weir_ioas_unmap() does not end it (-EBUSY).
  *
  * A request that lies outside every rule, wants more than its rule allows, or is of a device in another space or with another PASID, is refused.
  *

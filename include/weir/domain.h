@@ -153,8 +153,8 @@ WEIR_API int weir_domain_open_nested(struct weir_domain *parent, struct weir_dev
  * Make the ordinary address space @ioas a shadow of @tables: when a batch is run for this domain (weir_inval_run()), whatever differs in the ranges
  * that it names is mapped and unmapped there. IPAs are IOVAs of @stage2, and reach what is mapped there, with no more than is allowed there.
  *
- * @ioas is the domain's while it is open: nobody else maps in it. A device uses the domain by being opened into @ioas (or moved there). @stage2 needs
- * no device. What is taken out of @stage2 is taken out of @ioas first, by the same call. What leads nowhere in @stage2 leads nowhere in @ioas either; once
+ * @ioas is the domain's while it is open: nobody else maps in it, and weir_ioas_unmap() ends nothing there (-EBUSY). A device uses the domain by
+ * being opened into @ioas (or moved there). @stage2 needs no device. What is taken out of @stage2 is taken out of @ioas first, by the same call. What leads nowhere in @stage2 leads nowhere in @ioas either; once
  * something is mapped there, the range is to be run again, which hardware would not need.
  *
  * Returns 0 and the domain in @ret_domain, with what @tables map already in force, closed with weir_domain_close() before @ioas, @stage2 and

@@ -235,8 +235,8 @@ WEIR_API int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const 
  *               weir_error() names it
  *   -EOVERFLOW  @iova + @len is beyond the end of the 64-bit space; nothing changed
  *   -ENOENT     there is no mapping in the range
- *   -EBUSY      another thread is mapping or unmapping in the range; or part of it is of a weir_memory or a weir_cache, which
- *               end their mappings themselves; nothing changed
+ *   -EBUSY      another thread is mapping or unmapping in the range; or part of it is of a weir_memory, a weir_cache, a weir_demand
+ *               (weir/demand.h) or a shadow (weir_domain_open_shadow()), which end their mappings themselves; nothing changed
  *   other       the kernel failed to unmap: the handles have ended all the same, but devices may still
  *               reach the memory, and the addresses are not used again. So it is also with mappings that were closed before, in a
  *               space that defers (weir/nested.h), which this ends first as weir_ioas_sync() does: that failure is the one

@@ -15,7 +15,7 @@
  * A buffer is plain values: its address, IOVA and place in the file are one addition apart from any other buffer's of the
  * same chunk, so nothing is looked up when it is used.
  *
- * The mappings are the memory's: do not end them with weir_ioas_unmap().
+ * The mappings are the memory's: weir_ioas_unmap() does not end them (-EBUSY).
  *
  * Threads: any number may allocate and free in one memory; while it grows, the others wait. A buffer is freed by one thread, once.
  * The child of a fork() uses what it finds in buffers, and calls nothing of this.

@@ -90,7 +90,8 @@ WEIR_API int weir_nested_space_open(struct weir_host *host, const struct weir_ne
 WEIR_API int weir_nested_space_keep(struct weir_ioas *ioas, void *addr, size_t len);
 
 /*
- * Take back that promise: the memory leaves the second stage when the last mapping in it has ended. @addr: as it was given.
+ * Take back that promise: the memory leaves the second stage when the last mapping in it has ended, and devices have forgotten it; of one that was closed and is
+ * deferred (opts.defer), weir_ioas_sync() sees to that. @addr: as it was given.
  *
  * Returns 0; or -ENOENT; -EINVAL, @ioas is no nested space. Since 0.1.
  */

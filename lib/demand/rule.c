@@ -40,13 +40,14 @@ static int map_range(struct weir_demand *demand, const struct weir_demand_rule *
 		     uint64_t last, struct weir_map **ret_map)
 {
 	const struct weir_map_opts opts = { .size = sizeof(opts),
-					    .flags = WEIR_MAP_FIXED | rule->prot,
+					    .flags = WEIR_MAP_FIXED | WEIR_MAP_TENDED | rule->prot,
 					    .iova = iova };
 	uint64_t inside = iova - rule->by_iova.key, len = last - iova + 1;
 
 	if (rule->fd >= 0)
-		return weir_ioas_map_file(demand->ioas, rule->fd, rule->offset + inside, len, &opts, ret_map);
-	return weir_ioas_map(demand->ioas, rule->addr + inside, len, &opts, ret_map);
+		return weir_ioas_map_own_file(demand->ioas, rule->fd, rule->offset + inside, len, &opts,
+					      ret_map);
+	return weir_ioas_map_own(demand->ioas, rule->addr + inside, len, &opts, ret_map);
 }
 
 /* The lock is held, but while the kernel maps. */

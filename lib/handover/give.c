@@ -56,7 +56,10 @@ struct weir_giver weir_handover_giver(struct weir_host *host, int socket, int ti
 				    .ctx = host };
 }
 
-/* The handle of every mapping ends: who waits to close it finds that somebody else has. */
+/*
+ * The handle of every mapping ends: who waits to close it finds that somebody else has. Whoever withdraws a window, which may be another host's, waits for none of them: its
+ * lock is not taken for that, since who has it may wait for the end of this transition.
+ */
 static void end_maps(struct weir_ioas *ioas)
 {
 	for (struct weir_map *map = NULL; (map = weir_ioas_next_map(ioas, map));) {

@@ -39,9 +39,7 @@ int weir_held_close(const struct weir_sys *sys, struct weir_held *list, int erro
 			weir_first_note(&first, close_file(sys, held));
 		if (held->window)
 			weir_first_note(&first, weir_window_closed(held));
-		if (atomic_load_explicit(&held->parked, memory_order_relaxed))
-			held->window = NULL; /* which may go now */
-		else
+		if (!atomic_load_explicit(&held->parked, memory_order_relaxed))
 			free(held);
 	}
 	return weir_first_error(&first);

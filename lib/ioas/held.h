@@ -31,12 +31,17 @@ struct weir_held {
 	/* A batch: its pieces lie one after the other. */
 	struct weir_map *first, *last; /* NULL: it is none */
 
-	/* Of a device's window: always one mapping alone. What follows is guarded by the window's lock. */
-	struct weir_window *window; /* NULL: it is of none, or parked and has ended; else never changes */
+	/*
+	 * Of a device's window: always one mapping alone. What follows is guarded by the window's lock.
+	 * Window: NULL if it is of none, or parked and has ended; that is the only change, made with the lock of its space (weir_window_of()).
+	 * Map: NULL if it is of none; never changes.
+	 * Away: changes only while the mapping is claimed and counted as under way in its space; or with a transition on there, without the window's lock.
+	 */
+	struct weir_window *window;
 	struct weir_map *map;
 	struct weir_held *before; /* in the window's list, which @next links */
 	bool sinks;               /* while the window is away, it leads to the sink */
-	bool away; /* changes only while the mapping is claimed and counted as under way in its space */
+	_Atomic bool away;
 };
 
 static inline void weir_held_get(struct weir_held *held)

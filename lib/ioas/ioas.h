@@ -65,8 +65,13 @@ struct weir_ioas {
 	struct weir_iova iova; /* large */
 };
 
-/* A flag of ours among WEIR_MAP_...: who has the handle relies on it, so that weir_ioas_unmap() does not end it. */
-#define WEIR_MAP_OWN (1u << 31)
+/*
+ * Flags of ours among WEIR_MAP_...: who has the handle relies on it, so that weir_ioas_unmap() does not end it. What is OWN goes to a successor with what it belongs to, or not at
+ * all. What is TENDED (a weir_demand's, or a shadow's) is a mapping like any other to a successor, so that the journal does not say so.
+ */
+#define WEIR_MAP_OWN    (1u << 31)
+#define WEIR_MAP_TENDED (1u << 30)
+#define WEIR_MAP_KEPT   (WEIR_MAP_OWN | WEIR_MAP_TENDED)
 
 enum weir_map_state {
 	WEIR_MAP_PENDING, /* its system call is under way */
@@ -83,7 +88,7 @@ struct weir_map {
 	struct weir_held
 		*held; /* NULL: it is one mapping of the caller's memory, for which nothing is held */
 	struct weir_map *twin, *twin_before; /* mappings of the very same memory, in a ring; address.c */
-	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE, _DEVICE_MEMORY, _OWN */
+	uint32_t prot;                       /* WEIR_MAP_READ, _WRITE, _DEVICE_MEMORY, _OWN, _TENDED */
 	_Atomic uint32_t state; /* enum weir_map_state; leaves PENDING, and READY, without the lock, too */
 };
 
@@ -113,6 +118,12 @@ static inline struct weir_map *weir_map_next_piece(const struct weir_map *map, c
 static inline struct weir_map *weir_map_last_piece(struct weir_map *map)
 {
 	return map->held && map->held->last ? map->held->last : map;
+}
+
+/* It is, or was until its host was given away, of a device's window. */
+static inline bool weir_map_is_of_window(const struct weir_map *map)
+{
+	return map->held && map->held->map;
 }
 
 /* ioas.c: weir_ioas_open() of a space that is not the backend's. */
@@ -163,7 +174,7 @@ int weir_ioas_map_held(struct weir_ioas *ioas, const struct weir_backing *backin
 		       uint64_t len, const struct weir_map_opts *o, const struct weir_map *source,
 		       struct weir_map **ret_map);
 
-/* map.c: weir_ioas_map() and weir_ioas_map_file(), which take WEIR_MAP_OWN, too. */
+/* map.c: weir_ioas_map() and weir_ioas_map_file(), which take WEIR_MAP_OWN and _TENDED, too. */
 int weir_ioas_map_own(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
 		      struct weir_map **ret_map);
 int weir_ioas_map_own_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,

@@ -421,7 +421,7 @@ __attribute__((hot, aligned(4096))) int weir_ioas_map(struct weir_ioas *ioas, vo
 int weir_ioas_map_own(struct weir_ioas *ioas, void *addr, size_t len, const struct weir_map_opts *opts,
 		      struct weir_map **ret_map)
 {
-	return map_memory_as(ioas, addr, len, opts, WEIR_MAP_OWN, ret_map);
+	return map_memory_as(ioas, addr, len, opts, WEIR_MAP_KEPT, ret_map);
 }
 
 int weir_ioas_map_backing(struct weir_ioas *ioas, const struct weir_backing *backing, uint64_t len,
@@ -498,7 +498,7 @@ int weir_ioas_map_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t
 int weir_ioas_map_own_file(struct weir_ioas *ioas, int fd, uint64_t offset, uint64_t len,
 			   const struct weir_map_opts *opts, struct weir_map **ret_map)
 {
-	return map_file(ioas, fd, offset, len, opts, WEIR_MAP_OWN, ret_map);
+	return map_file(ioas, fd, offset, len, opts, WEIR_MAP_KEPT, ret_map);
 }
 
 __attribute__((hot)) uint64_t weir_map_iova(const struct weir_map *map)

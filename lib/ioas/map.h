@@ -20,10 +20,10 @@ static inline uint32_t weir_map_prot_of(const struct weir_map_opts *o)
 	return o->flags & both ? o->flags & both : both;
 }
 
-/* The same, that it may be device memory, and that it is the library's own: what a mapping remembers of them. */
+/* The same, that it may be device memory, and that it is the library's to end: what a mapping remembers of them. */
 static inline uint32_t weir_map_rights_of(const struct weir_map_opts *o)
 {
-	return weir_map_prot_of(o) | (o->flags & (WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_OWN));
+	return weir_map_prot_of(o) | (o->flags & (WEIR_MAP_DEVICE_MEMORY | WEIR_MAP_KEPT));
 }
 
 /* Find a place; @begin: where the backing begins in memory or in its file; @source: as for weir_ioas_map_backing(). The lock is held. */

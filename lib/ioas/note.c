@@ -89,7 +89,7 @@ int weir_map_note(struct weir_ioas *ioas, struct weir_map *map)
 	slot->offset = map->backing.offset;
 	slot->space = ioas->space.number;
 	slot->file = map->backing.file;
-	slot->prot = map->prot;
+	slot->prot = map->prot & ~WEIR_MAP_TENDED;
 	slot->file_serial = file_serial(journal, map->backing.file);
 	weir_slot_set(&slot->slot, WEIR_SLOT_INTENDED);
 	return 0;

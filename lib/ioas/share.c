@@ -37,7 +37,7 @@ static int check_prot(const struct weir_map *map, struct weir_map_opts *o)
 		return weir_fail(-EACCES, "the mapping that is to be shared lets devices %s the memory only",
 				 map->prot & WEIR_MAP_READ ? "read" : "write");
 	if (!asked)
-		o->flags |= map->prot & ~WEIR_MAP_OWN;
+		o->flags |= map->prot & ~WEIR_MAP_KEPT;
 	return 0;
 }
 
@@ -58,12 +58,24 @@ static int share_batch(const struct weir_map *map, struct weir_ioas *ioas, const
 	return error;
 }
 
+/* Of a host that is given away meanwhile, the window is lost or gone. */
 static int share_window(const struct weir_map *map, struct weir_ioas *ioas, struct weir_map_opts *o,
 			struct weir_map **ret_map)
 {
+	const struct weir_journal *journal = map->ioas->host->kernel.journal;
+	struct weir_window *window = weir_window_of(map);
+	struct weir_first first = { 0 };
+
 	if (map->held->sinks)
 		o->flags |= WEIR_MAP_SINK;
-	return weir_window_map(map->held->window, ioas, map->backing.offset, weir_map_size(map), o, ret_map);
+	if (window) {
+		weir_first_note(&first, weir_window_map(window, ioas, map->backing.offset, weir_map_size(map),
+							o, ret_map));
+		weir_first_note(&first, weir_window_put(window));
+	}
+	if ((first.error || !window) && journal && journal->stale)
+		return weir_fail(-ESTALE, "the host has been handed over to another process");
+	return weir_first_error(&first);
 }
 
 /* What is held belongs to one host, whose journal may be gone before the other's: so that has a descriptor and addresses of its own. */
@@ -96,7 +108,7 @@ int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct we
 		error = check_prot(map, &o);
 	if (error)
 		return error;
-	if (held && held->window)
+	if (weir_map_is_of_window(map))
 		return share_window(map, ioas, &o, ret_map);
 	if (held && held->last)
 		return share_batch(map, ioas, &o, ret_map);

@@ -237,6 +237,15 @@ static void unclaim(struct weir_ioas *ioas, struct weir_map *from, const struct 
 	}
 }
 
+static const char *who_ends(const struct weir_map *map)
+{
+	if (map->prot & WEIR_MAP_OWN)
+		return "a weir_memory or a weir_cache, which ends it";
+	if (map->ioas->shadowing)
+		return "a shadow, which ends it when its tables say so, or with weir_domain_close()";
+	return "a rule of a weir_demand, which ends it with weir_demand_close()";
+}
+
 /* Neither a mapping nor a batch is cut in two, and what the library made for itself is not taken from it. */
 static int check_extent(struct weir_map *map, uint64_t iova, uint64_t last)
 {
@@ -244,11 +253,9 @@ static int check_extent(struct weir_map *map, uint64_t iova, uint64_t last)
 	uint64_t map_start = weir_map_start(piece ? map->held->first : map);
 	uint64_t map_last = weir_map_last(weir_map_last_piece(map));
 
-	if (map->prot & WEIR_MAP_OWN)
-		return weir_fail(-EBUSY,
-				 "the mapping at IOVA %#" PRIx64 "..%#" PRIx64
-				 " is of a weir_memory or a weir_cache, which ends it",
-				 map_start, map_last);
+	if (map->prot & WEIR_MAP_KEPT)
+		return weir_fail(-EBUSY, "the mapping at IOVA %#" PRIx64 "..%#" PRIx64 " is of %s", map_start,
+				 map_last, who_ends(map));
 	if (map_start < iova || map_last > last)
 		return weir_fail(-EINVAL,
 				 "the range would cut the %s at IOVA %#" PRIx64 "..%#" PRIx64 " in two",
@@ -434,17 +441,16 @@ static size_t close_run(struct weir_map *const *maps, size_t num, int *ret_error
 
 static __attribute__((noinline)) int close_held(struct weir_map *map)
 {
-	struct weir_window *window = map->held->window;
+	/* Of a host that is being given away it may go meanwhile. */
+	struct weir_window *window = weir_window_of(map);
 	struct weir_ioas *ioas = map->ioas;
 	struct weir_first first = { 0 };
 	bool block;
 	int error;
 
 	/* Whoever withdraws or restores it has claimed it meanwhile. */
-	if (window) {
-		weir_window_get(window);
+	if (window)
 		pthread_mutex_lock(&window->lock);
-	}
 	close_run(&map, 1, &error, &block);
 	if (!window)
 		return block ? weir_ioas_block(ioas, error) : error;
@@ -494,7 +500,7 @@ int weir_map_close_batch(struct weir_map **maps, size_t num)
 		bool block = false;
 		int error;
 
-		if (maps[at]->held && maps[at]->held->window)
+		if (weir_map_is_of_window(maps[at]))
 			error = close_held(maps[at++]);
 		else
 			at += close_run(maps + at, num - at, &error, &block);

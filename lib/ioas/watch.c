@@ -125,7 +125,7 @@ int weir_watch_open(struct weir_window *window, uint32_t *count, const struct we
 		watch->told = window->tellings;
 		watch->next = window->watches;
 		window->watches = watch;
-		window->users++;
+		weir_window_get(window);
 		++*count;
 	}
 	pthread_mutex_unlock(&window->lock);

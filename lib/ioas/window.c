@@ -44,20 +44,28 @@ int weir_window_open(const struct weir_sys *sys, const struct weir_window_owner 
 
 void weir_window_get(struct weir_window *window)
 {
-	pthread_mutex_lock(&window->lock);
-	window->users++;
-	pthread_mutex_unlock(&window->lock);
+	atomic_fetch_add_explicit(&window->users, 1, memory_order_relaxed);
+}
+
+struct weir_window *weir_window_of(const struct weir_map *map)
+{
+	struct weir_window *window;
+
+	if (!weir_map_is_of_window(map))
+		return NULL;
+	weir_gate_lock(&map->ioas->gate);
+	window = map->held->window;
+	if (window)
+		weir_window_get(window);
+	weir_gate_unlock(&map->ioas->gate);
+	return window;
 }
 
 int weir_window_put(struct weir_window *window)
 {
-	bool last;
 	int error;
 
-	pthread_mutex_lock(&window->lock);
-	last = !--window->users;
-	pthread_mutex_unlock(&window->lock);
-	if (!last)
+	if (atomic_fetch_sub_explicit(&window->users, 1, memory_order_acq_rel) != 1)
 		return 0;
 	if (window->dmabuf >= 0)
 		window->sys->close(window->sys->ctx, window->dmabuf);
@@ -193,7 +201,7 @@ static int map_locked(struct weir_window *window, struct weir_ioas *ioas, uint64
 	error = weir_ioas_map_held(ioas, &backing, held, len, &device_memory, NULL, &held->map);
 	if (!error) {
 		link_mapping(window, held);
-		window->users++;
+		weir_window_get(window);
 	} else if (error == -EAGAIN || error == -EOPNOTSUPP) {
 		atomic_store(&window->trace, error == -EAGAIN ? WEIR_WINDOW_TAKEN : WEIR_WINDOW_REFUSED);
 	}
@@ -249,6 +257,12 @@ int weir_window_closed(struct weir_held *held)
 {
 	struct weir_window *window = held->window;
 
+	/* Who comes to the mapping still finds none from now on; who has found it has hold of it. */
+	if (atomic_load_explicit(&held->parked, memory_order_relaxed)) {
+		weir_gate_lock(&held->map->ioas->gate);
+		held->window = NULL;
+		weir_gate_unlock(&held->map->ioas->gate);
+	}
 	pthread_mutex_lock(&window->lock);
 	window->closing--;
 	pthread_mutex_unlock(&window->lock);
@@ -257,12 +271,7 @@ int weir_window_closed(struct weir_held *held)
 
 bool weir_window_is_used(struct weir_window *window)
 {
-	bool used;
-
-	pthread_mutex_lock(&window->lock);
-	used = window->users > 1;
-	pthread_mutex_unlock(&window->lock);
-	return used;
+	return atomic_load(&window->users) > 1;
 }
 
 int weir_window_explain(const struct weir_map *map, int error)

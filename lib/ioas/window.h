@@ -38,7 +38,7 @@ struct weir_window_owner {
 
 struct weir_window {
 	pthread_mutex_t lock;
-	uint64_t users; /* the region, peers, and mappings */
+	_Atomic uint64_t users; /* the region, peers, mappings, and who is about to do something with it */
 	struct weir_window_owner owner;
 
 	/* Where it is. */
@@ -70,6 +70,11 @@ int weir_window_open(const struct weir_sys *sys, const struct weir_window_owner 
 		     uint32_t region, const char *name, void *addr, uint64_t len,
 		     struct weir_window **ret_window);
 void weir_window_get(struct weir_window *window);
+/*
+ * The window that a mapping is of, and a hold on it; NULL: it is of none, or of one that has gone with a host that was given away, which may be at any moment. So who has
+ * nothing but a handle does not look at its window but through this. No lock but a window's may be held.
+ */
+struct weir_window *weir_window_of(const struct weir_map *map);
 /* Runs to its end; an error, with a text, when this was the last user and something stays behind. */
 int weir_window_put(struct weir_window *window);
 
@@ -114,7 +119,7 @@ int weir_window_replay(struct weir_map *map);
 /* What the kernel meant when it refused such a mapping: an errno as promised, with a text. */
 int weir_window_explain(const struct weir_map *map, int error);
 
-/* A mapping of a window is about to be taken back, claimed or by its handle; and has been. */
+/* A mapping of a window is about to be taken back, claimed or by its handle; and has been. One that is parked has no window then. */
 void weir_window_closing(struct weir_held *held);
 int weir_window_closed(struct weir_held *held); /* as weir_window_put() */
 

@@ -162,36 +162,42 @@ int weir_pieces_get(struct weir_pieces *pieces, const struct weir_backing *backi
 	return 0;
 }
 
-/* What led there is forgotten by all. */
+/* If nothing leads there, and nobody remembers that something did, it leaves, and is to be ended. The lock is held. */
+static bool let_go(struct weir_piece *piece)
+{
+	if (piece->bytes || piece->kept || piece->waits[0].changes || piece->waits[1].changes)
+		return false;
+	leave(piece->pieces, piece);
+	return true;
+}
+
+/* What was in the batch is forgotten by all. */
 static void may_end(struct weir_later *later)
 {
-	struct weir_piece *piece = (struct weir_piece *)((char *)later - offsetof(struct weir_piece, later));
+	struct weir_piece_wait *wait = (struct weir_piece_wait *)later; /* it comes first */
+	struct weir_piece *piece = wait->piece;
 	struct weir_pieces *pieces = piece->pieces;
 	bool over;
 
 	pthread_mutex_lock(&pieces->lock);
-	piece->waiting = false;
-	over = !piece->bytes && !piece->kept;
-	if (over)
-		leave(pieces, piece);
+	wait->changes = NULL;
+	over = let_go(piece);
 	pthread_mutex_unlock(&pieces->lock);
 	if (over)
 		end(piece);
 }
 
-/* The lock is held. Whether it ends at once. */
-static bool let_go(struct weir_piece *piece, struct weir_inval *changes)
+/* The lock is held. */
+static void wait_for(struct weir_piece *piece, struct weir_inval *changes)
 {
-	if (piece->bytes || piece->kept || piece->waiting)
-		return false;
-	if (!changes) {
-		leave(piece->pieces, piece);
-		return true;
-	}
-	piece->waiting = true;
-	piece->later.done = may_end;
-	weir_inval_later(changes, &piece->later);
-	return false;
+	struct weir_piece_wait *wait = piece->waits;
+
+	if (wait[0].changes == changes || wait[1].changes == changes)
+		return;
+	if (wait->changes)
+		wait++;
+	*wait = (struct weir_piece_wait){ .later.done = may_end, .piece = piece, .changes = changes };
+	weir_inval_later(changes, &wait->later);
 }
 
 /* The lock is held. */
@@ -226,7 +232,9 @@ static uint64_t put_part(struct weir_pieces *pieces, uint64_t iova, uint64_t ipa
 	/* What its addresses stand for from now on is unknown; others that lead there may stay. */
 	if (piece->shared && !piece->kept && piece->owner >= iova && piece->owner - iova < part)
 		hide(piece);
-	over = let_go(piece, changes);
+	if (changes)
+		wait_for(piece, changes);
+	over = let_go(piece);
 	pthread_mutex_unlock(&pieces->lock);
 	if (over)
 		end(piece);
@@ -299,7 +307,7 @@ int weir_pieces_unkeep(struct weir_pieces *pieces, void *addr)
 	if (piece) {
 		piece->kept = false;
 		hide(piece);
-		over = let_go(piece, NULL);
+		over = let_go(piece);
 	}
 	pthread_mutex_unlock(&pieces->lock);
 	if (!piece)

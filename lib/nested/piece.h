@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pieces: memory that is mapped into the second stage of a nested space, for any number of mappings of its first stage. A piece knows how many bytes lead to it, and
- * ends when there are none left; its end waits for the invalidation of what led there.
+ * ends when there are none left; its end waits for the invalidation of what led there, whether that was all or some: of a space's two batches, one is run while the other is filled.
  */
 #ifndef WEIR_NESTED_PIECE_H
 #define WEIR_NESTED_PIECE_H
@@ -12,10 +12,17 @@
 #include "ioas/ioas.h"
 #include "tree.h"
 
+struct weir_piece_wait {
+	struct weir_later later; /* first */
+	struct weir_piece *piece;
+	struct weir_inval
+		*changes; /* the batch that has mappings' end which led there; NULL: it waits for none */
+};
+
 struct weir_piece {
 	struct weir_tree_node by_ipa; /* first */
 	struct weir_tree_node by_addr;
-	struct weir_later later; /* it waits to end */
+	struct weir_piece_wait waits[2];
 	struct weir_pieces *pieces;
 	struct weir_map *map; /* in the second stage */
 	uint64_t len, bytes;  /* how long it is; how many bytes of mappings lead to it */
@@ -23,7 +30,6 @@ struct weir_piece {
 		owner; /* the IOVA of the mapping that it was made for: with it, the addresses go out of use */
 	bool shared;   /* mappings that come find it by its address */
 	bool kept;     /* it stays without any */
-	bool waiting;
 };
 
 struct weir_pieces {

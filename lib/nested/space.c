@@ -213,7 +213,7 @@ static int install(struct weir_space *space, const struct weir_backing *backing,
 
 	if (!is_within(&space->geometry, iova, iova + (len - 1)))
 		return -EINVAL;
-	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot & ~WEIR_MAP_OWN, &ipa);
+	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot & ~WEIR_MAP_KEPT, &ipa);
 	return error ? error : enter_entries(space, iova, ipa, len, rights(prot));
 }
 
@@ -270,7 +270,7 @@ static int replace(struct weir_space *space, const struct weir_backing *backing,
 
 	if (nested->mode != WEIR_NESTED_HARDWARE)
 		return -EOPNOTSUPP;
-	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot & ~WEIR_MAP_OWN, &ipa);
+	error = weir_pieces_get(&nested->pieces, backing, iova, len, prot & ~WEIR_MAP_KEPT, &ipa);
 	if (error)
 		return error;
 	pthread_mutex_lock(&nested->lock);

@@ -145,7 +145,7 @@ static int map_record(struct weir_shadow *shadow, struct weir_shadow_record *rec
 		      const struct place *place)
 {
 	const uint32_t both = WEIR_MAP_READ | WEIR_MAP_WRITE;
-	struct weir_map_opts o = { .flags = WEIR_MAP_FIXED, .iova = record->node.key };
+	struct weir_map_opts o = { .flags = WEIR_MAP_FIXED | WEIR_MAP_TENDED, .iova = record->node.key };
 
 	o.flags |= (record->prot & place->prot & both) | (place->prot & WEIR_MAP_DEVICE_MEMORY);
 	if (!(o.flags & both))

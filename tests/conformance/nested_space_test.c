@@ -105,6 +105,27 @@ CONFORMANCE(nested_space, what_is_kept_is_mapped_without_a_system_call, NEEDS(DM
 	EXPECT_OK(weir_nested_space_unkeep(ioas, memory));
 }
 
+/* A device may have the closed mapping still: the memory stays behind what it reaches until that is forgotten, and so do its addresses there. */
+CONFORMANCE(nested_space, what_is_kept_no_more_leaves_when_devices_have_forgotten_it, NEEDS(DMA_DEVICE, NEST))
+{
+	struct weir_ioas *ioas = new_space(t, &WEIR_OPTS(weir_nested_space_opts, .defer = 64));
+	unsigned char *memory = new_memory(t, PAGE, 0x5a);
+	uint64_t others;
+	struct weir_map *map;
+
+	record_no_calls(t);
+	new_edu(t, ioas, "EDU0", 0);
+	others = nested_info(ioas).num_pieces;
+	ASSERT_OK(weir_nested_space_keep(ioas, memory, PAGE));
+	ASSERT_OK(weir_ioas_map(ioas, memory, PAGE, NULL, &map));
+	ASSERT_OK(weir_map_close(map));
+	EXPECT_OK(weir_nested_space_unkeep(ioas, memory));
+	EXPECT_EQ(nested_info(ioas).num_pieces, others + 1);
+	EXPECT_OK(weir_ioas_sync(ioas));
+	EXPECT_EQ(nested_info(ioas).num_pieces, others);
+	EXPECT_ERR(-ENOENT, weir_nested_space_unkeep(ioas, memory));
+}
+
 CONFORMANCE(nested_space, buffers_of_a_memory_are_mapped_without_a_system_call, NEEDS(DMA_DEVICE, NEST))
 {
 	struct weir_ioas *ioas = new_space(t, &WEIR_OPTS(weir_nested_space_opts, .defer = 64));

@@ -118,6 +118,20 @@ CONFORMANCE(shadow, what_follows_is_mapped_beside_and_what_stays_is_left_alone, 
 	EXPECT_EQ(info_of(s->ioas).num_mappings, 3);
 }
 
+CONFORMANCE(shadow, what_it_has_mapped_is_its_own_to_end, NEEDS(ORDINARY, EDU0))
+{
+	struct shadowed *s = new_shadowed(t);
+
+	map_pages(t, s, IOVA, 0, 2, 0);
+	run(t, s);
+	EXPECT_ERR(-EBUSY, weir_ioas_unmap(s->ioas, IOVA, 2 * PAGE));
+	EXPECT_CONTAINS(weir_error(), "of a shadow");
+	EXPECT_EQ(info_of(s->ioas).num_mappings, 1);
+	ASSERT_OK(weir_stage1_unmap(s->tables, IOVA, 2 * PAGE, s->changes));
+	run(t, s);
+	EXPECT_EQ(info_of(s->ioas).num_mappings, 0);
+}
+
 CONFORMANCE(shadow, what_leaves_stage_2_leaves_the_shadow_first, NEEDS(ORDINARY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct shadowed *s = new_shadowed(t);

@@ -304,6 +304,32 @@ UNIT(demand, what_cannot_be_mapped_is_refused)
 	EXPECT_EQ(weir_demand_handle(d->demand, &fault), WEIR_FAULT_SUCCESS);
 }
 
+/* What a rule has mapped is the demand's to end, all of it and parts, also when it lies in a range with others' mappings. */
+UNIT(demand, what_it_has_mapped_is_not_unmapped_behind_its_back)
+{
+	struct demanding *d = in_domain(t, WEIR_SIM_IOMMU_VTD);
+	const uint64_t beside = IOVA + AHEAD;
+	struct weir_map *map;
+
+	ASSERT_OK(weir_demand_add_file(d->demand, IOVA, AHEAD, d->file, 0, WEIR_MAP_READ));
+	ASSERT_OK(weir_demand_add_memory(d->demand, 2ull * IOVA, PAGE, d->bytes, 0));
+	EXPECT_TRUE(device_reads(t, d, IOVA + PAGE, d->bytes + PAGE));
+	EXPECT_TRUE(device_reads(t, d, 2ull * IOVA, d->bytes));
+	ASSERT_OK(weir_ioas_map(d->ioas, d->bytes, PAGE,
+				&WEIR_OPTS(weir_map_opts, .flags = WEIR_MAP_FIXED, .iova = beside), &map));
+	EXPECT_ERR(-EBUSY, weir_ioas_unmap(d->ioas, IOVA, AHEAD));
+	EXPECT_CONTAINS(weir_error(), "rule of a weir_demand");
+	EXPECT_CONTAINS(weir_error(), "0x40000000..0x40003fff");
+	EXPECT_CONTAINS(weir_error(), "weir_demand_close()");
+	EXPECT_ERR(-EBUSY, weir_ioas_unmap(d->ioas, IOVA + PAGE, PAGE));
+	EXPECT_ERR(-EBUSY, weir_ioas_unmap(d->ioas, IOVA, AHEAD + PAGE));
+	EXPECT_ERR(-EBUSY, weir_ioas_unmap(d->ioas, 2ull * IOVA, PAGE));
+	EXPECT_TRUE(device_reads(t, d, IOVA + PAGE, d->bytes + PAGE));
+	EXPECT_TRUE(device_reads(t, d, beside, d->bytes));
+	EXPECT_EQ(info_of(d).num_maps, 2);
+	EXPECT_OK(weir_ioas_unmap(d->ioas, beside, PAGE));
+}
+
 UNIT(demand, a_shadow_has_no_page_requests)
 {
 	struct faultq_rig *rig = faultq_rig_open(t, WEIR_SIM_IOMMU_VTD, NULL);

@@ -72,6 +72,156 @@ UNIT(sim_handover_late, a_mapping_that_is_closed_too_late_is_there_to_say_so)
 	}
 }
 
+/* Windows ----------------------------------------------------------------------------------------------------- */
+
+#define TARGET "0000:00:03.0"
+
+enum { LATE = 8 };
+
+struct late {
+	pthread_t thread;
+	struct weir_map *map;
+	struct weir_ioas *ioas;     /* share it there; */
+	struct weir_device *device; /* or reset this; NULL: close it */
+	int error;
+};
+
+static struct late late[LATE];
+
+/* Of a device that is opened into @ioas. Nothing has a part in its memory but its region, and each mapping. */
+static struct weir_device *map_windows(struct t *t, struct weir_ioas *ioas)
+{
+	struct weir_device *target;
+	struct weir_region *region;
+	struct weir_peer *peer;
+	struct weir_map *map;
+	void *addr;
+
+	(void)t;
+	ASSERT_OK(weir_sim_add_nvme(rig.sim, &WEIR_OPTS(weir_sim_nvme_opts, .cmb_mib = 1),
+				    &WEIR_OPTS(weir_sim_slot, .address = TARGET), NULL));
+	ASSERT_OK(weir_device_open(ioas, TARGET, NULL, &target));
+	ASSERT_OK(weir_device_region(target, WEIR_REGION_BAR0 + 2, &region));
+	ASSERT_OK(weir_peer_open(region, 0, RIG_PAGE, &peer));
+	ASSERT_OK(weir_peer_map(peer, rig.ioas, 0, RIG_PAGE, NULL, &map));
+	addr = weir_map_addr(map);
+	ASSERT_OK(weir_map_close(map));
+	ASSERT_OK(weir_peer_close(peer));
+	for (int i = 0; i < LATE; i++)
+		ASSERT_OK(weir_ioas_map(rig.ioas, addr, RIG_PAGE, NULL, &late[i].map));
+	return target;
+}
+
+static void *come_late(void *arg)
+{
+	struct late *own = arg;
+	struct weir_map *map;
+
+	if (own->device)
+		own->error = weir_device_reset(own->device);
+	else
+		own->error = own->ioas ? weir_map_share(own->map, own->ioas, NULL, &map)
+				       : weir_map_close(own->map);
+	return NULL;
+}
+
+/* The first waits for the end of the hand-over with the window's lock, and the others for that lock. */
+static void set_out(struct pass *taker)
+{
+	enum { SOON_US = 20000 };
+
+	(void)taker;
+	for (int i = 0; i < LATE; i++)
+		ASSERT_EQ(pthread_create(&late[i].thread, NULL, come_late, &late[i]), 0);
+	usleep(SOON_US);
+}
+
+static void hand_windows_over(struct weir_ioas *share_in, struct weir_device *reset)
+{
+	const struct weir_handover_opts drop =
+		WEIR_OPTS(weir_handover_opts, .flags = WEIR_HANDOVER_DROP_PEERS);
+
+	for (int i = 0; i < LATE; i++)
+		late[i].ioas = share_in, late[i].device = reset;
+	pass_connect(&pass, &rig, weir_sim_sys_of(rig.sim, 1));
+	pass.received = set_out;
+	pass_start(&pass);
+	EXPECT_OK(weir_handover_give(rig.host, pass.ends[0], &drop));
+	pass_end(&pass);
+	EXPECT_OK(pass.taker_error);
+	for (int i = 0; i < LATE; i++)
+		ASSERT_EQ(pthread_join(late[i].thread, NULL), 0);
+}
+
+static void expect_windows_taken(void)
+{
+	struct weir_device *target;
+
+	ASSERT_OK(weir_handover_device(pass.next.host, TARGET, &target));
+	EXPECT_OK(weir_device_close(target));
+	expect_taken();
+}
+
+/* Of most use with the address sanitizer: the window is gone when most of them get its lock, unless they have a part in it. */
+UNIT(sim_handover_late, threads_that_close_mappings_of_windows_are_told)
+{
+	for (size_t b = 0; b < sizeof(backends) / sizeof(backends[0]); b++) {
+		begin(t, backends[b]);
+		map_windows(t, rig.ioas);
+		hand_windows_over(NULL, NULL);
+		for (int i = 0; i < LATE; i++) {
+			EXPECT_EQ(late[i].error, -ESTALE);
+			EXPECT_ERR(-ESTALE, weir_map_close(late[i].map));
+		}
+		expect_windows_taken();
+	}
+}
+
+/* Likewise. */
+UNIT(sim_handover_late, threads_that_share_mappings_of_windows_are_told)
+{
+	for (size_t b = 0; b < sizeof(backends) / sizeof(backends[0]); b++) {
+		struct weir_ioas *ioas;
+		struct weir_map *map;
+
+		begin(t, backends[b]);
+		map_windows(t, rig.ioas);
+		ioas = rig.ioas;
+		hand_windows_over(ioas, NULL);
+		for (int i = 0; i < LATE; i++) {
+			EXPECT_EQ(late[i].error, -ESTALE);
+			EXPECT_ERR(-ESTALE, weir_map_share(late[i].map, ioas, NULL, &map));
+		}
+		expect_windows_taken();
+	}
+}
+
+/* A window of another host's device, which is reset meanwhile: it waits for the mappings, and they are gone. Of most use with the thread sanitizer. */
+UNIT(sim_handover_late, a_reset_waits_for_mappings_that_are_handed_over)
+{
+	for (size_t b = 0; b < sizeof(backends) / sizeof(backends[0]); b++) {
+		struct weir_device *target;
+		struct weir_host *host;
+		struct weir_ioas *ioas;
+
+		begin(t, backends[b]);
+		ASSERT_OK(weir_host_open(
+			&WEIR_OPTS(weir_host_opts, .sys = weir_sim_sys(rig.sim), .backend = backends[b]),
+			&host));
+		ASSERT_OK(weir_ioas_open(host, NULL, &ioas));
+		target = map_windows(t, ioas);
+		hand_windows_over(NULL, target);
+		for (int i = 0; i < LATE; i++) {
+			EXPECT_EQ(late[i].error, 0);
+			EXPECT_ERR(-ESTALE, weir_map_close(late[i].map));
+		}
+		EXPECT_OK(weir_device_close(target));
+		EXPECT_OK(weir_ioas_close(ioas));
+		EXPECT_OK(weir_host_close(host));
+		expect_taken();
+	}
+}
+
 /* Memory ------------------------------------------------------------------------------------------------------ */
 
 enum { TAKERS = 3, GROWS_BY = 1 << 22 };
