@@ -93,7 +93,7 @@ static void open_bench(enum weir_backend backend)
 }
 
 /*
- * Of what was spoilt, not all can be closed in order: its process is killed, and its devices do no more, for their DMA may go where a successor's memory
+ * Of what was spoilt, not all can be closed in order: it is let go of, and its devices do no more, for their DMA may go where a successor's memory
  * was. The other one goes, too: a fuzzer opens descriptors of its own between inputs, and none of them is to be where one of the other's was.
  */
 static void close_benches(void)
@@ -102,7 +102,8 @@ static void close_benches(void)
 		now = &benches[i];
 		if (!now->is_open)
 			continue;
-		rig_die(&now->rig);
+		weir_handover_let_go(now->rig.host);
+		rig_forget_drivers(&now->rig);
 		rig_drop(&now->description);
 		rig_end_machine(&now->rig);
 		now->is_open = false;
