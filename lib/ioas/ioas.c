@@ -263,6 +263,14 @@ static const char *attached_device(const struct weir_ioas *ioas)
 	return "a device";
 }
 
+/* From now on nobody gets hold of it (share.c). */
+static void park_held(struct weir_ioas *ioas, struct weir_held *held)
+{
+	weir_gate_lock(&ioas->gate);
+	atomic_store_explicit(&held->parked, true, memory_order_relaxed);
+	weir_gate_unlock(&ioas->gate);
+}
+
 /* What is held for its mappings; @parks: these stay, and so does that, when it has ended. */
 static int close_held(struct weir_ioas *ioas, bool parks)
 {
@@ -273,7 +281,7 @@ static int close_held(struct weir_ioas *ioas, bool parks)
 
 		/* Before it is put: whoever is the last to do that looks. */
 		if (held && parks)
-			atomic_store_explicit(&held->parked, true, memory_order_relaxed);
+			park_held(ioas, held);
 		if (!held || !weir_held_put(held))
 			continue;
 		if (held->window)

@@ -58,6 +58,11 @@ static int share_batch(const struct weir_map *map, struct weir_ioas *ioas, const
 	return error;
 }
 
+static int given_away(void)
+{
+	return weir_fail(-ESTALE, "the host has been handed over to another process");
+}
+
 /* Of a host that is given away meanwhile, the window is lost or gone. */
 static int share_window(const struct weir_map *map, struct weir_ioas *ioas, struct weir_map_opts *o,
 			struct weir_map **ret_map)
@@ -74,8 +79,22 @@ static int share_window(const struct weir_map *map, struct weir_ioas *ioas, stru
 		weir_first_note(&first, weir_window_put(window));
 	}
 	if ((first.error || !window) && journal && journal->stale)
-		return weir_fail(-ESTALE, "the host has been handed over to another process");
+		return given_away();
 	return weir_first_error(&first);
+}
+
+/* The file of a mapping, to be put; NULL: its host was given away, which may be at any moment, and it has ended. */
+static struct weir_held *hold_file(const struct weir_map *map)
+{
+	struct weir_held *held = map->held;
+
+	weir_gate_lock(&map->ioas->gate);
+	if (atomic_load_explicit(&held->parked, memory_order_relaxed))
+		held = NULL;
+	else
+		weir_held_get(held);
+	weir_gate_unlock(&map->ioas->gate);
+	return held;
 }
 
 /* What is held belongs to one host, whose journal may be gone before the other's: so that has a descriptor and addresses of its own. */
@@ -84,17 +103,23 @@ static int share_file_abroad(const struct weir_map *map, struct weir_ioas *ioas,
 {
 	const struct weir_sys *sys = ioas->host->kernel.sys;
 	const uint64_t len = weir_map_size(map);
+	struct weir_held *theirs = hold_file(map), *held;
 	struct weir_backing backing;
-	struct weir_held *held;
 	int error;
 
+	if (!theirs)
+		return given_away();
 	/* Whether the file may shrink was settled when it was mapped first. */
-	error = weir_file_open(sys, map->held->fd, map->backing.offset, len, weir_map_prot_of(o), true, &held,
+	error = weir_file_open(sys, theirs->fd, map->backing.offset, len, weir_map_prot_of(o), true, &held,
 			       &backing);
-	if (error)
-		return error;
-	error = weir_ioas_map_held(ioas, &backing, held, len, o, map, ret_map);
-	return error ? weir_held_close(sys, held, error) : 0;
+	if (!error) {
+		error = weir_ioas_map_held(ioas, &backing, held, len, o, map, ret_map);
+		error = error ? weir_held_close(sys, held, error) : 0;
+	}
+	/* For a host that went meanwhile. What fails to be unmapped then is left, and does no harm. */
+	if (weir_held_put(theirs))
+		weir_held_close(sys, theirs, error);
+	return error;
 }
 
 int weir_map_share(struct weir_map *map, struct weir_ioas *ioas, const struct weir_map_opts *opts,

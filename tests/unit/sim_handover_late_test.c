@@ -72,6 +72,33 @@ UNIT(sim_handover_late, a_mapping_that_is_closed_too_late_is_there_to_say_so)
 	}
 }
 
+/* Its descriptor is another file's by then. */
+UNIT(sim_handover_late, a_mapping_that_is_shared_too_late_with_another_host_is_there_to_say_so)
+{
+	for (size_t b = 0; b < sizeof(backends) / sizeof(backends[0]); b++) {
+		struct weir_host *host;
+		struct weir_ioas *ioas;
+		struct weir_map *map;
+		int others[32];
+
+		begin(t, backends[b]);
+		ASSERT_OK(weir_host_open(
+			&WEIR_OPTS(weir_host_opts, .sys = weir_sim_sys(rig.sim), .backend = backends[b]),
+			&host));
+		ASSERT_OK(weir_ioas_open(host, NULL, &ioas));
+		ASSERT_OK(weir_map_share(rig.map, ioas, NULL, &map));
+		hand_over();
+		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+			others[i] = dup(rig.file);
+		EXPECT_ERR(-ESTALE, weir_map_share(rig.map, ioas, NULL, &map));
+		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+			close(others[i]);
+		EXPECT_OK(weir_ioas_close(ioas));
+		EXPECT_OK(weir_host_close(host));
+		expect_taken();
+	}
+}
+
 /* Windows ----------------------------------------------------------------------------------------------------- */
 
 #define TARGET "0000:00:03.0"
