@@ -219,7 +219,8 @@ bool can_have(struct t *t, const char *capability)
 	if (!strcmp(capability, "NVME_PAIR"))
 		return try_device(t) == 0 && share_a_group("NVME0", "NVME1");
 	if (!strcmp(capability, "ON_ROOT_BUS"))
-		return try_device(t) == 0 && !strncmp(address_of(t, "NVME0"), "0000:00:", 8);
+		return address_or_null("NVME0") && try_device(t) == 0 &&
+		       !strncmp(address_of(t, "NVME0"), "0000:00:", 8);
 	if (!strcmp(capability, "ROOT"))
 		return geteuid() == 0;
 	if (!strcmp(capability, "SYS_RESOURCE"))
