@@ -119,7 +119,7 @@ UNIT(sim_handover_flips, each_bit_that_the_drivers_keep_is_missed_or_does_no_har
 
 	begin(t, WEIR_BACKEND_IOMMUFD);
 	sending = rig_as_it_is(&description);
-	for (size_t bit = 8 * description.blocks; bit < 8 * description.len; bit += 41) {
+	for (size_t bit = 8 * description.blocks; bit < 8 * description.len; bit += 23) {
 		struct handover_rig next;
 		struct weir_host *host;
 		const char *why;
