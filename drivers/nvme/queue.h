@@ -177,8 +177,8 @@ struct nvme_queue {
 
 /*
  * Of one queue pair: the block "nvme ADDRESS queue ID", admin queue included. Slots, and what a reset left, follow. Values
- * only. Whoever else has the block mapped can write into it, and so have commands be lost, or end one for the other; but nothing in it says where this
- * process reads or writes.
+ * only, and nothing in it says where this process reads or writes: where somebody else can write into it (before Linux 5.1), commands may be lost, or end one
+ * for the other, and no more.
  */
 struct nvme_queue_kept {
 	uint32_t quiet; /* both doorbells are known to have been rung */

@@ -141,7 +141,7 @@ WEIR_API int weir_handover_map(struct weir_ioas *ioas, uint64_t iova, struct wei
  * What is found in a block is to be checked as any file's content.
  *
  * Returns 0 and its address in @ret_block, aligned to 64; -EINVAL: name too long, or length 0; -EEXIST: there is one of another length;
- * -EBUSY: it is open; -ENOSPC: the journal is full; -EPROTO: the journal has been damaged by whoever has it, too; -ENOMEM. Since 0.1.
+ * -EBUSY: it is open; -ENOSPC: the journal is full; -ENOMEM. Since 0.1.
  */
 WEIR_API int weir_block_open(struct weir_host *host, const char *name, size_t len, void **ret_block);
 WEIR_API void weir_block_close(struct weir_host *host, void *block);

@@ -263,13 +263,13 @@ static void end(struct adoption *adoption)
 	free((void *)adoption->faultqs);
 }
 
-/* The host, with the kernel's interface and the journal. @fd is the journal's on success. */
+/* The host, with the kernel's interface, and a journal of its own. */
 static int adopt_host(struct adoption *adoption, const struct weir_sys *sys, int fd)
 {
 	struct weir_description *description = adoption->description;
 	struct weir_journal *journal;
 	int iommufd = -1;
-	int error = weir_journal_adopt(sys, fd, &description->header, &journal);
+	int error = weir_journal_adopt(sys, fd, &description->header, description->tables, &journal);
 
 	if (error)
 		return error;
@@ -287,7 +287,7 @@ static int adopt_host(struct adoption *adoption, const struct weir_sys *sys, int
 		}
 	}
 	if (error)
-		weir_journal_let_go(journal);
+		weir_journal_close(journal);
 	return error;
 }
 
@@ -330,8 +330,6 @@ int weir_handover_adopt(struct weir_description *description, const struct weir_
 
 		weir_first_note(&first, error);
 		weir_adoption_end_files(&adoption);
-		/* The journal's descriptor stays the caller's. */
-		adoption.host->kernel.journal->fd = -1;
 		weir_handover_let_go(adoption.host);
 		adoption.host = NULL;
 		error = weir_first_error(&first);

@@ -63,7 +63,7 @@ void weir_description_close(const struct weir_sys *sys, struct weir_description 
 uint64_t weir_description_sum(const struct weir_journal_header *header, const void *const *tables,
 			      const uint32_t *used);
 
-/* adopt.c: make a host of it, which has all descriptors that it uses, and the journal, @fd, on success. */
+/* adopt.c: make a host of it, which has all descriptors that it uses, and a journal like that of @fd, on success. */
 int weir_handover_adopt(struct weir_description *description, const struct weir_sys *sys, int fd,
 			struct weir_host **ret_host);
 

@@ -148,19 +148,14 @@ static struct weir_host *own_host(const struct weir_kept *kept)
 	const struct weir_sys *sys = kept->sys;
 	struct weir_description description;
 	struct weir_host *host = NULL;
-	int fd = sys->dup(sys->ctx, kept->journal);
 
-	if (fd < 0 || weir_description_open(sys, fd, &description)) {
-		if (fd >= 0)
-			sys->close(sys->ctx, fd);
+	if (weir_description_open(sys, kept->journal, &description))
 		return NULL;
-	}
 	for (uint32_t number = 1; number <= description.used[WEIR_JOURNAL_FDS] && number <= kept->num;
 	     number++)
 		if (kept->fds[number] >= 0)
 			description.fds[number] = sys->dup(sys->ctx, kept->fds[number]);
-	if (weir_handover_adopt(&description, sys, fd, &host))
-		sys->close(sys->ctx, fd);
+	weir_handover_adopt(&description, sys, kept->journal, &host);
 	weir_description_close(sys, &description);
 	if (host && weir_handover_take(host)) {
 		weir_handover_let_go(host);
@@ -180,6 +175,7 @@ int weir_kept_give(struct weir_kept *kept, int socket, const struct weir_handove
 	struct weir_first first = { 0 };
 	struct weir_host *owner = NULL;
 	struct weir_giver giver;
+	uint32_t said;
 	int error = weir_handover_read_options(opts, &o);
 
 	if (!error && o.flags)
@@ -195,6 +191,8 @@ int weir_kept_give(struct weir_kept *kept, int socket, const struct weir_handove
 	/* A container's mappings want an owner that could tell where their memory is; if they cannot have this one, DMA goes on nevertheless. */
 	if (kept->description.header.backend == WEIR_BACKEND_TYPE1)
 		owner = own_host(kept);
+	said = atomic_load(
+		&kept->header->used[WEIR_JOURNAL_FDS]); /* another time it may say something else */
 	giver = (struct weir_giver){ .sys = kept->sys,
 				     .socket = socket,
 				     .timeout_ms = weir_handover_timeout(&o),
@@ -202,11 +200,9 @@ int weir_kept_give(struct weir_kept *kept, int socket, const struct weir_handove
 				     .fds = kept->fds,
 				     .header = kept->header,
 				     .tables = kept->description.header.tables,
-				     .used = kept->num,
+				     .used = said < kept->num ? said : kept->num,
 				     .take_back = take_back,
 				     .ctx = &owner };
-	if (giver.used > atomic_load(&kept->header->used[WEIR_JOURNAL_FDS]))
-		giver.used = atomic_load(&kept->header->used[WEIR_JOURNAL_FDS]);
 	error = weir_handover_pass(&giver);
 	weir_first_note(&first, error);
 	if (owner)

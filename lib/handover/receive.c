@@ -10,7 +10,7 @@
 struct taker {
 	const struct weir_sys *sys;
 	int socket, timeout_ms;
-	int journal; /* -1: none yet, or it is the host's */
+	int journal; /* -1: none yet */
 	struct weir_description description;
 	struct weir_host *host;
 };
@@ -171,9 +171,10 @@ static int receive(struct taker *taker)
 		error = receive_fds(taker);
 	if (!error)
 		error = weir_handover_adopt(&taker->description, taker->sys, taker->journal, &taker->host);
+	if (taker->journal >= 0)
+		taker->sys->close(taker->sys->ctx, taker->journal);
 	if (error)
 		return error;
-	taker->journal = -1;
 	error = agree(taker);
 	return error ? error : take(taker);
 }
@@ -201,8 +202,6 @@ static int give_up(struct taker *taker, int error)
 	if (taker->host)
 		weir_handover_let_go(taker->host);
 	weir_description_close(taker->sys, &taker->description);
-	if (taker->journal >= 0)
-		taker->sys->close(taker->sys->ctx, taker->journal);
 	weir_wire_say(taker->sys, taker->socket, WEIR_WIRE_REFUSED, first.text);
 	taker->sys->close(taker->sys->ctx, taker->socket);
 	return weir_first_error(&first);

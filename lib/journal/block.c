@@ -48,7 +48,6 @@ static const struct weir_slot_block *in_the_way(const struct weir_journal *journ
 	return NULL;
 }
 
-/* Whoever handed the journal over may be able to write into it still: each step goes on, or it is the last. */
 static int place(const struct weir_journal *journal, uint32_t used, uint64_t len, uint64_t *ret_offset)
 {
 	const struct weir_slot_block *block;
@@ -59,8 +58,6 @@ static int place(const struct weir_journal *journal, uint32_t used, uint64_t len
 	while ((block = in_the_way(journal, used, offset, len))) {
 		uint64_t next = (block->offset + block->len + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
 
-		if (next <= offset)
-			return -EPROTO;
 		if (next > room - len)
 			return -ENOSPC;
 		offset = next;
@@ -69,7 +66,6 @@ static int place(const struct weir_journal *journal, uint32_t used, uint64_t len
 	return 0;
 }
 
-/* @name is as the block's, which may lose its end meanwhile. */
 static int reopen(const struct weir_journal *journal, uint32_t number, const char *name, size_t len)
 {
 	uint64_t there = block_at(journal, number)->len;
@@ -88,8 +84,6 @@ static int make(struct weir_journal *journal, uint32_t used, uint32_t number, co
 	uint64_t offset = 0;
 	int error = place(journal, used, len, &offset);
 
-	if (error == -EPROTO)
-		return weir_fail(error, "the journal is damaged: one of its blocks lies outside of it");
 	if (error)
 		return weir_fail(
 			error, "the journal has %" PRIu64 " bytes for blocks; there is no room for %zu more",
@@ -109,7 +103,6 @@ static int open_locked(struct weir_journal *journal, const char *name, size_t le
 {
 	uint32_t used = weir_journal_used(journal, WEIR_JOURNAL_BLOCKS);
 	uint32_t number = find(journal, name, used);
-	uint64_t offset;
 	int error;
 
 	if (number) {
@@ -124,12 +117,7 @@ static int open_locked(struct weir_journal *journal, const char *name, size_t le
 	}
 	if (error)
 		return error;
-	/* Whoever handed the journal over may be able to write into it still. */
-	offset = block_at(journal, number)->offset;
-	if (offset % ALIGN || offset > journal->layout.block_bytes ||
-	    len > journal->layout.block_bytes - offset)
-		return weir_fail(-EPROTO, "the journal is damaged: the block '%s' lies outside of it", name);
-	journal->blocks[number] = bytes_at(journal, offset);
+	journal->blocks[number] = bytes_at(journal, block_at(journal, number)->offset);
 	*ret_block = journal->blocks[number];
 	return 0;
 }

@@ -10,7 +10,10 @@
 #include <sys/mman.h>
 
 #include "error.h"
-#include "kernel/memfd.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x10
+#endif
 
 enum { PAGE = 4096, USUAL_MAPS = 1 << 16, MOST_MAPS = 1 << 26, USUAL_BLOCK_BYTES = 1 << 20 };
 
@@ -44,23 +47,19 @@ static uint64_t whole_pages(uint64_t len)
 	return (len + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
-static void lay_out(struct weir_journal_header *header, uint64_t maps, uint64_t block_bytes)
+/* Where everything is: @num slots of each table, one after the other, and the blocks. */
+static void lay_out(struct weir_journal_header *header, const uint32_t *num, uint64_t block_bytes)
 {
 	uint64_t at = whole_pages(sizeof(*header));
 
-	*header = (struct weir_journal_header){ .version = WEIR_JOURNAL_VERSION,
-						.header_size = sizeof(*header),
-						.block_bytes = whole_pages(block_bytes) };
-	memcpy(header->magic, WEIR_JOURNAL_MAGIC, sizeof(header->magic));
 	for (int table = 0; table < WEIR_JOURNAL_TABLES; table++) {
-		uint32_t num = kinds[table].num + (kinds[table].per_map ? (uint32_t)maps : 0);
-
-		header->tables[table].num = num;
-		header->tables[table].size = kinds[table].size;
-		header->tables[table].offset = at;
-		at += whole_pages((uint64_t)num * kinds[table].size);
+		header->tables[table] = (struct weir_journal_place){ .num = num[table],
+								     .size = kinds[table].size,
+								     .offset = at };
+		at += whole_pages((uint64_t)num[table] * kinds[table].size);
 	}
 	header->blocks = at;
+	header->block_bytes = whole_pages(block_bytes);
 	header->len = at + header->block_bytes;
 }
 
@@ -101,52 +100,78 @@ static struct weir_journal *new_journal(const struct weir_sys *sys, const struct
 	return NULL;
 }
 
-static int attach_file(struct weir_journal *journal, int fd)
+/* Nobody who is given it changes its length, or, from Linux 5.1 on, writes into it. */
+static int seal(const struct weir_sys *sys, int fd)
 {
-	void *start;
-	int error = journal->sys->mmap(journal->sys->ctx, NULL, journal->layout.len, PROT_READ | PROT_WRITE,
-				       MAP_SHARED, fd, 0, &start);
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	int error = sys->fcntl(sys->ctx, fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE);
 
-	if (error)
+	return error == -EINVAL ? sys->fcntl(sys->ctx, fd, F_ADD_SEALS, seals) : error;
+}
+
+/* As long as the layout says, and zero. */
+static int make_file(struct weir_journal *journal)
+{
+	const struct weir_sys *sys = journal->sys;
+	int fd = sys->memfd_create(sys->ctx, "weir-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING), error;
+	void *start = NULL;
+
+	if (fd < 0)
+		return fd;
+	error = sys->ftruncate(sys->ctx, fd, journal->layout.len);
+	if (!error)
+		error = sys->mmap(sys->ctx, NULL, journal->layout.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+				  0, &start);
+	if (!error)
+		error = seal(sys, fd);
+	if (error) {
+		if (start)
+			sys->munmap(sys->ctx, start, journal->layout.len);
+		sys->close(sys->ctx, fd);
 		return error;
+	}
 	journal->fd = fd;
 	journal->header = start;
+	*journal->header = journal->layout;
+	return 0;
+}
+
+/* With its file. */
+static int make(const struct weir_sys *sys, const struct weir_journal_header *header,
+		struct weir_journal **ret_journal)
+{
+	struct weir_journal *journal = new_journal(sys, header);
+	int error;
+
+	if (!journal)
+		return weir_fail(-ENOMEM, "no memory for a journal");
+	error = make_file(journal);
+	if (error) {
+		free_journal(journal);
+		return weir_fail(error, "making a journal of %" PRIu64 " bytes: %s", header->len,
+				 strerror(-error));
+	}
+	*ret_journal = journal;
 	return 0;
 }
 
 int weir_journal_open(const struct weir_sys *sys, uint64_t maps, uint64_t block_bytes,
 		      struct weir_journal **ret_journal)
 {
-	struct weir_journal_header header;
-	struct weir_journal *journal;
-	int fd, error;
+	struct weir_journal_header header = { .version = WEIR_JOURNAL_VERSION,
+					      .header_size = sizeof(header) };
+	uint32_t num[WEIR_JOURNAL_TABLES];
 
 	if (maps > MOST_MAPS || block_bytes > MOST_BLOCK_BYTES)
 		return weir_fail(-EINVAL,
 				 "a journal has room for %d mappings and %" PRIu64 " bytes of blocks at most",
 				 MOST_MAPS, MOST_BLOCK_BYTES);
-	lay_out(&header, maps ? maps : USUAL_MAPS, block_bytes ? block_bytes : USUAL_BLOCK_BYTES);
-	journal = new_journal(sys, &header);
-	if (!journal)
-		return weir_fail(-ENOMEM, "no memory for a journal");
-	fd = weir_memfd_sealed(sys, "weir-journal", 0, header.len);
-	error = fd < 0 ? fd : attach_file(journal, fd);
-	if (error) {
-		if (fd >= 0)
-			sys->close(sys->ctx, fd);
-		free_journal(journal);
-		return weir_fail(error, "making a journal of %" PRIu64 " bytes: %s", header.len,
-				 strerror(-error));
-	}
-	*journal->header = header;
-	*ret_journal = journal;
-	return 0;
-}
-
-void weir_journal_let_go(struct weir_journal *journal)
-{
-	journal->fd = -1;
-	weir_journal_close(journal);
+	memcpy(header.magic, WEIR_JOURNAL_MAGIC, sizeof(header.magic));
+	for (int table = 0; table < WEIR_JOURNAL_TABLES; table++)
+		num[table] =
+			kinds[table].num + (kinds[table].per_map ? (uint32_t)(maps ? maps : USUAL_MAPS) : 0);
+	lay_out(&header, num, block_bytes ? block_bytes : USUAL_BLOCK_BYTES);
+	return make(sys, &header, ret_journal);
 }
 
 int weir_journal_close(struct weir_journal *journal)
@@ -217,14 +242,15 @@ uint32_t weir_journal_used(struct weir_journal *journal, enum weir_journal_table
 	return used;
 }
 
-/* Numbers that are taken stay so; the others are free, the lowest first. */
-static void find_free(struct weir_journal *journal, enum weir_journal_table table)
+/* Numbers that are taken stay so; the others are free, the lowest first. @slots: of our own. */
+static void find_free(struct weir_journal *journal, enum weir_journal_table table, const char *slots)
 {
 	uint32_t used = atomic_load(&journal->layout.used[table]);
 
 	journal->slots[table].used = used;
 	for (; used; used--) {
-		const struct weir_slot *slot = weir_journal_at(journal, table, used);
+		const struct weir_slot *slot =
+			(const struct weir_slot *)(slots + (uint64_t)(used - 1) * kinds[table].size);
 
 		if (journal->serial < slot->serial)
 			journal->serial = slot->serial;
@@ -235,23 +261,64 @@ static void find_free(struct weir_journal *journal, enum weir_journal_table tabl
 	}
 }
 
-int weir_journal_adopt(const struct weir_sys *sys, int fd, const struct weir_journal_header *header,
-		       struct weir_journal **ret_journal)
+static int copy_bytes(struct weir_journal *journal, uint64_t to, int fd, uint64_t from, uint64_t len)
 {
-	struct weir_journal *journal = new_journal(sys, header);
+	for (uint64_t done = 0; done < len;) {
+		ssize_t got = journal->sys->pread(journal->sys->ctx, fd, (char *)journal->header + to + done,
+						  len - done, from + done);
+
+		if (got == -EINTR)
+			continue;
+		if (got <= 0)
+			return weir_fail(got ? (int)got : -EPROTO, "reading the journal's blocks: %s",
+					 got ? strerror((int)-got) : "it is too short");
+		done += (uint64_t)got;
+	}
+	return 0;
+}
+
+/* @from: where they begin in @fd. */
+static int copy_blocks(struct weir_journal *journal, int fd, uint64_t from,
+		       const struct weir_slot_block *blocks)
+{
+	uint32_t used = journal->slots[WEIR_JOURNAL_BLOCKS].used;
+	int error = 0;
+
+	for (uint32_t i = 0; i < used && !error; i++)
+		if (weir_slot_state(&blocks[i].slot) == WEIR_SLOT_IN_FORCE)
+			error = copy_bytes(journal, journal->layout.blocks + blocks[i].offset, fd,
+					   from + blocks[i].offset, blocks[i].len);
+	return error;
+}
+
+int weir_journal_adopt(const struct weir_sys *sys, int fd, const struct weir_journal_header *theirs,
+		       void *const *tables, struct weir_journal **ret_journal)
+{
+	struct weir_journal_header header = *theirs;
+	struct weir_first first = { 0 };
+	struct weir_journal *journal;
+	uint32_t num[WEIR_JOURNAL_TABLES];
 	int error;
 
-	if (!journal)
-		return weir_fail(-ENOMEM, "no memory for a journal");
-	error = attach_file(journal, fd);
-	if (error) {
-		free_journal(journal);
-		return weir_fail(error, "mapping the journal: %s", strerror(-error));
-	}
+	/* As many of everything; but where it is, is not for them to say. */
 	for (int table = 0; table < WEIR_JOURNAL_TABLES; table++)
-		find_free(journal, table);
-	for (uint32_t i = 0; i <= header->tables[WEIR_JOURNAL_FDS].num; i++)
+		num[table] = theirs->tables[table].num;
+	lay_out(&header, num, theirs->block_bytes);
+	error = make(sys, &header, &journal);
+	if (error)
+		return error;
+	for (uint32_t i = 0; i <= num[WEIR_JOURNAL_FDS]; i++)
 		journal->fds[i] = -1;
+	for (int table = 0; table < WEIR_JOURNAL_TABLES; table++) {
+		find_free(journal, table, tables[table]);
+		memcpy(weir_journal_at(journal, table, 1), tables[table],
+		       (uint64_t)journal->slots[table].used * kinds[table].size);
+	}
+	weir_first_note(&first, copy_blocks(journal, fd, theirs->blocks, tables[WEIR_JOURNAL_BLOCKS]));
+	if (first.error) {
+		weir_journal_close(journal);
+		return weir_first_error(&first);
+	}
 	*ret_journal = journal;
 	return 0;
 }

@@ -25,7 +25,7 @@ struct weir_journal {
 	const struct weir_sys *sys;
 	int fd;
 	struct weir_journal_header *header;
-	struct weir_journal_header layout; /* as it was checked: others may write into the file */
+	struct weir_journal_header layout; /* the same, but for what changes in it */
 	_Atomic bool stale;                /* the host is somebody else's now: nothing is entered any more */
 
 	/* Guards what follows, and which slots are taken. */
@@ -46,13 +46,15 @@ struct weir_journal {
 int weir_journal_open(const struct weir_sys *sys, uint64_t maps, uint64_t block_bytes,
 		      struct weir_journal **ret_journal);
 
-/* Take over one that was handed over, of which @header has been checked: @fd becomes the journal's, on success. */
-int weir_journal_adopt(const struct weir_sys *sys, int fd, const struct weir_journal_header *header,
-		       struct weir_journal **ret_journal);
+/*
+ * Make one that says what another did, which was handed over: whoever has that may write into it still, and into this one nobody else does. @theirs, its header, and @tables, of as many
+ * slots as that says are used, are a copy of it in memory, and have been checked; blocks are read from @fd.
+ */
+int weir_journal_adopt(const struct weir_sys *sys, int fd, const struct weir_journal_header *theirs,
+		       void *const *tables, struct weir_journal **ret_journal);
 
-/* Its descriptors are their owners'. Returns 0 or why it is mapped still. Letting go leaves its own descriptor to the caller. */
+/* Its descriptors are their owners'. Returns 0 or why it is mapped still. */
 int weir_journal_close(struct weir_journal *journal);
-void weir_journal_let_go(struct weir_journal *journal);
 
 /* A slot of @table, which stays free for others to see until it is intended. -ENOSPC, -ESTALE, with texts. */
 int weir_journal_take(struct weir_journal *journal, enum weir_journal_table table, uint32_t *ret_number);

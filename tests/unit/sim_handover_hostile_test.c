@@ -2,7 +2,9 @@
 /* A giver that means harm, and not by what it describes at first: it changes that later. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,22 +49,6 @@ static void end(struct t *t)
 	rig_end_machine(&rig);
 }
 
-/* In the journal that the taker has by now. */
-static struct weir_slot_block write_block(uint64_t offset, uint64_t len)
-{
-	const struct weir_journal_place *place = &description.header.tables[WEIR_JOURNAL_BLOCKS];
-	struct weir_slot_block block;
-
-	ASSERT_EQ(pread(description.sent, &block, sizeof(block), (off_t)place->offset),
-		  (ssize_t)sizeof(block));
-	ASSERT_EQ(block.slot.state, WEIR_SLOT_IN_FORCE);
-	block.offset = offset;
-	block.len = len;
-	ASSERT_EQ(pwrite(description.sent, &block, sizeof(block), (off_t)place->offset),
-		  (ssize_t)sizeof(block));
-	return block;
-}
-
 /* In the bytes that are to be sent. */
 static void find_devices(struct weir_slot_device *ret_devices[2])
 {
@@ -79,29 +65,47 @@ static void find_devices(struct weir_slot_device *ret_devices[2])
 	ASSERT_EQ(num, 2);
 }
 
-/* Looking for a gap for another one ends, and what is of no use is not opened. */
-UNIT(sim_handover_hostile, a_block_that_grows_without_end_holds_nobody_up)
+/* Whoever sent it has it still; what is written into it then is nothing to the successor, which works with all that it was told before. */
+UNIT(sim_handover_hostile, what_becomes_of_their_journal_is_no_concern_of_ours)
 {
 	struct rig_sending sending;
-	struct weir_slot_block was;
+	struct handover_rig next;
 	struct weir_host *host;
-	void *block = NULL;
+	unsigned char *noise;
 
 	begin(t, WEIR_BACKEND_IOMMUFD);
 	sending = rig_as_it_is(&description);
 	ASSERT_OK(rig_receive(&rig, &description, &sending, &host));
-	was = write_block(0, UINT64_MAX);
-	EXPECT_ERR(-EPROTO, weir_block_open(host, "another", 64, &block));
-	EXPECT_CONTAINS(weir_error(), "damaged");
-	EXPECT_ERR(-EEXIST, weir_block_open(host, was.name, 64, &block));
-	EXPECT_CONTAINS(weir_error(), was.name);
-	write_block(description.header.block_bytes, 64);
-	EXPECT_ERR(-EPROTO, weir_block_open(host, was.name, 64, &block));
-	EXPECT_TRUE(block == NULL);
-	/* One that is beyond all is in nobody's way. */
-	EXPECT_OK(weir_block_open(host, "another", 64, &block));
-	weir_block_close(host, block);
+	noise = malloc(description.header.len);
+	ASSERT_TRUE(noise != NULL);
+	memset(noise, 0xa5, description.header.len);
+	EXPECT_EQ(pwrite(description.sent, noise, description.header.len, 0),
+		  (ssize_t)description.header.len);
+	free(noise);
+	ASSERT_FINE(rig_follow(&next, &rig, host));
+	rig_forget_drivers(&next);
 	weir_handover_refuse(host, NULL);
+	end(t);
+}
+
+/* Nor can a keeper, or a successor that was refused, write into ours. */
+UNIT(sim_handover_hostile, who_is_given_our_journal_can_read_it)
+{
+	size_t len;
+	void *map;
+
+	begin(t, WEIR_BACKEND_IOMMUFD);
+	len = description.header.len;
+	EXPECT_TRUE(mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, description.journal, 0) ==
+		    MAP_FAILED);
+	EXPECT_EQ(errno, EPERM);
+	EXPECT_EQ(pwrite(description.journal, "", 1, 0), -1);
+	EXPECT_EQ(errno, EPERM);
+	map = mmap(NULL, len, PROT_READ, MAP_SHARED, description.journal, 0);
+	ASSERT_TRUE(map != MAP_FAILED);
+	EXPECT_EQ(mprotect(map, len, PROT_READ | PROT_WRITE), -1);
+	EXPECT_EQ(memcmp(map, WEIR_JOURNAL_MAGIC, 8), 0);
+	munmap(map, len);
 	end(t);
 }
 
