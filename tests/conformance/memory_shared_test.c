@@ -35,6 +35,35 @@ CONFORMANCE(memory, a_second_space_reaches_the_same_memory, NEEDS(NVME0, EDU1, L
 	EXPECT_ERR(-ENOENT, weir_memory_iova_in(memory, second, &after, &iova));
 }
 
+/* Devices have to be done with what is freed: what they write there then is found by who has it next. */
+CONFORMANCE(memory, what_was_freed_is_reached_through_a_second_space_until_it_leaves,
+	    NEEDS(NVME0, EDU1, LOCKED_MEMORY))
+{
+	struct weir_ioas *first = new_ioas(t), *second = new_ioas(t);
+	struct edu *edu = new_edu(t, second, "EDU1", 0);
+	/* Room for one buffer. */
+	struct weir_memory *memory = new_dma_memory(
+		t, first,
+		&WEIR_OPTS(weir_memory_opts, SMALL, .chunk = PAGE, .limit = PAGE, .address_bits = EDU1_BITS));
+	struct weir_buffer buffer = new_buffer(t, memory, PAGE, NULL);
+	unsigned char *page = buffer.addr;
+	uint64_t iova = 0;
+
+	new_device(t, first, "NVME0", 0);
+	ASSERT_OK(weir_memory_share(memory, second));
+	ASSERT_OK(weir_memory_iova_in(memory, second, &buffer, &iova));
+	memset(page, 1, PAGE);
+	ASSERT_OK(weir_memory_free(memory, &buffer));
+	dma_writes(t, edu, iova, 7, PAGE / 2);
+	buffer = new_buffer(t, memory, PAGE, NULL);
+	EXPECT_TRUE(buffer.addr == page);
+	EXPECT_TRUE(all_bytes(page, 7, PAGE / 2) && all_bytes(page + PAGE / 2, 1, PAGE / 2));
+	ASSERT_OK(weir_memory_free(memory, &buffer));
+	EXPECT_TRUE(dma_reaches(t, edu, iova, page, PAGE));
+	ASSERT_OK(weir_memory_unshare(memory, second));
+	EXPECT_TRUE(dma_write_stopped(t, edu, iova, page, PAGE));
+}
+
 CONFORMANCE(memory, it_can_be_read_only_for_devices, NEEDS(READ_ONLY, DMA_DEVICE, FAULT_COUNT))
 {
 	struct weir_ioas *ioas = new_ioas(t);

@@ -5,6 +5,8 @@
 #include "conformance/os.h"
 
 #include <errno.h>
+#include <numa.h>
+#include <numaif.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,27 +200,52 @@ CONFORMANCE(memory, a_node_that_is_not_there_is_refused, NEEDS(EDU0, LOCKED_MEMO
 	in_both_states(t, check_nodes);
 }
 
-/* Every machine has node 0, but not every kernel and container lets one ask for it. */
-CONFORMANCE(memory, it_is_of_the_node_that_was_asked_for, NEEDS(LOCKED_MEMORY))
+/* The node that a page is of; or a negative errno. */
+static int node_of(void *page)
 {
+	int node = -1;
+
+	return get_mempolicy(&node, NULL, 0, page, MPOL_F_NODE | MPOL_F_ADDR) ? -errno : node;
+}
+
+/* Not every kernel and container lets one ask for it. */
+static void check_pages_of(struct weir_ioas *ioas, uint32_t node)
+{
+	enum { PAGES = 64 };
 	struct weir_memory *memory;
 	struct weir_buffer buffer;
-	int error;
+	char name[32];
 
-	record_no_calls(t);
-	error = weir_memory_open(
-		new_ioas(t),
-		&WEIR_OPTS(weir_memory_opts, SMALL, .initial = PAGE, .flags = WEIR_MEMORY_NODE, .node = 0),
-		&memory);
-	if (error) {
-		if (!strstr(weir_error(), "NUMA node 0"))
+	snprintf(name, sizeof(name), "NUMA node %u", node);
+	if (weir_memory_open(ioas,
+			     &WEIR_OPTS(weir_memory_opts, SMALL, .initial = PAGE, .flags = WEIR_MEMORY_NODE,
+					.node = node),
+			     &memory)) {
+		if (!strstr(weir_error(), name))
 			FAIL("%s", weir_error());
 		return;
 	}
-	if (weir_memory_alloc(memory, PAGE, NULL, &buffer))
+	/* More than there is to begin with, so that some of it is of a chunk that came later. */
+	if (weir_memory_alloc(memory, (uint64_t)PAGES * PAGE, NULL, &buffer))
 		FAIL("%s", weir_error());
+	for (size_t i = 0; i < PAGES; i++) {
+		int is = node_of((char *)buffer.addr + i * PAGE);
+
+		if (is != (int)node)
+			FAIL("page %zu is of node %d, not of node %u", i, is, node);
+	}
 	if (weir_memory_close(memory))
 		FAIL("%s", weir_error());
+}
+
+/* Every machine has node 0. */
+CONFORMANCE(memory, it_is_of_the_node_that_was_asked_for, NEEDS(LOCKED_MEMORY))
+{
+	struct weir_ioas *ioas = new_ioas(t);
+
+	record_no_calls(t);
+	for (uint32_t node = 0; (int)node <= numa_max_node(); node++)
+		check_pages_of(ioas, node);
 }
 
 /* Its limit --------------------------------------------------------------------------------------------------------------- */

@@ -7,12 +7,22 @@
 #include <sched.h>
 #include <time.h>
 
+#include "kernel/iommufd_abi.h"
+
 enum { REQUESTERS = 2, ANSWERERS = 3, AT_ONCE = 4, LATE = 64, THREADS = REQUESTERS + ANSWERERS + 1 };
+
+/* Of so many groups of each device, the first is held until all is over: it expires, or its device leaves first. */
+enum { HELD_OF = 16 };
 
 struct run {
 	struct fault_stress *stress;
 	atomic_uint next, requesters_left;
 	atomic_bool stop;
+
+	/* By group; and how many, by queue. */
+	struct weir_fault_token held[STRESS_GROUPS];
+	unsigned int held_from[STRESS_GROUPS];
+	atomic_uint num_held[STRESS_QUEUES];
 
 	/* Tokens that are answered later, by whoever comes. */
 	pthread_mutex_t lock;
@@ -43,6 +53,14 @@ static void answer(struct run *run, unsigned int queue, const struct weir_fault_
 		stress->other_error = error;
 }
 
+/* None of these can be accepted. */
+static void answer_held(struct run *run, uint32_t group)
+{
+	answer(run, run->held_from[group], &run->held[group]);
+	run->stress->num_held++;
+	run->stress->held_answered += run->stress->answered[group];
+}
+
 /* Keep one for later, and answer that which was kept in its place. */
 static void keep(struct run *run, unsigned int queue, const struct weir_fault_token *token)
 {
@@ -67,7 +85,14 @@ static void handle(struct run *run, unsigned int queue, struct weir_fault *fault
 	const struct weir_fault_token token = fault->token;
 
 	weir_fault_free(fault);
-	switch (token.group % 4) {
+	if (token.group / STRESS_DEVICES % HELD_OF == 0) {
+		run->held[token.group] = token;
+		run->held_from[token.group] = queue;
+		run->num_held[queue]++;
+		return;
+	}
+	/* Each device has all four. */
+	switch (token.group / STRESS_DEVICES % 4) {
 	case 0:
 		answer(run, queue, &token);
 		break;
@@ -135,12 +160,33 @@ static void note(struct run *run, int error)
 		run->stress->other_error = error;
 }
 
+/*
+ * Each device's first group is held, in a queue of its own: when the first queue's has expired, and the others' are outstanding, then what is late and what is orphaned
+ * comes in every run.
+ */
+static void wait_for_what_is_held(struct run *run)
+{
+	struct weir_faultq *first = run->stress->queues[0];
+	struct weir_faultq_info info = { 0 };
+	bool all = false;
+
+	while (!all || !info.num_expired) {
+		pause_us(1000);
+		note(run, weir_faultq_expire(first) < 0 ? -EIO : 0);
+		weir_faultq_info(first, &info, sizeof(info));
+		all = true;
+		for (unsigned int q = 0; q < STRESS_QUEUES; q++)
+			all = all && run->num_held[q];
+	}
+}
+
 /* Devices go from queue to queue, and now and then to none for a moment. */
 static void *mover(void *arg)
 {
 	struct run *run = arg;
 	struct fault_stress *stress = run->stress;
 
+	wait_for_what_is_held(run);
 	for (unsigned int round = 0; !run->stop; round++) {
 		unsigned int device = round % STRESS_DEVICES, queue = round / 3 % STRESS_QUEUES;
 
@@ -194,6 +240,9 @@ int fault_stress_run(struct fault_stress *stress)
 	/* The last ones are very late. */
 	for (unsigned int i = 0; i < run->num_late; i++)
 		answer(run, run->late[i].queue, &run->late[i].token);
+	for (uint32_t i = 0; i < STRESS_GROUPS; i++)
+		if (run->held[i].serial)
+			answer_held(run, i);
 	pthread_mutex_destroy(&run->lock);
 	free(run);
 	return error;
@@ -216,4 +265,12 @@ struct weir_faultq_info fault_stress_info(const struct fault_stress *stress)
 		sum.num_stale += info.num_stale;
 	}
 	return sum;
+}
+
+void fault_stress_see(struct fault_cookies *cookies, int fd, const void *answer, size_t len)
+{
+	const struct abi_iommu_hwpt_page_response *response = answer;
+
+	if (fd >= 0 && fd < COOKIE_FDS && len == sizeof(*response) && response->cookie < COOKIES)
+		cookies->again += atomic_exchange(&cookies->seen[fd][response->cookie], true);
 }

@@ -50,6 +50,7 @@ static const struct {
 	{ "nested_peer.*", "how often the device copies is chance" },
 	{ "shadow.what_leaves_stage_2_*",
 	  "what is lost is in another space than the mapping that is closed" },
+	{ "dirty.of_a_million_*", "the calls of dirty.pages_that_were_written_*, hundreds of times" },
 	{ "dirty.the_table_may_change_*", "what is called from a callback is part of what calls that" },
 	{ "away.hot_reset_tells_of_functions_on_another_host",
 	  "an open that fails uses up what was handed over" },

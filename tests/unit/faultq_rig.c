@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "support/fault_stress.h"
 
 static void close_machine(void *sim)
 {
@@ -45,6 +48,7 @@ static void detach(void *device)
 }
 
 static atomic_uint writes, bad_writes;
+static struct fault_cookies cookies;
 static ssize_t (*write_below)(void *ctx, int fd, const void *buf, size_t len);
 
 /* Nothing but answers is written in these cases. */
@@ -54,6 +58,7 @@ static ssize_t counted_write(void *ctx, int fd, const void *buf, size_t len)
 
 	writes++;
 	bad_writes += result != (ssize_t)len;
+	fault_stress_see(&cookies, fd, buf, len);
 	return result;
 }
 
@@ -65,6 +70,11 @@ unsigned int rig_writes(void)
 unsigned int rig_bad_writes(void)
 {
 	return bad_writes;
+}
+
+unsigned int rig_cookies_again(void)
+{
+	return cookies.again;
 }
 
 /* Under the machine's lock. */
@@ -139,6 +149,7 @@ struct faultq_rig *faultq_rig_open(struct t *t, uint32_t iommu, const struct wei
 	write_below = rig->table.write;
 	rig->table.write = counted_write;
 	writes = bad_writes = 0;
+	memset(&cookies, 0, sizeof(cookies));
 	ASSERT_OK(weir_host_open(
 		&WEIR_OPTS(weir_host_opts, .backend = WEIR_BACKEND_IOMMUFD, .sys = &rig->table), &rig->host));
 	t_defer(t, close_host, rig->host);

@@ -41,6 +41,8 @@ void rig_detach_later(struct t *t, struct weir_device *device);
 /* How many answers the kernel was given, and how many of these it did not take, since the rig was opened. */
 unsigned int rig_writes(void);
 unsigned int rig_bad_writes(void);
+/* How often an answer had a number of the kernel's that another one to the same queue had before. */
+unsigned int rig_cookies_again(void);
 
 /* The device requests a page: as one group. */
 void rig_request(struct faultq_rig *rig, unsigned int device, uint32_t pasid, uint32_t id, uint64_t iova);

@@ -12,7 +12,7 @@
 
 #include "unit/yes_host.h"
 
-enum { PLACES = 96, MAPPERS = 2, READERS = 2, PAGE = 4096 };
+enum { PLACES = 96, PAGE = 4096 };
 
 static const uint64_t mib = 1 << 20, memory = 0x100000000000, iovas = 0x200000000;
 
@@ -27,6 +27,7 @@ struct place {
 struct arena {
 	struct weir_ioas *ioas;
 	struct place places[PLACES];
+	unsigned int mappers;
 	_Atomic bool over;
 	_Atomic unsigned int changed, found, missed, wrong;
 };
@@ -77,7 +78,9 @@ static void *map_and_unmap(void *arg)
 	struct worker *worker = arg;
 
 	while (!atomic_load(&worker->arena->over)) {
-		uint64_t at = draw(&worker->random, PLACES / MAPPERS) * MAPPERS + worker->number;
+		uint64_t at =
+			draw(&worker->random, PLACES / worker->arena->mappers) * worker->arena->mappers +
+			worker->number;
 		struct place *place = &worker->arena->places[at];
 
 		atomic_fetch_add(&place->changes, 1);
@@ -164,8 +167,9 @@ UNIT(lookup_threads, find_what_is_mapped_and_nothing_else)
 {
 	struct yes_kernel *yes = new_yes_kernel(t);
 	struct arena *arena = calloc(1, sizeof(*arena));
-	struct worker workers[MAPPERS + READERS];
-	pthread_t threads[MAPPERS + READERS];
+	struct worker workers[2 * MOST_OF_A_KIND];
+	pthread_t threads[2 * MOST_OF_A_KIND];
+	const unsigned int each = threads_of_a_kind();
 
 	ASSERT_TRUE(arena);
 	t_defer(t, free, arena);
@@ -174,15 +178,16 @@ UNIT(lookup_threads, find_what_is_mapped_and_nothing_else)
 				 &WEIR_OPTS(weir_ioas_opts, .flags = WEIR_IOAS_LOOKUP), &arena->ioas));
 	t_defer(t, close_space, arena->ioas);
 	new_device(t, arena->ioas, YES_ADDRESS_0);
-	for (unsigned int i = 0; i < MAPPERS + READERS; i++) {
+	arena->mappers = each;
+	for (unsigned int i = 0; i < 2 * each; i++) {
 		workers[i] = (struct worker){ .arena = arena, .number = i, .random = i + 1 };
-		start(&threads[i], i < MAPPERS ? map_and_unmap : look_up, &workers[i]);
+		start(&threads[i], i < each ? map_and_unmap : look_up, &workers[i]);
 	}
 	do {
 		nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
 	} while (atomic_load(&arena->changed) < 10000 || atomic_load(&arena->found) < 10000);
 	atomic_store(&arena->over, true);
-	for (int i = 0; i < MAPPERS + READERS; i++)
+	for (unsigned int i = 0; i < 2 * each; i++)
 		pthread_join(threads[i], NULL);
 	EXPECT_EQ(0, atomic_load(&arena->missed));
 	EXPECT_EQ(0, atomic_load(&arena->wrong));

@@ -12,7 +12,7 @@
 
 #include "unit/yes_host.h"
 
-enum { PAGE = 4096, MAPPERS = 3, SLOTS = 8, MOST_PAGES = 16 };
+enum { PAGE = 4096, SLOTS = 8, MOST_PAGES = 16, OTHERS = 3 };
 
 /* Fixed ranges for those that unmap by range; everything else is chosen above 4 GiB. */
 static const uint64_t window = 0x100000000, window_last = 0x107ffffff, low_window = 0x200000;
@@ -21,6 +21,7 @@ struct arena {
 	struct weir_host *host;
 	struct weir_ioas *ioas;
 	unsigned char *memory;
+	unsigned int each; /* of mappers, and of those that unmap ranges */
 	atomic_bool over;
 	_Atomic unsigned int maps, range_unmaps, openings, answers;
 };
@@ -209,7 +210,7 @@ static void check_rest(struct arena *arena, struct yes_kernel *yes, const struct
 	struct weir_device *device;
 	uint64_t maps = 0, bytes = 0;
 
-	for (int i = 0; i < MAPPERS; i++) {
+	for (unsigned int i = 0; i < arena->each; i++) {
 		maps += mappers[i].num_maps;
 		bytes += mappers[i].mapped_bytes;
 	}
@@ -220,7 +221,7 @@ static void check_rest(struct arena *arena, struct yes_kernel *yes, const struct
 	EXPECT_EQ(0, yes->num_mapped);
 	ASSERT_OK(weir_device_open(arena->ioas, YES_ADDRESS_1, NULL, &device));
 	EXPECT_EQ(bytes / PAGE, yes->num_mapped);
-	for (int i = 0; i < MAPPERS; i++)
+	for (unsigned int i = 0; i < arena->each; i++)
 		for (int k = 0; k < SLOTS; k++)
 			EXPECT_OK(weir_map_close(mappers[i].maps[k]));
 	EXPECT_EQ(0, yes->num_mapped);
@@ -239,8 +240,8 @@ static void run(struct t *t, enum weir_backend backend)
 {
 	struct yes_kernel *yes = new_yes_kernel(t);
 	struct arena *arena = calloc(1, sizeof(*arena));
-	struct mapper mappers[MAPPERS], rangers[2];
-	pthread_t threads[MAPPERS + 5];
+	struct mapper mappers[MOST_OF_A_KIND], rangers[MOST_OF_A_KIND];
+	pthread_t threads[2 * MOST_OF_A_KIND + OTHERS];
 	int num = 0;
 
 	ASSERT_TRUE(arena);
@@ -250,11 +251,12 @@ static void run(struct t *t, enum weir_backend backend)
 	arena->host = new_host(t, yes, backend);
 	arena->ioas = new_ioas(t, arena->host);
 	arena->memory = new_memory(t, PAGE, MOST_PAGES * (size_t)PAGE);
-	for (unsigned int i = 0; i < MAPPERS; i++) {
+	arena->each = threads_of_a_kind();
+	for (unsigned int i = 0; i < arena->each; i++) {
 		mappers[i] = (struct mapper){ .arena = arena, .random = i + 1 };
 		start(&threads[num++], map_and_close, &mappers[i]);
 	}
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < arena->each; i++) {
 		rangers[i] = (struct mapper){ .arena = arena, .random = i + 1, .num_maps = i };
 		start(&threads[num++], map_and_unmap_ranges, &rangers[i]);
 	}

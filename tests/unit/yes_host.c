@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const enum weir_backend all_backends[NUM_BACKENDS] = { WEIR_BACKEND_IOMMUFD, WEIR_BACKEND_TYPE1,
 						       WEIR_BACKEND_COMPAT };
@@ -79,4 +80,13 @@ void *new_memory(struct t *t, size_t align, size_t len)
 	memset(memory, 0x5a, len);
 	t_defer(t, free, memory);
 	return memory;
+}
+
+unsigned int threads_of_a_kind(void)
+{
+	long num = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (num < 2)
+		return 2;
+	return num > MOST_OF_A_KIND ? MOST_OF_A_KIND : (unsigned int)num;
 }

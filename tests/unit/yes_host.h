@@ -18,6 +18,10 @@ struct weir_device *new_device(struct t *t, struct weir_ioas *ioas, const char *
 /* Memory that can be mapped: @len bytes at a multiple of @align. */
 void *new_memory(struct t *t, size_t align, size_t len);
 
+/* How many threads of one kind there are to be: as many as there are processors, but 2 at least and MOST_OF_A_KIND at most. */
+enum { MOST_OF_A_KIND = 16 };
+unsigned int threads_of_a_kind(void);
+
 /* All backends, for loops. */
 enum { NUM_BACKENDS = 3 };
 extern const enum weir_backend all_backends[NUM_BACKENDS];
