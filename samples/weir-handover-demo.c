@@ -248,6 +248,19 @@ static void upgrade(struct reading *reading, const struct options *options, char
 	go_on(reading);
 }
 
+/*
+ * With as many commands under way as there can be. Were there others that the queue had no room for, the successor could not tell them from commands
+ * that got lost: then another time.
+ */
+static int upgrade_busy(struct reading *reading, const struct options *options, char **argv)
+{
+	int r = reading_fill(reading);
+
+	if (r == 0 && reading->num_to_submit == 0)
+		upgrade(reading, options, argv);
+	return r;
+}
+
 static int read_all(struct reading *reading, const struct options *options, char **argv)
 {
 	uint64_t total = reading->state->ns.num_blocks;
@@ -262,8 +275,9 @@ static int read_all(struct reading *reading, const struct options *options, char
 
 		progress_at(&progress, done << reading->state->ns.block_shift);
 		if (upgrades < options->upgrades && done >= total / (options->upgrades + 1) * (upgrades + 1))
-			upgrade(reading, options, argv);
-		r = reading_step(reading);
+			r = upgrade_busy(reading, options, argv);
+		if (r == 0)
+			r = reading_step(reading);
 		if (options->pause_us)
 			usleep(options->pause_us);
 	}
@@ -295,6 +309,43 @@ static int hash_output(int fd, uint64_t len, char text[SHA256_TEXT])
 	return at == len ? 0 : complain(-EIO, "the output", "it is shorter than what was read");
 }
 
+/* A line of /proc/self/status, in KiB. */
+static long kib(const char *name)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[256];
+	long value = -1;
+
+	while (file && fgets(line, sizeof line, file))
+		if (!strncmp(line, name, strlen(name)))
+			value = strtol(line + strlen(name), NULL, 10);
+	if (file)
+		fclose(file);
+	return value;
+}
+
+/* What the kernel has this process pay for: pinned (iommufd) or locked (the container). */
+static void report_charged(const struct reading *reading)
+{
+	struct weir_ioas_info info;
+
+	if (weir_ioas_info(weir_device_ioas(reading->device), &info, sizeof info) == 0)
+		printf("Charged   pinned %ld KiB, locked %ld KiB, of %" PRIu64 " KiB mapped\n", kib("VmPin:"),
+		       kib("VmLck:"), info.mapped_bytes / 1024);
+}
+
+static void report_history(const struct reading_state *state)
+{
+	printf("Upgrades  %u, failed %u, killed and followed %u, delivered again %" PRIu64
+	       ", submitted again %u\n",
+	       state->history.done, state->history.failed, state->history.killed, state->history.again,
+	       state->history.resubmitted);
+	if (state->history.done || state->history.killed)
+		printf("In flight %u commands in all, %u of them still when a successor looked\n",
+		       state->history.in_flight, state->history.outlasted);
+}
+
+/* Out at once: who kills this process from here on does not interrupt a reading. */
 static int report(const struct reading *reading)
 {
 	const struct reading_state *state = reading->state;
@@ -307,8 +358,8 @@ static int report(const struct reading *reading)
 	printf("Read      %s in %s\n", unit_size((double)len).text,
 	       unit_time((double)(nanoseconds_now() - state->history.started_ns) / 1e9).text);
 	printf("SHA-256   %s\n", sum);
-	printf("Upgrades  %u, failed %u, killed and followed %u, delivered again %" PRIu64 "\n",
-	       state->history.done, state->history.failed, state->history.killed, state->history.again);
+	report_history(state);
+	report_charged(reading);
 	if (state->clock)
 		printf("Reset     %s\n", reading_clock_runs(reading)
 						 ? "none: the controller's clock runs as it was set"
@@ -316,6 +367,7 @@ static int report(const struct reading *reading)
 	if (state->history.gap_ns)
 		printf("Nobody    could have answered for %.3f ms at most\n",
 		       (double)state->history.gap_ns / 1e6);
+	fflush(stdout);
 	return 0;
 }
 

@@ -193,7 +193,7 @@ LANES = [
     vm("vm-rdma", "a disk by RDMA from a userspace driver to another host, by soft-RoCE between two network namespaces; a BAR refused",
        machine="vtd", hosts="iommufd,type1", budget=420, parts="rdma"),
     vm("vm-handover", "a read and a transfer go on while their driver is followed by another process: by exec, over a socket, and after kill -9",
-       machine="vtd", hosts="iommufd,type1", budget=600, parts="handover"),
+       machine="vtd", hosts="iommufd,type1", budget=900, parts="handover"),
     vm("vm-handover-long", "the same, with 200 drivers killed",
        machine="vtd", hosts="iommufd,type1", budget=1500, parts="handover-long", long=True),
     vm("vm-resets", "a disk copied from device to device, with a thousand resets of the target on the way",

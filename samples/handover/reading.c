@@ -171,25 +171,44 @@ static int finish_all(struct reading *r, const struct nvme_completion *completio
 	return error;
 }
 
-int reading_take_up(struct reading *r)
+static uint32_t num_busy(const struct reading_state *state)
 {
-	struct nvme_completion completions[READING_MAX_DEPTH];
+	uint32_t num = 0;
+
+	for (uint32_t i = 0; i < state->depth; i++)
+		num += state->slots[i].busy != 0;
+	return num;
+}
+
+/* Of the slots that are busy, those that the queue does not know are to be submitted again. */
+static void find_lost(struct reading *r)
+{
 	uint64_t tags[READING_MAX_DEPTH];
 	bool pending[READING_MAX_DEPTH] = { false };
-	size_t num_tags;
-	int num, error = 0;
+	size_t num_tags = nvme_queue_pending(r->queue, tags, READING_MAX_DEPTH);
 
-	while ((num = nvme_queue_reap(r->queue, completions, READING_MAX_DEPTH)) > 0 && error == 0)
-		error = finish_all(r, completions, num);
-	if (num < 0)
-		return say(num, "the queue", nvme_error());
-	num_tags = nvme_queue_pending(r->queue, tags, READING_MAX_DEPTH);
 	for (size_t i = 0; i < num_tags && i < READING_MAX_DEPTH; i++)
 		if (tags[i] < READING_MAX_DEPTH)
 			pending[tags[i]] = true;
 	for (uint32_t i = 0; i < r->state->depth; i++)
 		if (r->state->slots[i].busy && !pending[i])
 			r->to_submit[r->num_to_submit++] = i;
+}
+
+int reading_take_up(struct reading *r)
+{
+	struct nvme_completion completions[READING_MAX_DEPTH];
+	const uint32_t busy = num_busy(r->state);
+	int num, error = 0;
+
+	while ((num = nvme_queue_reap(r->queue, completions, READING_MAX_DEPTH)) > 0 && error == 0)
+		error = finish_all(r, completions, num);
+	if (num < 0)
+		return say(num, "the queue", nvme_error());
+	find_lost(r);
+	r->state->history.resubmitted += r->num_to_submit;
+	r->state->history.in_flight += busy - r->num_to_submit;
+	r->state->history.outlasted += num_busy(r->state) - r->num_to_submit;
 	return error;
 }
 
@@ -266,13 +285,17 @@ static int submit(struct reading *r)
 	return 0;
 }
 
+int reading_fill(struct reading *r)
+{
+	plan(r);
+	return r->num_to_submit ? submit(r) : 0;
+}
+
 int reading_step(struct reading *r)
 {
 	struct nvme_completion completions[READING_MAX_DEPTH];
-	int num, error;
+	int num, error = reading_fill(r);
 
-	plan(r);
-	error = r->num_to_submit ? submit(r) : 0;
 	if (error < 0)
 		return error;
 	num = nvme_queue_wait(r->queue, completions, READING_MAX_DEPTH, TIMEOUT_MS);

@@ -33,7 +33,11 @@ struct reading_state {
 		uint64_t left_ns; /* CLOCK_MONOTONIC, when the predecessor answered for the last time */
 		uint64_t gap_ns;  /* longest time in which no process could have answered */
 		uint64_t started_ns, again;
-		uint32_t failed, reserved; /* upgrades that came to nothing */
+		uint32_t failed; /* upgrades that came to nothing */
+		uint32_t
+			resubmitted; /* requests that were under way for us, and that the queue did not know */
+		uint32_t in_flight;  /* commands that a predecessor had submitted, and its successor reaped */
+		uint32_t outlasted;  /* of these, those that had not completed when the successor looked */
 	} history;
 	struct reading_slot slots[READING_MAX_DEPTH];
 };
@@ -61,6 +65,9 @@ int reading_restore(struct reading *reading, const char *address);
 
 /* The host is this process's: take what has completed meanwhile, and find out what was never submitted. */
 int reading_take_up(struct reading *reading);
+
+/* Make requests of all idle slots, and submit what there is room for. Returns 0 or a negative errno, having said why. */
+int reading_fill(struct reading *reading);
 
 /* Submit what there is room for, wait for some of it, and write it to the output. Returns 0 or a negative errno, having said why. */
 int reading_step(struct reading *reading);
