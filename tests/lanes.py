@@ -195,7 +195,7 @@ LANES = [
     vm("vm-handover", "a read and a transfer go on while their driver is followed by another process: by exec, over a socket, and after kill -9",
        machine="vtd", hosts="iommufd,type1", budget=900, parts="handover"),
     vm("vm-handover-long", "the same, with 200 drivers killed",
-       machine="vtd", hosts="iommufd,type1", budget=1500, parts="handover-long", long=True),
+       machine="vtd", hosts="iommufd,type1", budget=3000, parts="handover-long", long=True),
     vm("vm-resets", "a disk copied from device to device, with a thousand resets of the target on the way",
        machine="vtd", hosts="iommufd,type1", budget=2400, parts="resets", long=True),
     vm("vm-stock", "a stock Debian kernel, which has no iommufd: what auto makes of it",
