@@ -101,6 +101,15 @@ LANES = [
                 script("stage1", "tests/bench/stage1/instructions --build {build}"),
                 script("nested", "tests/bench/nested/instructions --build {build}")]),
 
+    Lane("bench-cycles", "the nvme driver's commands and the igb driver's packets in cycles as well, against limits, for a quiet machine",
+         budget=400, packages=["build", "check"], build="plain",
+         steps=[script("nvme", "tests/bench/nvme/instructions --build {build} --cycles"),
+                script("igb", "tests/bench/igb/instructions --build {build} --cycles")], long=True),
+
+    Lane("bench-memory", "finding an address, a hit of the registration cache, IOVAs taken and given back: times beside yardsticks of the same run, against limits, for a quiet machine",
+         budget=900, packages=["build", "check"], build="plain",
+         steps=[script("memory", "tests/bench/memory/run --build {build}")], long=True),
+
     Lane("abi", "our definitions of the kernel's interface against the newest headers Debian ships",
          budget=240, packages=["build"],
          steps=[junit("abi", "tests/abi/run --junit {results}/abi.xml")]),

@@ -132,8 +132,14 @@ int igb_port_open(struct weir_device *device, const struct igb_port_opts *opts, 
 int igb_port_close(struct igb_port *port);
 
 /*
- * Recover: reset the function and set everything up again as it was: filters, RSS, queues. Received packets that were not taken, and those that were being
- * sent, are lost; their buffers are back in the queues and pools, and queues that had failed work again. The queues' threads are not in them meanwhile.
+ * Recover: reset the function and set everything up again as it was: filters, RSS, queues. Received packets that were not taken are lost; the buffers of all
+ * packets are back in the queues and pools, and queues that had failed work again. The queues' threads are not in them meanwhile.
+ *
+ * Packets that a transmit queue had taken and not given back are in doubt, and nothing tells of each what became of it. What holds: a queue's packets are
+ * sent in the order in which it took them, so the first of those in doubt have been sent (the last of these perhaps cut off) and the others have not;
+ * none is sent twice, and none after this returns. igb_tx_flush() before this tells how many descriptors are in doubt. igb_port_stats() counts those that were
+ * sent, but for those of the instant between the reading of the counters and the reset. Who must not lose a packet has to hear of it from the other end, as
+ * on any Ethernet.
  *
  * Returns 0; or as igb_port_open(), and then the queues have failed.
  */

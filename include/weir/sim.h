@@ -428,9 +428,45 @@ WEIR_API void weir_sim_hang(struct weir_sim_device *device, bool hangs);
 WEIR_API void weir_sim_lose_irqs(struct weir_sim_device *device, uint32_t n);
 
 /*
- * An NVMe controller completes nothing for the next @n I/O commands that it takes. -EINVAL: not an NVMe controller. Since 0.1.
+ * An NVMe controller loses the next @n I/O commands that it takes, in one of three ways that the host cannot tell from each other by waiting:
+ *
+ *   weir_sim_nvme_swallow()           the command: it is not carried out, and nothing is completed
+ *   weir_sim_nvme_leave_unreported()  the completion: it is carried out (or fails), and nothing is completed
+ *   weir_sim_nvme_hold()              neither: it is not carried out until the host aborts it, which completes it as aborted. At most 64 at a time: what
+ *                                     comes then is carried out
+ *
+ * A command that several are in force for is swallowed rather than held, and held rather than carried out. n = 0 takes that back, for what was not taken
+ * yet. What was lost is forgotten by a reset of the controller, and as its queue is deleted.
+ *
+ * 0, also if it is gone; -EINVAL: not an NVMe controller. Since 0.1.
  */
 WEIR_API int weir_sim_nvme_swallow(struct weir_sim_device *device, uint32_t n);
+WEIR_API int weir_sim_nvme_leave_unreported(struct weir_sim_device *device, uint32_t n);
+WEIR_API int weir_sim_nvme_hold(struct weir_sim_device *device, uint32_t n);
+
+/* What became of an I/O command. */
+enum weir_sim_nvme_fate {
+	WEIR_SIM_NVME_COMPLETED, /* was carried out, or has failed; the completion is about to be written */
+	WEIR_SIM_NVME_SWALLOWED,
+	WEIR_SIM_NVME_UNREPORTED, /* was carried out, or has failed, and is not completed */
+	WEIR_SIM_NVME_HELD,
+};
+
+struct weir_sim_nvme_taken {
+	uint64_t block;  /* the first that it is about, of one that is about blocks */
+	uint32_t fate;   /* enum weir_sim_nvme_fate */
+	uint16_t status; /* of what was carried out or has failed, as in the completion; else 0 */
+	uint8_t opcode;
+	uint8_t reserved;
+};
+
+/*
+ * Have @watcher called for each I/O command that the controller takes, before there is a completion, under the machine's lock: it calls nothing of the machine's.
+ * NULL: nobody any more. Returns as weir_sim_nvme_swallow(). Since 0.1.
+ */
+typedef void weir_sim_nvme_watcher(void *ctx, const struct weir_sim_nvme_taken *taken);
+
+WEIR_API int weir_sim_nvme_watch(struct weir_sim_device *device, weir_sim_nvme_watcher *watcher, void *ctx);
 
 #ifdef __cplusplus
 }

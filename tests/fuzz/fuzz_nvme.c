@@ -237,9 +237,17 @@ static void rest(struct program *p)
 
 static void trouble(struct program *p)
 {
+	uint32_t num;
+
 	switch (in_below(&p->in, 4)) {
 	case 0:
-		weir_sim_nvme_swallow(p->nvme, in_below(&p->in, 4));
+		num = in_below(&p->in, 12);
+		if (num < 4)
+			weir_sim_nvme_swallow(p->nvme, num);
+		else if (num < 8)
+			weir_sim_nvme_leave_unreported(p->nvme, num - 4);
+		else
+			weir_sim_nvme_hold(p->nvme, num - 8);
 		break;
 	case 1:
 		weir_sim_hang(p->nvme, in_u8(&p->in) & 1);

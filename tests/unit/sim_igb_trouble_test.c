@@ -60,6 +60,106 @@ UNIT(sim_igb_trouble, goes_on_after_a_reset)
 	EXPECT_EQ(weir_sim_num_faults(wire->host->sim), 0);
 }
 
+/* Take what has come: numbers from @next on, rising, below @end; with @each, no number is missing. Returns the one after the last. */
+static uint32_t take_in_order(struct end *at, uint32_t next, uint32_t end, bool each)
+{
+	struct igb_packet packet;
+	uint64_t all;
+
+	while (igb_rx_burst(at->rx[0], &packet, 1, &all) == 1) {
+		while (!each && next < end && !is_frame(at, &packet, 60, macs[1], next))
+			next++;
+		if (next == end || !is_frame(at, &packet, 60, macs[1], next))
+			FAIL("what has come is not frame %u, and there are %u", next, end);
+		expect_ok(igb_pool_give(at->pool, &packet.iova, 1));
+		next++;
+	}
+	return next;
+}
+
+static void run_until_idle(struct wire *wire)
+{
+	while (weir_sim_step(wire->host->sim) > 0)
+		;
+}
+
+static uint64_t sent_by(struct end *end)
+{
+	struct igb_stats stats;
+
+	expect_ok(igb_port_stats(end->port, &stats, sizeof(stats)));
+	return stats.tx_packets;
+}
+
+/* Step by step, so that the reset comes after every number of frames there can be: those have come, the others never do, and the counters tell. */
+UNIT(sim_igb_trouble, what_was_not_sent_before_a_reset_never_is)
+{
+	enum { FRAMES = 30 }; /* for which the receiver has room whatever happens */
+	struct wire *wire = a_wire(t, WEIR_BACKEND_IOMMUFD, NULL, BUFFER);
+	struct end *from = &wire->ends[0], *at = &wire->ends[1];
+	uint32_t sent = 0, total = 0, divided = 0;
+
+	ASSERT_OK(weir_sim_stop(wire->host->sim));
+	for (int round = 0; round < FRAMES + 2; round++) {
+		uint32_t first = sent, next;
+
+		for (uint32_t i = 0; i < FRAMES; i++)
+			send_one(from, macs[1], 60, sent++);
+		for (int i = 0; i < round; i++)
+			weir_sim_step(wire->host->sim);
+		expect_ok(igb_port_reset(from->port));
+		EXPECT_EQ(igb_pool_free(from->pool), BUFFERS - DEPTH);
+		next = take_in_order(at, first, sent, true);
+		total += next - first;
+		divided += next > first && next < sent;
+		EXPECT_EQ(sent_by(from), total);
+		send_one(from, macs[1], 60, sent);
+		run_until_idle(wire);
+		EXPECT_EQ(take_in_order(at, sent, sent + 1, true), sent + 1);
+		sent++;
+		total++;
+	}
+	EXPECT_GT(divided, 2);
+	ASSERT_OK(weir_sim_start(wire->host->sim));
+}
+
+/* With devices that work meanwhile, and frames that follow at once: of a sender, the first ones and then all that follow; of a receiver, some of them. */
+static void expect_order_over_resets(struct t *t, uint32_t resetting)
+{
+	enum { FRAMES = 15 };
+	struct wire *wire = a_wire(t, WEIR_BACKEND_IOMMUFD, NULL, BUFFER);
+	struct end *from = &wire->ends[0], *at = &wire->ends[1];
+	uint32_t sent = 0;
+
+	for (uint32_t round = 0; round < 40; round++) {
+		uint32_t next = sent;
+
+		for (uint32_t i = 0; i < FRAMES; i++)
+			send_one(from, macs[1], 60, sent++);
+		if (round % 2)
+			next = take_in_order(at, next, sent, true);
+		expect_ok(igb_port_reset(wire->ends[resetting].port));
+		for (uint32_t i = 0; i < FRAMES; i++)
+			send_one(from, macs[1], 60, sent++);
+		wait_until_sent(from);
+		next = take_in_order(at, next, sent, false);
+		EXPECT_EQ(next, sent);
+		EXPECT_EQ(igb_pool_free(from->pool), BUFFERS - DEPTH);
+		EXPECT_EQ(igb_pool_free(at->pool), BUFFERS - DEPTH);
+	}
+	EXPECT_EQ(weir_sim_num_faults(wire->host->sim), 0);
+}
+
+UNIT(sim_igb_trouble, nothing_is_sent_twice_or_late_over_a_reset)
+{
+	expect_order_over_resets(t, 0);
+}
+
+UNIT(sim_igb_trouble, nothing_is_received_twice_or_late_over_a_reset)
+{
+	expect_order_over_resets(t, 1);
+}
+
 UNIT(sim_igb_trouble, says_that_the_device_is_gone)
 {
 	struct wire *wire = a_wire(t, WEIR_BACKEND_IOMMUFD, NULL, BUFFER);

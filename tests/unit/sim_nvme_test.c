@@ -262,33 +262,6 @@ UNIT(sim_nvme, pin_is_up_while_there_is_something_to_read)
 	EXPECT_FALSE(bench->pin);
 }
 
-UNIT(sim_nvme, swallowed_commands_never_complete)
-{
-	struct rig *rig = rig_open(t, NULL);
-	struct cqe entry;
-
-	rig_create(rig, 1);
-	ASSERT_OK(weir_sim_nvme_swallow(&rig->bench->device, 2));
-	EXPECT_EQ(rig_do(rig, 0, IDENTIFY, NULL), 0); /* of I/O commands only */
-	for (int i = 0; i < 3; i++)
-		rig_put(rig, 1, (struct sqe){ .opcode = nvme_cmd_flush, .nsid = 1 });
-	rig_ring(rig, 1);
-	bench_run(rig->bench);
-	EXPECT_TRUE(rig_take(rig, 1, &entry));
-	EXPECT_EQ(entry.cid, rig->next_cid);
-	EXPECT_EQ(entry.sq_head, 3);
-	EXPECT_FALSE(rig_take(rig, 1, &entry));
-}
-
-UNIT(sim_nvme, only_a_controller_can_swallow)
-{
-	struct bench *bench = bench_open(t);
-
-	ASSERT_OK(weir_sim_add_edu(bench_sim(bench), NULL, NULL, NULL));
-	EXPECT_ERR(-EINVAL, weir_sim_nvme_swallow(&bench->device, 1));
-	EXPECT_CONTAINS(weir_error(), "edu");
-}
-
 UNIT(sim_nvme, unreachable_rings_are_fatal)
 {
 	struct rig *rig = rig_new(t, NULL);

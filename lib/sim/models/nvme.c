@@ -42,6 +42,7 @@ static void stop(struct sim_nvme *n)
 	memset(n->events, 0, sizeof(n->events));
 	n->num_aers = 0;
 	n->num_aborted = 0;
+	n->num_held = 0;
 	n->next_sq = 0;
 	n->shadows = 0;
 	n->interrupt_mask = 0;
@@ -441,17 +442,13 @@ int weir_sim_add_nvme(struct weir_sim *sim, const struct weir_sim_nvme_opts *cal
 	return r;
 }
 
-int weir_sim_nvme_swallow(struct weir_sim_device *device, uint32_t num)
+int sim_nvme_of(struct weir_sim_device *device, struct sim_nvme **ret_nvme)
 {
-	int r = sim_lock(device->sim);
-
-	if (r < 0)
-		return r;
 	if (device->model->step != step)
-		r = weir_fail(-EINVAL, "%s is a %s, not an NVMe controller", device->address,
-			      device->model->name);
-	else if (!device->gone)
-		((struct sim_nvme *)device->state)->swallow = num;
-	sim_unlock(device->sim);
-	return r;
+		return weir_fail(-EINVAL, "%s is a %s, not an NVMe controller", device->address,
+				 device->model->name);
+	if (device->gone)
+		return -ENODEV;
+	*ret_nvme = device->state;
+	return 0;
 }

@@ -14,6 +14,7 @@
  *     nvme_attach.c    the namespace taken away and given back
  *     nvme_io.c        I/O commands
  *     nvme_disk.c      what is on the disk: an image file, or memory
+ *     nvme_trouble.c   commands that get lost on request, and who is told of all of them
  *
  * One that requests pages waits for those of a queue's entries, of lists and of data; a completion that finds no page is fatal.
  *
@@ -53,6 +54,7 @@ enum {
 	SIM_NVME_MAX_DESCRIPTORS = 1024, /* of a command's SGL, all its segments together */
 	SIM_NVME_STEP = 8,               /* commands that are carried out in one step, at most */
 	SIM_NVME_MAX_AERS = 4,
+	SIM_NVME_MAX_HELD = 64,
 	SIM_NVME_NUM_EVENTS = 3,    /* types of them */
 	SIM_NVME_NUM_ERRORS = 4,    /* entries of the error log */
 	SIM_NVME_TEMPERATURE = 310, /* kelvin; it never changes */
@@ -105,6 +107,11 @@ struct sim_nvme_event {
 	uint8_t info, log;
 };
 
+/* A command that was taken and is neither carried out nor completed, until it is aborted. */
+struct sim_nvme_held {
+	uint16_t sqid, cid;
+};
+
 struct sim_nvme_segment {
 	uint64_t iova;
 	uint64_t len;
@@ -144,7 +151,13 @@ struct sim_nvme {
 	struct sim_nvme_sq sqs[SIM_NVME_MAX_QUEUES + 1];
 	struct sim_nvme_cq cqs[SIM_NVME_MAX_QUEUES + 1];
 	uint32_t next_sq; /* whose turn it is */
-	uint32_t swallow; /* I/O commands that will never complete */
+
+	/* Trouble on request: so many I/O commands are still to be lost, each in its way. */
+	uint32_t to_swallow, to_hold, to_leave_unreported;
+	struct sim_nvme_held held[SIM_NVME_MAX_HELD];
+	uint32_t num_held;
+	weir_sim_nvme_watcher *watcher;
+	void *watcher_ctx;
 
 	struct sim_nvme_features features;
 	struct sim_nvme_event events[SIM_NVME_NUM_EVENTS]; /* by NVME_AER_ERROR, _SMART, _NOTICE */
@@ -171,6 +184,9 @@ struct sim_nvme {
 /* It cannot go on: CSTS.CFS, until it is reset. */
 void sim_nvme_fatal(struct sim_nvme *n);
 
+/* The controller that @device is, whose machine is locked. -EINVAL: it is something else; -ENODEV: it is gone. */
+int sim_nvme_of(struct weir_sim_device *device, struct sim_nvme **ret_nvme);
+
 static inline uint32_t sim_nvme_page_size(const struct sim_nvme *n)
 {
 	return (uint32_t)SIM_NVME_PAGE << NVME_CC_MPS(n->cc);
@@ -195,6 +211,20 @@ void sim_nvme_complete(struct sim_nvme *n, uint16_t sqid, uint16_t cid, uint32_t
 /* Send the messages for what was posted, and drive the pin. */
 void sim_nvme_interrupt(struct sim_nvme *n);
 void sim_nvme_drive_pin(struct sim_nvme *n);
+
+/* nvme_trouble.c ---------------------------------------------------------------------------------------- */
+
+/* I/O command @c is lost, or held, before anything was done for it. */
+bool sim_nvme_is_lost(struct sim_nvme *n, const struct sim_nvme_command *c);
+
+/* @c was carried out, with @status: tell the watcher. False: nobody else is to learn of it. */
+bool sim_nvme_is_reported(struct sim_nvme *n, const struct sim_nvme_command *c, uint16_t status);
+
+/* Command @cid was held, and is aborted now. False: there is none, or no room for its completion. */
+bool sim_nvme_abort_held(struct sim_nvme *n, uint16_t sqid, uint16_t cid);
+
+/* The queue is gone, and what was held with it. */
+void sim_nvme_forget_held(struct sim_nvme *n, uint16_t sqid);
 
 /* nvme_shadow.c ----------------------------------------------------------------------------------------- */
 

@@ -64,8 +64,8 @@ static uint16_t create_sq(struct sim_nvme *n, const struct sim_nvme_command *c)
 }
 
 /*
- * Delete I/O Submission Queue (5.7). Nothing is ever in flight between steps but what was swallowed, and
- * that ends with the queue.
+ * Delete I/O Submission Queue (5.7). Nothing is ever in flight between steps but what was lost or held on
+ * request, and that ends with the queue.
  */
 static uint16_t delete_sq(struct sim_nvme *n, const struct sim_nvme_command *c)
 {
@@ -75,6 +75,7 @@ static uint16_t delete_sq(struct sim_nvme *n, const struct sim_nvme_command *c)
 		return SIM_NVME_SPECIFIC(NVME_SC_QID_INVALID);
 	n->cqs[n->sqs[qid].cqid].num_sqs--;
 	n->sqs[qid] = (struct sim_nvme_sq){ 0 };
+	sim_nvme_forget_held(n, (uint16_t)qid);
 	return NVME_SC_SUCCESS;
 }
 
@@ -149,14 +150,15 @@ bool sim_nvme_report_events(struct sim_nvme *n)
 }
 
 /*
- * Abort (5.1). Only requests for events are ever there to be aborted: the rest is carried out as soon as
- * it is fetched, or was swallowed and will not be found. Bit 0 of the result says "not aborted".
+ * Abort (5.1). Only requests for events are ever there to be aborted, and what is held on request: the rest
+ * is carried out as soon as it is fetched, or was swallowed and will not be found. Bit 0 of the result says
+ * "not aborted".
  */
 static uint16_t abort_command(struct sim_nvme *n, const struct sim_nvme_command *c, uint32_t *result)
 {
 	uint32_t i;
 
-	*result = 1;
+	*result = !sim_nvme_abort_held(n, c->cdw10 & 0xffff, (uint16_t)(c->cdw10 >> 16));
 	for (i = 0; i < n->num_aers && *result && (c->cdw10 & 0xffff) == 0; i++) {
 		/*
 		 * Those that wait to be completed and those that are outstanding are four at most, but a

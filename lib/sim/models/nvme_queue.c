@@ -155,10 +155,8 @@ static bool serve(struct sim_nvme *n, uint16_t sqid)
 	}
 	sq->head = (sq->head + 1) % sq->entries;
 	command = decode(entry, sqid);
-	if (sqid != 0 && n->swallow > 0) {
-		n->swallow--;
+	if (sqid != 0 && sim_nvme_is_lost(n, &command))
 		return true;
-	}
 	status = execute(n, &command, &result);
 	if (n->waits) {
 		sq->head = head;
@@ -168,7 +166,8 @@ static bool serve(struct sim_nvme *n, uint16_t sqid)
 		return true;
 	if (status != NVME_SC_SUCCESS)
 		sim_nvme_note_error(n, &command, status);
-	sim_nvme_complete(n, sqid, command.cid, result, status);
+	if (sqid == 0 || sim_nvme_is_reported(n, &command, status))
+		sim_nvme_complete(n, sqid, command.cid, result, status);
 	return true;
 }
 
