@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "handover/handover.h"
+#include "kernel/memfd.h"
 
 enum { MOST_SLOTS = 1 << 26 };
 
@@ -40,18 +41,11 @@ static int damaged(const char *what)
 
 static int read_at(const struct weir_sys *sys, int fd, void *to, uint64_t len, uint64_t from)
 {
-	for (uint64_t done = 0; done < len;) {
-		ssize_t got = sys->pread(sys->ctx, fd, (char *)to + done, len - done, from + done);
+	int error = weir_memfd_read(sys, fd, to, len, from);
 
-		if (got == -EINTR)
-			continue;
-		if (got < 0)
-			return weir_fail((int)got, "reading the description: %s", strerror((int)-got));
-		if (!got)
-			return damaged("it is too short");
-		done += (uint64_t)got;
-	}
-	return 0;
+	if (error == -ENODATA)
+		return damaged("it is too short");
+	return error ? weir_fail(error, "reading the description: %s", strerror(-error)) : 0;
 }
 
 /* A file that nobody can shrink under us, as long as it says. */

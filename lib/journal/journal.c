@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "kernel/memfd.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x10
@@ -263,18 +264,11 @@ static void find_free(struct weir_journal *journal, enum weir_journal_table tabl
 
 static int copy_bytes(struct weir_journal *journal, uint64_t to, int fd, uint64_t from, uint64_t len)
 {
-	for (uint64_t done = 0; done < len;) {
-		ssize_t got = journal->sys->pread(journal->sys->ctx, fd, (char *)journal->header + to + done,
-						  len - done, from + done);
+	int error = weir_memfd_read(journal->sys, fd, (char *)journal->header + to, len, from);
 
-		if (got == -EINTR)
-			continue;
-		if (got <= 0)
-			return weir_fail(got ? (int)got : -EPROTO, "reading the journal's blocks: %s",
-					 got ? strerror((int)-got) : "it is too short");
-		done += (uint64_t)got;
-	}
-	return 0;
+	if (error == -ENODATA)
+		return weir_fail(-EPROTO, "reading the journal's blocks: it is too short");
+	return error ? weir_fail(error, "reading the journal's blocks: %s", strerror(-error)) : 0;
 }
 
 /* @from: where they begin in @fd. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/memfd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -18,4 +19,18 @@ int weir_memfd_sealed(const struct weir_sys *sys, const char *name, unsigned int
 		return error;
 	}
 	return fd;
+}
+
+int weir_memfd_read(const struct weir_sys *sys, int fd, void *to, uint64_t len, uint64_t from)
+{
+	for (uint64_t done = 0; done < len;) {
+		ssize_t got = sys->pread(sys->ctx, fd, (char *)to + done, len - done, from + done);
+
+		if (got == -EINTR)
+			continue;
+		if (got <= 0)
+			return got ? (int)got : -ENODATA;
+		done += (uint64_t)got;
+	}
+	return 0;
 }
